@@ -1,0 +1,1 @@
+//! Trinity: fleets of autonomous agents on one event log.
