@@ -1,1 +1,4 @@
 //! Trinity: fleets of autonomous agents on one event log.
+
+/// Pure decisions: aggregates, commands, events.
+pub mod domain;

@@ -1,0 +1,479 @@
+//! An agent: an isolated workspace plus a coding-agent CLI, owned by one user.
+//!
+//! ```text
+//! Absent ─Create→ Creating ─RecordProvisioned→ Stopped ─RequestStart→ Starting ─RecordStarted→ Running
+//!                    └─RecordProvisionFailed→ Failed ←─RecordStartFailed─┘
+//! Running ⇄ Paused, Running → Restarting → Running    as observed in the world
+//! Running ─RequestStop→ Stopping ─RecordStopped→ Stopped
+//! any live phase ─RequestDelete→ Deleting ─RecordDeleted→ Absent
+//! ```
+//!
+//! The stream carries a name across its lives; each life is an incarnation. "Running" is a wish until
+//! a stop is asked for: after a crash the agent is `Restarting` and started again, until it has
+//! crashed [`CRASHES_MAX`] times within [`CRASH_WINDOW_SECONDS`].
+
+mod config;
+mod life;
+mod words;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use config::{
+    AgentConfig, CAPACITY_MAX, CAPACITY_MIN, ConfigError, ReadOnly, Resources, Runtime,
+    TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN, check_capacity, check_timeout,
+};
+pub use life::Life;
+pub use words::{ObservedStatus, Phase, RevokeReason, Step, StopReason};
+
+use super::{AccountId, AgentName, Decider, Event, IncarnationId, StreamType, aggregate};
+
+/// How many crashes within the window are followed by a restart; one more ends in `crash-loop`.
+pub const CRASHES_MAX: usize = 5;
+
+/// How far back crashes count, in seconds.
+pub const CRASH_WINDOW_SECONDS: i64 = 600;
+
+/// What can be asked of an agent, or reported about it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AgentCommand {
+    /// Begins a life of the name.
+    Create(Box<Create>),
+    /// The workspace and whatever else the agent lives in exist.
+    RecordProvisioned { host_ref: String },
+    /// A step of the creation failed; `RequestStart` tries again from there.
+    RecordProvisionFailed { step: Step, error: String },
+    /// Asks for the agent to run.
+    RequestStart,
+    /// The agent answers its health check.
+    RecordStarted { host_ref: String, config_hash: String },
+    /// A step of the start failed.
+    RecordStartFailed { step: Step, error: String, at: DateTime<Utc> },
+    /// Asks for the agent to stop.
+    RequestStop,
+    /// The agent has stopped as asked.
+    RecordStopped { exit_code: Option<i32> },
+    /// What the host shows, asked for or not.
+    RecordObserved { status: ObservedStatus, at: DateTime<Utc> },
+    /// Asks for the agent and all its belongings to go.
+    RequestDelete,
+    /// Everything of this life is removed.
+    RecordDeleted,
+    /// Asks for the workspace to be rebuilt from its template.
+    Reinitialize,
+    /// Changes one setting.
+    Configure(Setting),
+}
+
+/// One thing that can be set on an agent in any live phase.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Setting {
+    /// Switches scheduled work on or off.
+    SetAutonomy { enabled: bool },
+    /// Protects files of the workspace from the agent.
+    SetReadOnly(ReadOnly),
+    /// Sets processor and memory limits; they apply at the next start.
+    SetResources(Resources),
+    /// Sets how many executions may run at once.
+    SetCapacity { max_parallel_tasks: u32 },
+    /// Sets the longest time an execution may run.
+    SetExecutionTimeout { seconds: u32 },
+    /// Sets the model that tasks use when they name none.
+    SetModel { model: Option<String> },
+    /// Grants or withdraws the container's full capabilities.
+    SetCapabilities { full_capabilities: bool },
+    /// Says that the instruction file has changed.
+    SetInstructions { sha256: String },
+    /// Sets the tools that bound every task's.
+    SetTools { tools: Vec<String> },
+    /// Sets the external MCP servers by name.
+    SetMcpServers { mcp_servers: Vec<String> },
+    /// Sets the attached skills by name.
+    SetSkills { names: BTreeSet<String> },
+    /// Sets the tags.
+    SetTags { tags: BTreeSet<String> },
+    /// Says that the picture has changed; none means removed.
+    SetAvatar { sha256: Option<String> },
+    /// Says which credentials exist, never their values.
+    SetCredentials { names: BTreeSet<String> },
+    /// Opens or closes the shared folders in both directions.
+    SetFolders { expose: bool, consume: bool },
+    /// Lets another user operate the agent.
+    Share { user: AccountId },
+    /// Takes that back.
+    Unshare { user: AccountId },
+    /// Connects the workspace to a git repository.
+    ConfigureGitSync { repository: String, branch: String },
+    /// Lets this agent call another.
+    Grant { callee: AgentName, callee_incarnation: IncarnationId },
+    /// Takes that back.
+    Revoke { callee: AgentName, reason: RevokeReason },
+}
+
+/// Everything a new life begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Create {
+    /// Made by the caller: a UUIDv7.
+    pub incarnation: IncarnationId,
+    /// Who may administer it.
+    pub owner: AccountId,
+    /// The server's own agent, which may call every other and cannot be deleted.
+    pub is_system: bool,
+    /// The node on whose disk it lives, on hosts that are bound to one machine.
+    pub node_id: Option<Uuid>,
+    /// What was asked for.
+    pub config: AgentConfig,
+    /// Whether it starts once it is provisioned.
+    pub start: bool,
+}
+
+/// What has happened to an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+pub enum AgentEvent {
+    AgentCreated {
+        incarnation: IncarnationId,
+        owner: AccountId,
+        is_system: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node_id: Option<Uuid>,
+        config: Box<AgentConfig>,
+        start: bool,
+    },
+    AgentProvisioned {
+        host_ref: String,
+    },
+    AgentProvisionFailed {
+        step: Step,
+        error: String,
+    },
+    AgentStartRequested {},
+    AgentStarted {
+        host_ref: String,
+        config_hash: String,
+    },
+    AgentStartFailed {
+        step: Step,
+        error: String,
+    },
+    AgentStopRequested {},
+    AgentStopped {
+        reason: StopReason,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+    },
+    AgentStatusObserved {
+        status: ObservedStatus,
+        at: DateTime<Utc>,
+    },
+    AgentDeleteRequested {},
+    AgentDeleted {},
+    AgentReinitialized {},
+    AutonomyChanged {
+        enabled: bool,
+    },
+    ReadOnlyChanged(ReadOnly),
+    ResourcesChanged(Resources),
+    CapacityChanged {
+        max_parallel_tasks: u32,
+    },
+    ExecutionTimeoutChanged {
+        seconds: u32,
+    },
+    ModelChanged {
+        model: Option<String>,
+    },
+    CapabilitiesChanged {
+        full_capabilities: bool,
+    },
+    InstructionsChanged {
+        sha256: String,
+    },
+    ToolsChanged {
+        tools: Vec<String>,
+    },
+    McpServersChanged {
+        mcp_servers: Vec<String>,
+    },
+    SkillsChanged {
+        names: BTreeSet<String>,
+    },
+    TagsChanged {
+        tags: BTreeSet<String>,
+    },
+    AvatarChanged {
+        sha256: Option<String>,
+    },
+    CredentialsChanged {
+        names: BTreeSet<String>,
+    },
+    FoldersChanged {
+        expose: bool,
+        consume: bool,
+    },
+    AgentShared {
+        user: AccountId,
+    },
+    AgentUnshared {
+        user: AccountId,
+    },
+    GitSyncConfigured {
+        repository: String,
+        branch: String,
+    },
+    PermissionGranted {
+        callee: AgentName,
+        callee_incarnation: IncarnationId,
+    },
+    PermissionRevoked {
+        callee: AgentName,
+        reason: RevokeReason,
+    },
+}
+
+/// Why a command to an agent is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AgentError {
+    /// No life of this name goes on.
+    #[error("there is no agent of this name")]
+    NotFound,
+    /// The name is taken.
+    #[error("an agent of this name exists already")]
+    AlreadyExists,
+    /// The name belongs to the server.
+    #[error("this name is reserved")]
+    ReservedName,
+    /// The stop has not ended yet.
+    #[error("the agent is stopping; start it once it has stopped")]
+    Stopping,
+    /// The deletion has begun and cannot be taken back.
+    #[error("the agent is being deleted")]
+    Deleting,
+    /// The server's own agent.
+    #[error("a system agent cannot be deleted; reinitialize it instead")]
+    SystemAgent,
+    /// A grant to itself would say nothing.
+    #[error("an agent needs no permission to call itself")]
+    SelfGrant,
+    /// A value outside its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// The state of a name: its current life, or none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The current life; none while absent.
+    pub life: Option<Life>,
+}
+
+impl Agent {
+    /// Whether `callee` may be called: itself, by the system, or with a grant to that very life.
+    pub fn may_call(&self, callee: &AgentName, callee_incarnation: IncarnationId) -> bool {
+        self.life.as_ref().is_some_and(|life| {
+            life.is_system
+                || life.incarnation == callee_incarnation
+                || life.grants.get(callee) == Some(&callee_incarnation)
+        })
+    }
+
+    /// The current life, unless there is none or it is ending.
+    pub fn live(&self) -> Result<&Life, AgentError> {
+        match (&self.life, self.phase) {
+            (None, _) | (_, Phase::Absent) => Err(AgentError::NotFound),
+            (Some(_), Phase::Deleting) => Err(AgentError::Deleting),
+            (Some(life), _) => Ok(life),
+        }
+    }
+
+    fn create(create: Create) -> Result<Vec<AgentEvent>, AgentError> {
+        if create.config.name.is_reserved() && !create.is_system {
+            return Err(AgentError::ReservedName);
+        }
+        create.config.check()?;
+        Ok(vec![AgentEvent::AgentCreated {
+            incarnation: create.incarnation,
+            owner: create.owner,
+            is_system: create.is_system,
+            node_id: create.node_id,
+            config: Box::new(create.config),
+            start: create.start,
+        }])
+    }
+
+    fn request_start(&self, life: &Life) -> Result<Vec<AgentEvent>, AgentError> {
+        let requested = vec![AgentEvent::AgentStartRequested {}];
+        match self.phase {
+            Phase::Creating if life.start_wanted => Ok(vec![]),
+            Phase::Creating | Phase::Failed | Phase::Stopped | Phase::Paused => Ok(requested),
+            Phase::Starting | Phase::Running | Phase::Restarting => Ok(vec![]),
+            Phase::Stopping => Err(AgentError::Stopping),
+            Phase::Deleting => Err(AgentError::Deleting),
+            Phase::Absent => Err(AgentError::NotFound),
+        }
+    }
+
+    fn request_stop(&self, life: &Life) -> Vec<AgentEvent> {
+        match self.phase {
+            Phase::Creating if !life.start_wanted => vec![],
+            Phase::Failed if life.host_ref.is_none() => vec![],
+            Phase::Creating
+            | Phase::Failed
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Paused
+            | Phase::Restarting => vec![AgentEvent::AgentStopRequested {}],
+            Phase::Stopped | Phase::Stopping | Phase::Deleting | Phase::Absent => vec![],
+        }
+    }
+
+    fn observe(&self, life: &Life, status: ObservedStatus, at: DateTime<Utc>) -> Vec<AgentEvent> {
+        use ObservedStatus as O;
+        match (self.phase, status) {
+            (Phase::Running | Phase::Paused, O::Stopped | O::Restarting) => vec![life.crash(at)],
+            (Phase::Running, O::Paused) | (Phase::Paused | Phase::Restarting, O::Running) => {
+                vec![AgentEvent::AgentStatusObserved { status, at }]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn configure(&self, setting: Setting) -> Result<Vec<AgentEvent>, AgentError> {
+        use AgentEvent as E;
+        use Setting as S;
+        let life = self.live()?;
+        let config = &life.config;
+        let (changed, event) = match setting {
+            S::SetAutonomy { enabled } => {
+                (config.autonomy != enabled, E::AutonomyChanged { enabled })
+            }
+            S::SetReadOnly(read_only) => {
+                (config.read_only != read_only, E::ReadOnlyChanged(read_only))
+            }
+            S::SetResources(new) => (config.resources != new, E::ResourcesChanged(new)),
+            S::SetCapacity { max_parallel_tasks } => {
+                check_capacity(max_parallel_tasks)?;
+                let changed = config.max_parallel_tasks != max_parallel_tasks;
+                (changed, E::CapacityChanged { max_parallel_tasks })
+            }
+            S::SetExecutionTimeout { seconds } => {
+                check_timeout(seconds)?;
+                let changed = config.execution_timeout_seconds != seconds;
+                (changed, E::ExecutionTimeoutChanged { seconds })
+            }
+            S::SetModel { model } => (config.model != model, E::ModelChanged { model }),
+            S::SetCapabilities { full_capabilities } => (
+                config.full_capabilities != full_capabilities,
+                E::CapabilitiesChanged { full_capabilities },
+            ),
+            S::SetInstructions { sha256 } => (
+                life.instructions_sha256.as_ref() != Some(&sha256),
+                E::InstructionsChanged { sha256 },
+            ),
+            S::SetTools { tools } => (config.tools != tools, E::ToolsChanged { tools }),
+            S::SetMcpServers { mcp_servers } => {
+                (config.mcp_servers != mcp_servers, E::McpServersChanged { mcp_servers })
+            }
+            S::SetSkills { names } => (life.skills != names, E::SkillsChanged { names }),
+            S::SetTags { tags } => (life.tags != tags, E::TagsChanged { tags }),
+            S::SetAvatar { sha256 } => (life.avatar_sha256 != sha256, E::AvatarChanged { sha256 }),
+            S::SetCredentials { names } => {
+                (life.credentials != names, E::CredentialsChanged { names })
+            }
+            S::SetFolders { expose, consume } => {
+                (life.folders != (expose, consume), E::FoldersChanged { expose, consume })
+            }
+            S::Share { user } => (!life.shares.contains(&user), E::AgentShared { user }),
+            S::Unshare { user } => (life.shares.contains(&user), E::AgentUnshared { user }),
+            S::ConfigureGitSync { repository, branch } => (
+                life.git_sync.as_ref() != Some(&(repository.clone(), branch.clone())),
+                E::GitSyncConfigured { repository, branch },
+            ),
+            S::Grant { callee, callee_incarnation } => {
+                if callee == config.name {
+                    return Err(AgentError::SelfGrant);
+                }
+                let changed = life.grants.get(&callee) != Some(&callee_incarnation);
+                (changed, E::PermissionGranted { callee, callee_incarnation })
+            }
+            S::Revoke { callee, reason } => {
+                (life.grants.contains_key(&callee), E::PermissionRevoked { callee, reason })
+            }
+        };
+        Ok(if changed { vec![event] } else { vec![] })
+    }
+}
+
+impl Decider for Agent {
+    const STREAM: StreamType = StreamType::Agent;
+
+    fn decide(&self, command: AgentCommand) -> Result<Vec<AgentEvent>, AgentError> {
+        use AgentCommand as C;
+        use AgentEvent as E;
+        let Some(life) = &self.life else {
+            let C::Create(create) = command else { return Err(AgentError::NotFound) };
+            return Self::create(*create);
+        };
+        match (command, self.phase) {
+            (C::Create(_), _) => Err(AgentError::AlreadyExists),
+            (C::RecordProvisioned { host_ref }, Phase::Creating) => {
+                let mut events = vec![E::AgentProvisioned { host_ref }];
+                if life.start_wanted {
+                    events.push(E::AgentStartRequested {});
+                }
+                Ok(events)
+            }
+            (C::RecordProvisionFailed { step, error }, Phase::Creating) => {
+                Ok(vec![E::AgentProvisionFailed { step, error }])
+            }
+            (C::RequestStart, _) => self.request_start(life),
+            (C::RecordStarted { host_ref, config_hash }, Phase::Starting | Phase::Restarting) => {
+                Ok(vec![E::AgentStarted { host_ref, config_hash }])
+            }
+            (C::RecordStartFailed { step, error, .. }, Phase::Starting) => {
+                Ok(vec![E::AgentStartFailed { step, error }])
+            }
+            (C::RecordStartFailed { at, .. }, Phase::Restarting) => Ok(vec![life.crash(at)]),
+            (C::RequestStop, _) => Ok(self.request_stop(life)),
+            (C::RecordStopped { exit_code }, Phase::Stopping) => {
+                Ok(vec![E::AgentStopped { reason: StopReason::Requested, exit_code }])
+            }
+            (C::RecordObserved { status, at }, _) => Ok(self.observe(life, status, at)),
+            (C::RequestDelete, Phase::Deleting) => Ok(vec![]),
+            (C::RequestDelete, _) if life.is_system => Err(AgentError::SystemAgent),
+            (C::RequestDelete, _) => Ok(vec![E::AgentDeleteRequested {}]),
+            (C::RecordDeleted, Phase::Deleting) => Ok(vec![E::AgentDeleted {}]),
+            (C::Reinitialize, Phase::Deleting) => Err(AgentError::Deleting),
+            (C::Reinitialize, _) => Ok(vec![E::AgentReinitialized {}]),
+            // A report that comes late changes nothing.
+            (
+                C::RecordProvisioned { .. }
+                | C::RecordProvisionFailed { .. }
+                | C::RecordStarted { .. }
+                | C::RecordStartFailed { .. }
+                | C::RecordStopped { .. }
+                | C::RecordDeleted,
+                _,
+            ) => Ok(vec![]),
+            (C::Configure(setting), _) => self.configure(setting),
+        }
+    }
+
+    fn evolve(&mut self, event: &AgentEvent) {
+        life::evolve(self, event);
+    }
+
+    fn wrap(event: AgentEvent) -> Event {
+        Event::Agent(event)
+    }
+
+    fn unwrap(event: &Event) -> Option<&AgentEvent> {
+        if let Event::Agent(event) = event { Some(event) } else { None }
+    }
+}
+
+aggregate!(Agent, AgentCommand, AgentEvent, AgentError);

@@ -1,0 +1,230 @@
+//! The current life of an agent's name, and how each event moves it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    Agent, AgentConfig, AgentEvent, CRASH_WINDOW_SECONDS, CRASHES_MAX, ObservedStatus, Phase, Step,
+    StopReason,
+};
+use crate::domain::{AccountId, AgentName, IncarnationId};
+
+pub(super) fn evolve(agent: &mut Agent, event: &AgentEvent) {
+    use AgentEvent as E;
+    if let E::AgentCreated { incarnation, owner, is_system, node_id, config, start } = event {
+        let life = Life::begin(*incarnation, *owner, *is_system, *node_id, config, *start);
+        *agent = Agent { phase: Phase::Creating, life: Some(life) };
+        return;
+    }
+    let Agent { phase, life: Some(life) } = agent else { return };
+    match life.lifecycle(*phase, event) {
+        Some(Phase::Absent) => *agent = Agent::default(),
+        Some(next) => *phase = next,
+        None => life.settings(event),
+    }
+}
+
+/// What is true of the current life of a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    /// Which life.
+    pub incarnation: IncarnationId,
+    /// Who may administer it.
+    pub owner: AccountId,
+    /// The server's own agent.
+    pub is_system: bool,
+    /// The node on whose disk it lives, if it is bound to one.
+    pub node_id: Option<Uuid>,
+    /// The configuration as it stands.
+    pub config: AgentConfig,
+    /// Whether it is to run once that is possible.
+    pub start_wanted: bool,
+    /// How the host knows it, once it is provisioned.
+    pub host_ref: Option<String>,
+    /// The configuration it last started with.
+    pub config_hash: Option<String>,
+    /// The step that failed, with its error, while the phase is `Failed`.
+    pub failure: Option<(Step, String)>,
+    /// Who else may operate it.
+    pub shares: BTreeSet<AccountId>,
+    /// Whom it may call, and which life of theirs.
+    pub grants: BTreeMap<AgentName, IncarnationId>,
+    /// Tags, skills and credential names, as last set.
+    pub tags: BTreeSet<String>,
+    /// Attached skills.
+    pub skills: BTreeSet<String>,
+    /// Names of credentials, never values.
+    pub credentials: BTreeSet<String>,
+    /// Digest of the instruction file.
+    pub instructions_sha256: Option<String>,
+    /// Digest of the picture.
+    pub avatar_sha256: Option<String>,
+    /// Whether its `shared-out` is open, and whether it sees others'.
+    pub folders: (bool, bool),
+    /// Repository and branch it is synchronised with.
+    pub git_sync: Option<(String, String)>,
+    /// When it crashed, the latest [`CRASHES_MAX`] within the window.
+    pub crashes: Vec<DateTime<Utc>>,
+}
+
+impl Life {
+    fn recent_crashes(&self, at: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> + '_ {
+        let since = at - TimeDelta::seconds(CRASH_WINDOW_SECONDS);
+        self.crashes.iter().copied().filter(move |crash| *crash > since)
+    }
+
+    pub(super) fn crash(&self, at: DateTime<Utc>) -> AgentEvent {
+        if self.recent_crashes(at).count() < CRASHES_MAX {
+            AgentEvent::AgentStatusObserved { status: ObservedStatus::Restarting, at }
+        } else {
+            AgentEvent::AgentStopped { reason: StopReason::CrashLoop, exit_code: None }
+        }
+    }
+
+    fn begin(
+        incarnation: IncarnationId,
+        owner: AccountId,
+        is_system: bool,
+        node_id: Option<Uuid>,
+        config: &AgentConfig,
+        start_wanted: bool,
+    ) -> Self {
+        Self {
+            incarnation,
+            owner,
+            is_system,
+            node_id,
+            config: config.clone(),
+            start_wanted,
+            host_ref: None,
+            config_hash: None,
+            failure: None,
+            shares: BTreeSet::new(),
+            grants: BTreeMap::new(),
+            tags: BTreeSet::new(),
+            skills: BTreeSet::new(),
+            credentials: BTreeSet::new(),
+            instructions_sha256: None,
+            avatar_sha256: None,
+            folders: (false, false),
+            git_sync: None,
+            crashes: Vec::new(),
+        }
+    }
+
+    /// The phase that follows, for the events that move an agent through its life.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`settings` names every other event")]
+    fn lifecycle(&mut self, phase: Phase, event: &AgentEvent) -> Option<Phase> {
+        use AgentEvent as E;
+        Some(match event {
+            E::AgentProvisioned { host_ref } => {
+                self.host_ref = Some(host_ref.clone());
+                Phase::Stopped
+            }
+            E::AgentProvisionFailed { step, error } | E::AgentStartFailed { step, error } => {
+                self.failure = Some((*step, error.clone()));
+                Phase::Failed
+            }
+            E::AgentStartRequested {} => {
+                self.start_wanted = true;
+                self.failure = None;
+                if self.host_ref.is_some() { Phase::Starting } else { Phase::Creating }
+            }
+            E::AgentStarted { host_ref, config_hash } => {
+                self.host_ref = Some(host_ref.clone());
+                self.config_hash = Some(config_hash.clone());
+                Phase::Running
+            }
+            E::AgentStopRequested {} => {
+                self.start_wanted = false;
+                if phase == Phase::Creating { Phase::Creating } else { Phase::Stopping }
+            }
+            E::AgentStopped { .. } => {
+                self.start_wanted = false;
+                self.failure = None;
+                self.crashes.clear();
+                Phase::Stopped
+            }
+            E::AgentStatusObserved { status, at } => match status {
+                ObservedStatus::Running => Phase::Running,
+                ObservedStatus::Paused => Phase::Paused,
+                ObservedStatus::Restarting | ObservedStatus::Stopped => {
+                    let mut crashes: Vec<_> = self.recent_crashes(*at).collect();
+                    crashes.push(*at);
+                    crashes.drain(..crashes.len().saturating_sub(CRASHES_MAX));
+                    self.crashes = crashes;
+                    Phase::Restarting
+                }
+            },
+            E::AgentDeleteRequested {} => {
+                self.start_wanted = false;
+                Phase::Deleting
+            }
+            E::AgentDeleted {} => Phase::Absent,
+            E::AgentReinitialized {} => {
+                self.start_wanted = self.start_wanted || phase == Phase::Running;
+                self.host_ref = None;
+                self.config_hash = None;
+                self.failure = None;
+                Phase::Creating
+            }
+            _ => return None,
+        })
+    }
+
+    fn settings(&mut self, event: &AgentEvent) {
+        use AgentEvent as E;
+        let config = &mut self.config;
+        match event {
+            E::AutonomyChanged { enabled } => config.autonomy = *enabled,
+            E::ReadOnlyChanged(read_only) => config.read_only = read_only.clone(),
+            E::ResourcesChanged(resources) => config.resources = resources.clone(),
+            E::CapacityChanged { max_parallel_tasks } => {
+                config.max_parallel_tasks = *max_parallel_tasks;
+            }
+            E::ExecutionTimeoutChanged { seconds } => config.execution_timeout_seconds = *seconds,
+            E::ModelChanged { model } => config.model.clone_from(model),
+            E::CapabilitiesChanged { full_capabilities } => {
+                config.full_capabilities = *full_capabilities;
+            }
+            E::InstructionsChanged { sha256 } => self.instructions_sha256 = Some(sha256.clone()),
+            E::ToolsChanged { tools } => config.tools.clone_from(tools),
+            E::McpServersChanged { mcp_servers } => config.mcp_servers.clone_from(mcp_servers),
+            E::SkillsChanged { names } => self.skills.clone_from(names),
+            E::TagsChanged { tags } => self.tags.clone_from(tags),
+            E::AvatarChanged { sha256 } => self.avatar_sha256.clone_from(sha256),
+            E::CredentialsChanged { names } => self.credentials.clone_from(names),
+            E::FoldersChanged { expose, consume } => self.folders = (*expose, *consume),
+            E::AgentShared { user } => {
+                self.shares.insert(*user);
+            }
+            E::AgentUnshared { user } => {
+                self.shares.remove(user);
+            }
+            E::GitSyncConfigured { repository, branch } => {
+                self.git_sync = Some((repository.clone(), branch.clone()));
+            }
+            E::PermissionGranted { callee, callee_incarnation } => {
+                self.grants.insert(callee.clone(), *callee_incarnation);
+            }
+            E::PermissionRevoked { callee, .. } => {
+                self.grants.remove(callee);
+            }
+            E::AgentCreated { .. }
+            | E::AgentProvisioned { .. }
+            | E::AgentProvisionFailed { .. }
+            | E::AgentStartRequested {}
+            | E::AgentStarted { .. }
+            | E::AgentStartFailed { .. }
+            | E::AgentStopRequested {}
+            | E::AgentStopped { .. }
+            | E::AgentStatusObserved { .. }
+            | E::AgentDeleteRequested {}
+            | E::AgentDeleted {}
+            | E::AgentReinitialized {} => {}
+        }
+    }
+}

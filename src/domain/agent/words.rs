@@ -1,0 +1,90 @@
+//! The words of an agent's life.
+
+use serde::{Deserialize, Serialize};
+
+/// Where an agent is in its life; the wire's `phase`.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Phase {
+    /// No life of the name goes on.
+    #[default]
+    Absent,
+    /// Being provisioned.
+    Creating,
+    /// A step of creation or start failed.
+    Failed,
+    /// Provisioned and not running.
+    Stopped,
+    /// Asked to run.
+    Starting,
+    /// Accepting work.
+    Running,
+    /// Frozen by its host.
+    Paused,
+    /// Crashed, and to be started again.
+    Restarting,
+    /// Asked to stop.
+    Stopping,
+    /// Asked to go.
+    Deleting,
+}
+
+/// What a host shows of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ObservedStatus {
+    /// It runs.
+    Running,
+    /// It is frozen.
+    Paused,
+    /// It is gone and is being started again.
+    Restarting,
+    /// It is gone.
+    Stopped,
+}
+
+/// The named steps of creation and start, in order.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Step {
+    Validate,
+    Register,
+    Template,
+    Key,
+    Configure,
+    Volume,
+    Container,
+    Start,
+    Startup,
+    Credentials,
+    EnvFiles,
+    Health,
+    Announce,
+}
+
+/// Why an agent stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// Somebody asked.
+    Requested,
+    /// It crashed too often to be started again.
+    CrashLoop,
+}
+
+/// Why a grant ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevokeReason {
+    /// Somebody took it back.
+    Requested,
+    /// A preset or a full replacement left it out.
+    Replaced,
+}

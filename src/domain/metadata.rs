@@ -1,0 +1,80 @@
+//! What is recorded beside every event: who, why, and as part of what.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::{AccountId, AgentName};
+
+/// Who caused an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A person, by the web pages, the command line, or a key of theirs.
+    User(AccountId),
+    /// An agent, by its own key.
+    Agent(AgentName),
+    /// The server itself: reactors, first run.
+    System,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Agent(name) => write!(f, "agent:{name}"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+/// The strings stored in an event's `metadata` column.
+///
+/// Strings only, because `cqrs-es` stores a map of strings and must stay able to read ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// Who caused the event, as [`Actor`] prints it.
+    pub actor: String,
+    /// Shared by everything that follows from one request.
+    pub correlation_id: String,
+    /// The event that led to this one, if any.
+    pub causation_id: Option<String>,
+    /// The command, so that an acknowledged answer can be found in the log.
+    pub command_id: String,
+    /// SHA-256 of the request body, when the stream's id derives from an idempotency key.
+    pub body_sha256: Option<String>,
+}
+
+impl Metadata {
+    const ACTOR: &str = "actor";
+    const CORRELATION_ID: &str = "correlation_id";
+    const CAUSATION_ID: &str = "causation_id";
+    const COMMAND_ID: &str = "command_id";
+    const BODY_SHA256: &str = "body_sha256";
+
+    /// Flattens into the map that `cqrs-es` stores; absent values have no key.
+    pub fn to_map(&self) -> HashMap<String, String> {
+        let mut map = HashMap::from([
+            (Self::ACTOR.to_owned(), self.actor.clone()),
+            (Self::CORRELATION_ID.to_owned(), self.correlation_id.clone()),
+            (Self::COMMAND_ID.to_owned(), self.command_id.clone()),
+        ]);
+        let optional =
+            [(Self::CAUSATION_ID, &self.causation_id), (Self::BODY_SHA256, &self.body_sha256)];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                map.insert(key.to_owned(), value.clone());
+            }
+        }
+        map
+    }
+
+    /// Reads a stored map; what a foreign writer left out is empty.
+    pub fn from_map(mut map: HashMap<String, String>) -> Self {
+        Self {
+            actor: map.remove(Self::ACTOR).unwrap_or_default(),
+            correlation_id: map.remove(Self::CORRELATION_ID).unwrap_or_default(),
+            causation_id: map.remove(Self::CAUSATION_ID),
+            command_id: map.remove(Self::COMMAND_ID).unwrap_or_default(),
+            body_sha256: map.remove(Self::BODY_SHA256),
+        }
+    }
+}
