@@ -1,0 +1,166 @@
+//! Where agents live: the trait that every host implements, and the words for what it shows.
+//!
+//! A host makes a place for an agent and runs one agent server in it. Nothing above this trait may
+//! know which host it is. Every operation is idempotent, because a reactor repeats it whenever it
+//! cannot tell whether the last attempt arrived.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+use uuid::Uuid;
+
+/// Manages the places where agents live.
+#[async_trait::async_trait]
+pub trait AgentHost: Send + Sync {
+    /// Tells which kind of host this is, for banners and records alone.
+    fn kind(&self) -> HostKind;
+
+    /// Makes the place of an agent: its workspace and what runs in it, not started.
+    ///
+    /// Answers with the host's own reference to it. Creating what is there is a no-op.
+    async fn create(&self, spec: &AgentSpec) -> Result<String, Error>;
+
+    /// Starts the agent's server and returns when it answers.
+    ///
+    /// Starting a running agent is a no-op; a paused one goes on.
+    async fn start(&self, incarnation: Uuid) -> Result<(), Error>;
+
+    /// Stops the agent's server with everything it runs and returns when all of it is gone.
+    ///
+    /// Runs get SIGINT and `grace` to end by themselves. The workspace stays. Stopping a stopped
+    /// agent is a no-op.
+    async fn stop(&self, incarnation: Uuid, grace: Duration) -> Result<(), Error>;
+
+    /// Removes the agent's place with its workspace. Removing what is gone is a no-op.
+    ///
+    /// A running agent is stopped first.
+    async fn remove(&self, incarnation: Uuid) -> Result<(), Error>;
+
+    /// Shows one agent, or `None` when the host has no place for it.
+    async fn inspect(&self, incarnation: Uuid) -> Result<Option<HostedAgent>, Error>;
+
+    /// Shows every agent that this host has a place for.
+    async fn list(&self) -> Result<Vec<HostedAgent>, Error>;
+
+    /// Opens a byte stream to the agent's server.
+    async fn connect(&self, incarnation: Uuid) -> Result<ByteStream, Error>;
+}
+
+/// A two-way stream of bytes to an agent server.
+pub type ByteStream = Box<dyn Duplex>;
+
+/// Anything that can be read from and written to.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// The kinds of host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostKind {
+    /// A process and a directory of this machine.
+    Process,
+}
+
+/// What a host needs to know to make an agent's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// The agent's name, for people who look at the host.
+    pub name: String,
+    /// The life of the agent that the place belongs to; it names the place.
+    pub incarnation: Uuid,
+    /// Labels kept with the place and shown by `inspect` and `list`, such as `trinity.log-id`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An agent as its host shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostedAgent {
+    /// The name and labels it was created with.
+    pub spec: AgentSpec,
+    /// The host's own reference to it.
+    pub host_ref: String,
+    /// What it does.
+    pub state: HostState,
+}
+
+/// What an agent's place does, in the words of container engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostState {
+    /// Made and never started.
+    Created,
+    /// Its agent server runs.
+    Running,
+    /// Its agent server is frozen.
+    Paused,
+    /// It ended and is being started again by its host.
+    Restarting,
+    /// It ended.
+    Exited,
+    /// It could not be started, or its end left it unusable.
+    Dead,
+}
+
+/// The four states that clients see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It takes work.
+    Running,
+    /// Its place is there, nothing runs in it.
+    Stopped,
+    /// It is frozen.
+    Paused,
+    /// It is being started again.
+    Restarting,
+}
+
+impl HostState {
+    /// Gives the state that clients see.
+    pub fn normalised(self) -> Status {
+        match self {
+            Self::Running => Status::Running,
+            Self::Paused => Status::Paused,
+            Self::Restarting => Status::Restarting,
+            Self::Created | Self::Exited | Self::Dead => Status::Stopped,
+        }
+    }
+}
+
+/// Why a host could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host has no place for this agent; `create` makes one.
+    #[error("the host has no place for agent incarnation {0}; create it first")]
+    NotFound(Uuid),
+    /// The place is there, its agent server does not run; `start` starts it.
+    #[error("the agent server of incarnation {0} does not run; start the agent")]
+    NotRunning(Uuid),
+    /// The agent server did not come up.
+    #[error("the agent server did not start: {0}")]
+    StartFailed(String),
+    /// The agent server, or something it runs, could not be ended.
+    #[error("the agent server did not end: {0}")]
+    StopFailed(String),
+    /// The host itself failed, or cannot be reached.
+    #[error("{doing}")]
+    Host {
+        /// What was being done.
+        doing: String,
+        /// The operating system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps an I/O error with what was being done.
+    pub fn host(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Host { doing, source }
+    }
+}
