@@ -2,3 +2,5 @@
 
 /// Pure decisions: aggregates, commands, events.
 pub mod domain;
+/// Where agents live.
+pub mod hosts;

@@ -164,3 +164,23 @@ impl Error {
         move |source| Self::Host { doing, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn container_words_become_the_four_states_of_clients() {
+        let table = [
+            (HostState::Created, Status::Stopped),
+            (HostState::Exited, Status::Stopped),
+            (HostState::Dead, Status::Stopped),
+            (HostState::Running, Status::Running),
+            (HostState::Paused, Status::Paused),
+            (HostState::Restarting, Status::Restarting),
+        ];
+        for (state, status) in table {
+            assert_eq!(state.normalised(), status, "{state:?}");
+        }
+    }
+}
