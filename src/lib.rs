@@ -1,5 +1,9 @@
 //! Trinity: fleets of autonomous agents on one event log.
 
+/// The one place that reads the wall clock.
+pub mod clock;
+/// The configuration: flags, environment, file, defaults.
+pub mod config;
 /// Pure decisions: aggregates, commands, events.
 pub mod domain;
 /// Where agents live.

@@ -1,0 +1,219 @@
+//! The configuration: flags over environment over `config.toml` over defaults, in one struct.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use crate::domain::slots::QUEUE_LENGTH_MAX;
+
+/// The file with settings inside the data directory.
+const CONFIG_FILE: &str = "config.toml";
+
+/// How long a run has, after the interrupt, to end by itself, in milliseconds.
+const GRACE_MS_DEFAULT: u64 = 5_000;
+
+/// A text that must not be printed.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where agents live.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum AgentHostKind {
+    /// As processes of this machine.
+    #[default]
+    Process,
+}
+
+/// What can be set by flag, environment variable or file; what is not said is left out.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Folder for everything this server keeps [default: $XDG_DATA_HOME/trinity]
+    #[arg(long, env = "TRINITY_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Address to serve on [default: 127.0.0.1:8000]
+    #[arg(long, env = "TRINITY_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+
+    /// Postgres instead of the embedded store: postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "TRINITY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<Secret>,
+
+    /// Where agents live
+    #[arg(long, env = "TRINITY_AGENT_HOST", value_name = "HOST")]
+    pub agent_host: Option<AgentHostKind>,
+
+    /// Command line that replaces `claude`, split as a shell would
+    #[arg(long, env = "TRINITY_CLAUDE_COMMAND", value_name = "COMMAND")]
+    pub claude_command: Option<String>,
+
+    /// Command line that replaces `gemini`, split as a shell would
+    #[arg(long, env = "TRINITY_GEMINI_COMMAND", value_name = "COMMAND")]
+    pub gemini_command: Option<String>,
+
+    /// Password of the first administrator; ignored once there is one
+    #[arg(long, env = "TRINITY_ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    pub admin_password: Option<Secret>,
+
+    /// Executions that may wait for one agent [default: 1000]
+    #[arg(long, env = "TRINITY_QUEUE_LENGTH_MAX", value_name = "N")]
+    pub queue_length_max: Option<usize>,
+
+    /// Milliseconds between the interrupt and the kill of a run that is stopped [default: 5000]
+    #[arg(long, env = "TRINITY_GRACE_MS", value_name = "MS")]
+    pub grace_ms: Option<u64>,
+}
+
+/// The configuration of a server, complete.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder for everything this server keeps.
+    pub data_dir: PathBuf,
+    /// Address to serve on.
+    pub listen: SocketAddr,
+    /// Postgres instead of the embedded store.
+    pub database_url: Option<Secret>,
+    /// Where agents live.
+    pub agent_host: AgentHostKind,
+    /// Command line that replaces `claude`.
+    pub claude_command: Option<String>,
+    /// Command line that replaces `gemini`.
+    pub gemini_command: Option<String>,
+    /// Password of the first administrator.
+    pub admin_password: Option<Secret>,
+    /// Executions that may wait for one agent.
+    pub queue_length_max: usize,
+    /// Milliseconds between the interrupt and the kill of a run that is stopped.
+    pub grace_ms: u64,
+}
+
+impl Config {
+    /// Completes `settings` from the file in the data directory and the defaults.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read or understood, or no data directory can be named.
+    pub fn load(settings: Settings) -> anyhow::Result<Self> {
+        let data_dir = match &settings.data_dir {
+            Some(dir) => std::path::absolute(dir).context("cannot resolve the data directory")?,
+            None => default_data_dir()?,
+        };
+        let file = read_file(&data_dir.join(CONFIG_FILE))?;
+        let listen = settings.listen.or(file.listen);
+        let grace_ms = settings.grace_ms.or(file.grace_ms);
+        let queue_length_max = settings.queue_length_max.or(file.queue_length_max);
+        Ok(Self {
+            data_dir,
+            listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
+            database_url: settings.database_url.or(file.database_url),
+            agent_host: settings.agent_host.or(file.agent_host).unwrap_or_default(),
+            claude_command: settings.claude_command.or(file.claude_command),
+            gemini_command: settings.gemini_command.or(file.gemini_command),
+            admin_password: settings.admin_password.or(file.admin_password),
+            queue_length_max: queue_length_max.unwrap_or(QUEUE_LENGTH_MAX),
+            grace_ms: grace_ms.unwrap_or(GRACE_MS_DEFAULT),
+        })
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Settings> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// The data directory when none is named: `$XDG_DATA_HOME/trinity`, else `~/.local/share/trinity`.
+///
+/// # Errors
+/// When neither variable is set.
+pub fn default_data_dir() -> anyhow::Result<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .context("neither XDG_DATA_HOME nor HOME is set; say --data-dir DIR")?;
+    Ok(base.join("trinity"))
+}
+
+/// An environment variable that is set and not empty.
+#[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_dir(dir: &Path) -> Settings {
+        Settings { data_dir: Some(dir.to_owned()), ..Settings::default() }
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(CONFIG_FILE), "grace_ms = 7\nlisten = '127.0.0.1:9'\n")
+            .unwrap();
+        let flags = Settings { grace_ms: Some(8), ..in_dir(dir.path()) };
+        let config = Config::load(flags).unwrap();
+        assert_eq!(config.grace_ms, 8);
+        assert_eq!(config.listen.port(), 9);
+        assert_eq!(config.queue_length_max, QUEUE_LENGTH_MAX);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(CONFIG_FILE), "grace_mss = 7\n").unwrap();
+        let error = format!("{:#}", Config::load(in_dir(dir.path())).unwrap_err());
+        assert!(error.contains("grace_mss"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let dir = tempfile::tempdir().unwrap();
+        let url: Secret = "postgres://u:hunter2@h/d".parse().unwrap();
+        let config =
+            Config::load(Settings { database_url: Some(url), ..in_dir(dir.path()) }).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
