@@ -1,0 +1,30 @@
+# make run     build and serve the embedded default with a demo fleet
+# make test    every test on SQLite and on Postgres, then `make check`
+# make check   formatting, lints, docs, dependency rules
+# make bench   the published measurements
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
+TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
+
+.PHONY: run test check bench tools
+
+tools:
+	@scripts/install-missing cc=build-essential
+
+run: tools
+	cargo run --bin trinity -- serve --demo
+
+test: tools
+	scripts/with-postgres scripts/run-tests $(TEST)
+	$(MAKE) check
+
+check: tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	scripts/check-dependencies
+
+bench: tools
+	scripts/with-postgres cargo bench
