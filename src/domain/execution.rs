@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use values::{
     CancelPhase, CancelReason, ErrorClass, ExitStatus, Outcome, Request, Source, Status, ToolCall,
-    Trigger, Usage, Verdict,
+    Trigger, Urgency, Usage, Verdict,
 };
 
 use super::{Decider, Event, StreamType, aggregate};
@@ -43,8 +43,8 @@ pub enum ExecutionCommand {
     },
     /// Tool calls that one reading of the output showed; whole lines, in order.
     RecordToolCalls { calls: Vec<ToolCall> },
-    /// Asks for the end of a run that has been granted a slot.
-    RequestCancel { by: String, reason: CancelReason },
+    /// Asks for the end of a run that has been granted a slot; again, to make it urgent.
+    RequestCancel { by: String, reason: CancelReason, urgency: Urgency },
     /// Ends an execution that still waits in the queue.
     CancelQueued { by: String, reason: CancelReason },
     /// The supervisor has sent the first signal.
@@ -104,6 +104,8 @@ pub enum ExecutionEvent {
     CancelRequested {
         by: String,
         reason: CancelReason,
+        #[serde(default)]
+        urgency: Urgency,
     },
     InterruptSent {
         at: DateTime<Utc>,
@@ -160,6 +162,8 @@ pub struct Execution {
     pub session_bound: bool,
     /// Who asked for its end, and why.
     pub cancel: Option<(String, CancelReason)>,
+    /// How urgently.
+    pub urgency: Option<Urgency>,
     /// How far the stop has gone.
     pub cancel_phase: Option<CancelPhase>,
     /// The last output line whose tool calls are recorded.
@@ -276,8 +280,8 @@ impl Decider for Execution {
                 Ok(vec![E::SessionBound { claude_session_id, model_used, cli_version }])
             }
             (C::RecordToolCalls { calls }, Status::Running) => Ok(self.tool_events(calls)),
-            (C::RequestCancel { by, reason }, _) if self.cancel.is_none() => {
-                Ok(vec![E::CancelRequested { by, reason }])
+            (C::RequestCancel { by, reason, urgency }, _) if self.urgency < Some(urgency) => {
+                Ok(vec![E::CancelRequested { by, reason, urgency }])
             }
             (C::CancelQueued { by, reason }, Status::Pending) => Ok(vec![E::ExecutionCancelled {
                 by,
@@ -340,9 +344,11 @@ impl Decider for Execution {
                 self.tool_seq = *seq;
                 self.open_tool_calls.remove(tool_call_id);
             }
-            E::CancelRequested { by, reason } => {
-                self.cancel = Some((by.clone(), *reason));
-                self.cancel_phase = Some(CancelPhase::Requested);
+            E::CancelRequested { by, reason, urgency } => {
+                // Who asked first stays on record; a second request can only make it urgent.
+                self.cancel.get_or_insert_with(|| (by.clone(), *reason));
+                self.urgency = Some(*urgency);
+                self.cancel_phase = self.cancel_phase.or(Some(CancelPhase::Requested));
             }
             E::InterruptSent { .. } => self.cancel_phase = Some(CancelPhase::Interrupting),
             E::KillSent { .. } => self.cancel_phase = Some(CancelPhase::Killing),

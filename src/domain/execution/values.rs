@@ -103,6 +103,17 @@ pub enum CancelPhase {
     Killing,
 }
 
+/// How a stop is carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// An interrupt, a grace, then the kill.
+    #[default]
+    Graceful,
+    /// The kill at once.
+    Kill,
+}
+
 /// Why an execution was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
