@@ -184,6 +184,11 @@ impl Execution {
         self.status.is_some_and(Status::is_terminal)
     }
 
+    /// Whether a grant may still lead to a start: asked for, not started, not to be ended.
+    pub fn may_start(&self) -> bool {
+        self.status == Some(Status::Pending) && self.cancel.is_none()
+    }
+
     fn cancelled(&self, outcome: Outcome) -> Option<ExecutionEvent> {
         let (by, reason) = self.cancel.clone()?;
         let phase = self.cancel_phase.unwrap_or(CancelPhase::Requested);

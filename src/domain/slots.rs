@@ -243,6 +243,16 @@ impl Slots {
             .map(|index| index + 1)
     }
 
+    /// Whether the slot may be taken back without evidence: still held under that epoch, due, and
+    /// not frozen.
+    pub fn may_expire(&self, execution_id: ExecutionId, epoch: u32, now: DateTime<Utc>) -> bool {
+        self.slot_of(execution_id).is_some_and(|(_, active)| {
+            active.epoch == epoch
+                && active.expires_at <= now
+                && self.suspended != Some(SuspendReason::AgentPaused)
+        })
+    }
+
     fn knows(&self, execution_id: ExecutionId) -> bool {
         self.slot_of(execution_id).is_some() || self.queue_position(execution_id).is_some()
     }
@@ -306,20 +316,6 @@ impl Slots {
         })
     }
 
-    /// The slot to take back: still held under that epoch, due, and not frozen.
-    fn expired(
-        &self,
-        execution_id: ExecutionId,
-        epoch: u32,
-        now: DateTime<Utc>,
-    ) -> Option<(u32, &Active)> {
-        self.slot_of(execution_id).filter(|(_, active)| {
-            active.epoch == epoch
-                && active.expires_at <= now
-                && self.suspended != Some(SuspendReason::AgentPaused)
-        })
-    }
-
     fn regrant(
         &self,
         execution_id: ExecutionId,
@@ -368,7 +364,8 @@ impl Decider for Slots {
                 Ok(self.with_grants(released.into_iter().collect(), now))
             }
             C::Expire { execution_id, epoch, now } => {
-                let held = self.expired(execution_id, epoch, now);
+                let due = self.may_expire(execution_id, epoch, now);
+                let held = self.slot_of(execution_id).filter(|_| due);
                 let expired = held.map(|(slot, _)| E::SlotExpired { execution_id, slot });
                 Ok(self.with_grants(expired.into_iter().collect(), now))
             }

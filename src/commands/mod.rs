@@ -1,0 +1,37 @@
+//! Commands that several aggregates decide together, in one append.
+//!
+//! Each is a thin function over [`EventLog::transact`](crate::event_log::EventLog::transact): it
+//! names the streams, lets the aggregates decide in the order in which the log shows it, and says
+//! what came of it. Handlers, reactors and the command line share them.
+
+mod cause;
+pub mod reports;
+pub mod runs;
+
+pub use cause::Cause;
+
+use crate::domain::account::AccountError;
+use crate::domain::agent::AgentError;
+use crate::domain::execution::ExecutionError;
+use crate::domain::slots::SlotsError;
+use crate::event_log::ExecuteError;
+
+/// Why a command over several aggregates is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// By the agent.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// By the agent's slots.
+    #[error(transparent)]
+    Slots(#[from] SlotsError),
+    /// By the execution.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+    /// By the account.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+/// The outcome of a command over several aggregates.
+pub type Result<T> = std::result::Result<T, ExecuteError<Refusal>>;
