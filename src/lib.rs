@@ -1,5 +1,7 @@
 //! Trinity: fleets of autonomous agents on one event log.
 
+/// The CLIs: the command that runs a task, and what its output means.
+pub mod adapters;
 /// The one place that reads the wall clock.
 pub mod clock;
 /// The configuration: flags, environment, file, defaults.

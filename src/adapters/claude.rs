@@ -1,0 +1,165 @@
+//! Claude Code, and everything that speaks its dialect.
+//!
+//! What the CLI does was observed on version 2.1.197; the reasons for each flag and variable stand
+//! beside it.
+
+mod judge;
+pub mod line;
+mod models;
+
+use std::collections::BTreeMap;
+
+use trinity_agent_protocol::{FileSpec, SpawnErrorClass};
+
+use super::tools::ToolSet;
+use super::{
+    Adapter, CommandLine, Env, ModelError, Parser, RunUser, Session, Surroundings, TaskSpec,
+};
+use crate::domain::agent::Runtime;
+
+/// Longest system prompt, in bytes: the kernel takes at most 128 KiB in one argument.
+pub const SYSTEM_PROMPT_BYTES_MAX: usize = 100 * 1024;
+
+/// Tries after a failed API call. The CLI's own 10 make a wrong key hang for minutes.
+const RETRIES_MAX: &str = "3";
+
+/// The name of the file that lists a run's MCP servers.
+const MCP_FILE: &str = "mcp.json";
+
+/// The adapter for Claude Code.
+pub struct Claude {
+    runtime: Runtime,
+    command: Vec<String>,
+}
+
+impl Claude {
+    /// Builds the adapter from the words of the command that starts the CLI.
+    pub fn new(runtime: Runtime, command: Vec<String>) -> Self {
+        Self { runtime, command }
+    }
+
+    fn program(&self) -> &str {
+        self.command.first().map_or("claude", String::as_str)
+    }
+}
+
+impl Adapter for Claude {
+    fn command(&self, task: &TaskSpec) -> CommandLine {
+        let mut argv = self.command.clone();
+        // stream-json without --verbose is refused.
+        argv.extend(["-p", "--output-format=stream-json", "--verbose"].map(String::from));
+        // Every value is joined by `=`: some flags take any number of values and would eat the
+        // next word, and a value may begin with a dash.
+        match &task.session {
+            Session::New { id } => argv.push(format!("--session-id={id}")),
+            Session::Resume { id } => argv.push(format!("--resume={id}")),
+            Session::Fork { from, id } => {
+                argv.push(format!("--resume={from}"));
+                argv.push("--fork-session".to_owned());
+                argv.push(format!("--session-id={id}"));
+            }
+        }
+        if let Some(model) = &task.model {
+            let model = models::resolve(self.runtime, model).unwrap_or_else(|_| model.clone());
+            argv.push(format!("--model={model}"));
+        }
+        if let Some(text) = &task.system_prompt {
+            argv.push(format!("--append-system-prompt={text}"));
+        }
+        if let Some(turns) = task.max_turns {
+            argv.push(format!("--max-turns={turns}"));
+        }
+        permission_flags(&mut argv, &task.tools, task.surroundings.user);
+        let files = mcp_flags(&mut argv, task);
+        let env = environment(&task.surroundings);
+        CommandLine { argv, env, stdin: prompt(&task.message), files }
+    }
+
+    fn version_command(&self, surroundings: &Surroundings) -> CommandLine {
+        let mut argv = self.command.clone();
+        argv.push("--version".to_owned());
+        let env = environment(surroundings);
+        CommandLine { argv, env, stdin: String::new(), files: Vec::new() }
+    }
+
+    fn version(&self, output: &[u8]) -> Option<String> {
+        let text = String::from_utf8_lossy(output);
+        let word = text.split_whitespace().next()?;
+        word.starts_with(|first: char| first.is_ascii_digit()).then(|| word.to_owned())
+    }
+
+    fn model(&self, name: &str) -> Result<String, ModelError> {
+        models::resolve(self.runtime, name)
+    }
+
+    fn spawn_error(&self, class: SpawnErrorClass, message: &str) -> String {
+        let program = self.program();
+        match class {
+            SpawnErrorClass::NotFound => {
+                format!("{program} not found; install it or create the agent with runtime \"demo\"")
+            }
+            SpawnErrorClass::NotExecutable => {
+                format!("{program} cannot be executed; check its file mode and kind: {message}")
+            }
+            _ => format!("{program} could not be started: {message}"),
+        }
+    }
+
+    fn parser(&self) -> Box<dyn Parser> {
+        Box::new(judge::Judge::new(self.program().to_owned()))
+    }
+}
+
+/// Untrusted text must not run a command of the CLI, which a `/` at the very start would do.
+fn prompt(message: &str) -> String {
+    if message.starts_with('/') { format!(" {message}") } else { message.to_owned() }
+}
+
+fn permission_flags(argv: &mut Vec<String>, tools: &ToolSet, user: RunUser) {
+    match (tools, user) {
+        (ToolSet::Unrestricted, RunUser::Unprivileged) => {
+            argv.push("--permission-mode=bypassPermissions".to_owned());
+        }
+        // The CLI refuses to bypass permissions as root, and rightly so: what only reads inside
+        // the workspace is allowed, all else is denied and reported.
+        (ToolSet::Unrestricted, RunUser::Root) => argv.push("--permission-mode=dontAsk".to_owned()),
+        (ToolSet::Only(names), _) => {
+            argv.push("--permission-mode=dontAsk".to_owned());
+            if !names.is_empty() {
+                argv.push(format!("--allowedTools={}", names.join(",")));
+            }
+            // `dontAsk` alone lets every tool read inside the workspace; a built-in tool that is
+            // not named here does not exist for the model. MCP tools are not named here: those
+            // outside --allowedTools are denied.
+            let built_in = names.iter().filter(|name| !name.starts_with("mcp__"));
+            argv.push(format!("--tools={}", built_in.cloned().collect::<Vec<_>>().join(",")));
+        }
+    }
+}
+
+fn mcp_flags(argv: &mut Vec<String>, task: &TaskSpec) -> Vec<FileSpec> {
+    // Without this the CLI starts the commands of a `.mcp.json` in the workspace unasked.
+    argv.push("--strict-mcp-config".to_owned());
+    let Some(content) = task.mcp_config.clone() else { return Vec::new() };
+    argv.push(format!("--mcp-config={}/{MCP_FILE}", task.files_dir));
+    vec![FileSpec { name: MCP_FILE.to_owned(), content, mode: 0o600 }]
+}
+
+fn environment(surroundings: &Surroundings) -> Env {
+    let mut env: BTreeMap<String, String> = surroundings.secrets.0.clone();
+    let own = [
+        ("HOME", surroundings.home.as_str()),
+        ("PATH", surroundings.path.as_str()),
+        ("LANG", "C.UTF-8"),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("CLAUDE_CODE_MAX_RETRIES", RETRIES_MAX),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("DISABLE_ERROR_REPORTING", "1"),
+        ("DISABLE_TELEMETRY", "1"),
+    ];
+    env.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    Env(env)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! The reader of one run: what its lines mean, and the verdict about it.
+
+use trinity_agent_protocol::{Exit, LineStream, StopReason};
+
+use super::super::{Conclusion, ERROR_BYTES_MAX, Event, Parser, RunResult, truncated};
+use super::line::{self, Block, Line, Message};
+use crate::domain::execution::{ErrorClass, ExitStatus, Outcome, Usage, Verdict};
+
+/// Most bytes of the model's words that are kept for a run without a result.
+const PARTIAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of standard error in an error text.
+const STDERR_BYTES_MAX: usize = 2 * 1024;
+
+/// The reader of one run.
+#[derive(Debug, Default)]
+pub struct Judge {
+    program: String,
+    seq: u64,
+    session_id: Option<String>,
+    model_used: Option<String>,
+    context_used: Option<u64>,
+    partial: String,
+    tool_call_count: u32,
+    result: Option<RunResult>,
+}
+
+impl Judge {
+    /// Makes a reader for a run of `program`.
+    pub fn new(program: String) -> Self {
+        Self { program, ..Self::default() }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Vec<Event> {
+        match line::read(bytes) {
+            Some(Line::Init(init)) => {
+                self.session_id = init.session_id.clone().or(self.session_id.take());
+                self.model_used = init.model.clone().or(self.model_used.take());
+                vec![Event::Init {
+                    session_id: init.session_id,
+                    model: init.model,
+                    cli_version: init.cli_version,
+                    mcp_servers: init.mcp_servers,
+                }]
+            }
+            Some(Line::Retry(retry)) => vec![Event::Retry {
+                attempt: retry.attempt,
+                attempts_max: retry.attempts_max,
+                status: retry.status,
+                delay_ms: retry.delay_ms,
+                error: retry.error,
+            }],
+            Some(Line::Assistant(message)) => {
+                self.remember(&message);
+                let is_call = |block: &&Block| matches!(block, Block::ToolUse { .. });
+                let calls = message.blocks.iter().filter(is_call).count();
+                self.tool_call_count =
+                    self.tool_call_count.saturating_add(u32::try_from(calls).unwrap_or(u32::MAX));
+                events(message)
+            }
+            Some(Line::User(message)) => events(message),
+            Some(Line::Result(result)) => {
+                self.session_id = result.session_id.clone().or(self.session_id.take());
+                let event = Event::Result(result.clone());
+                self.result = Some(merged(self.result.take(), result));
+                vec![event]
+            }
+            Some(Line::System | Line::Unknown) | None => vec![Event::Raw],
+        }
+    }
+
+    fn remember(&mut self, message: &Message) {
+        if message.is_synthetic || message.is_of_subagent {
+            return;
+        }
+        self.model_used = message.model.clone().or(self.model_used.take());
+        self.context_used = message.context_used.or(self.context_used);
+        for block in &message.blocks {
+            let Block::Text(text) = block else { continue };
+            if self.partial.len() + text.len() < PARTIAL_BYTES_MAX {
+                if !self.partial.is_empty() {
+                    self.partial.push('\n');
+                }
+                self.partial.push_str(text);
+            }
+        }
+    }
+
+    fn verdict(&self, exit: &Exit) -> Verdict {
+        let failed = |class, error: String| {
+            let error = truncated(error, ERROR_BYTES_MAX);
+            Verdict::Failed { class, error }
+        };
+        if exit.lost {
+            let error = "the supervisor of the run is gone; its end was not seen";
+            return failed(ErrorClass::Lost, error.to_owned());
+        }
+        match (exit.stop_reason, &self.result) {
+            (Some(StopReason::Timeout), _) => {
+                let error = "the run took longer than its timeout and was stopped";
+                failed(ErrorClass::Timeout, error.to_owned())
+            }
+            (Some(StopReason::AgentServerLost), _) => {
+                let error = "the agent server of the run was gone and the run was stopped";
+                failed(ErrorClass::Lost, error.to_owned())
+            }
+            (Some(StopReason::Cancel | StopReason::AgentStopped | StopReason::Orphan), _) => {
+                failed(ErrorClass::Exit, "the run was stopped on request".to_owned())
+            }
+            (_, Some(result)) if result.is_error => failed(class(result), self.error(result, exit)),
+            (Some(StopReason::Finished), _) => failed(
+                ErrorClass::Exit,
+                format!("{} printed its result but did not exit and was stopped", self.program),
+            ),
+            (None, Some(_)) if exit.code == Some(0) => Verdict::Completed,
+            (None, _) => failed(ErrorClass::Exit, self.exit_error(exit)),
+        }
+    }
+
+    /// The CLI's own words for a failure.
+    fn error(&self, result: &RunResult, exit: &Exit) -> String {
+        let words: Vec<&str> =
+            result.text.iter().chain(&result.errors).map(|text| text.trim()).collect();
+        match words.join("; ") {
+            words if !words.is_empty() => words,
+            _ => match &result.subtype {
+                Some(subtype) => format!("{} ended with {subtype}", self.program),
+                None => self.exit_error(exit),
+            },
+        }
+    }
+
+    fn exit_error(&self, exit: &Exit) -> String {
+        let end = match (exit.signal, exit.code) {
+            (Some(signal), _) => format!("was ended by signal {signal}"),
+            (None, Some(code)) => format!("exited with code {code}"),
+            (None, None) => "ended in an unknown way".to_owned(),
+        };
+        let result = if self.result.is_some() { "" } else { " without a result" };
+        match last_words(&exit.stderr_tail) {
+            "" => format!("{} {end}{result}", self.program),
+            words => format!("{} {end}{result}: {words}", self.program),
+        }
+    }
+
+    /// The answer: the result's words when it succeeded, else the model's words so far.
+    fn response(&self) -> Option<String> {
+        let result = self.result.as_ref().filter(|result| !result.is_error);
+        let answer = result.and_then(|result| result.text.clone());
+        answer.or_else(|| Some(self.partial.clone()).filter(|text| !text.is_empty()))
+    }
+}
+
+impl Parser for Judge {
+    fn parse(&mut self, seq: u64, stream: LineStream, line: &[u8]) -> Vec<Event> {
+        if seq <= self.seq {
+            return Vec::new();
+        }
+        self.seq = seq;
+        match stream {
+            LineStream::Stdout => self.read(line),
+            LineStream::Stderr => vec![Event::Raw],
+        }
+    }
+
+    fn finish(&self, exit: &Exit) -> Conclusion {
+        let result = self.result.as_ref();
+        let outcome = Outcome {
+            response: self.response(),
+            response_ref: None,
+            cost_usd_micros: result.and_then(|result| result.cost_usd_micros),
+            usage: result.and_then(|result| result.usage),
+            num_turns: result.and_then(|result| result.num_turns),
+            context_used: self.context_used,
+            context_max: result.and_then(|result| result.context_max),
+            model_used: self.model_used.clone(),
+            tool_call_count: self.tool_call_count,
+            exit: (!exit.lost).then_some(ExitStatus { code: exit.code, signal: exit.signal }),
+            ended_at: Some(exit.ended_at),
+            duration_ms: (!exit.lost).then_some(exit.duration_ms),
+        };
+        Conclusion { verdict: self.verdict(exit), outcome, session_id: self.session_id.clone() }
+    }
+}
+
+/// The end of standard error, from the start of a line where there is one.
+fn last_words(stderr: &str) -> &str {
+    let stderr = stderr.trim();
+    let cut = stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_BYTES_MAX));
+    let tail = &stderr[cut..];
+    if cut == 0 { tail } else { tail.split_once('\n').map_or(tail, |(_, lines)| lines.trim()) }
+}
+
+fn events(message: Message) -> Vec<Event> {
+    let event = |block| match block {
+        Block::Text(text) => Event::Text { text },
+        Block::Thinking(text) => Event::Thinking { text },
+        Block::ToolUse { id, name, input } => Event::ToolUse { id, name, input },
+        Block::ToolResult { id, is_error, content } => Event::ToolResult { id, is_error, content },
+        Block::Unknown => Event::Raw,
+    };
+    let events: Vec<Event> = message.blocks.into_iter().map(event).collect();
+    if events.is_empty() { vec![Event::Raw] } else { events }
+}
+
+/// Later results win. Cost and tokens are those of the process so far and never shrink, though an
+/// interrupted turn may report none; turns are counted anew in each result.
+fn merged(earlier: Option<RunResult>, later: RunResult) -> RunResult {
+    let Some(earlier) = earlier else { return later };
+    let turns = match (earlier.num_turns, later.num_turns) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
+    };
+    let usage = later.usage.filter(|usage| *usage != Usage::default());
+    RunResult {
+        num_turns: turns,
+        cost_usd_micros: later.cost_usd_micros.max(earlier.cost_usd_micros),
+        usage: usage.or(earlier.usage).or(later.usage),
+        context_max: later.context_max.or(earlier.context_max),
+        ..later
+    }
+}
+
+/// The kind of a failure that the CLI reports itself. An API failure is told by a `success` that
+/// is an error.
+fn class(result: &RunResult) -> ErrorClass {
+    match result.subtype.as_deref() {
+        Some("success") => ErrorClass::Api,
+        Some("error_max_turns") => ErrorClass::MaxTurns,
+        Some("error_max_budget_usd") => ErrorClass::Budget,
+        _ => ErrorClass::Exit,
+    }
+}

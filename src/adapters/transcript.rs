@@ -1,0 +1,132 @@
+//! The lines of a run as the API shows them.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use trinity_agent_protocol::LineStream;
+
+use super::claude::line;
+
+/// One line of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Entry {
+    /// The number that the supervisor gave it: 1, 2, 3 … over both pipes.
+    pub seq: u64,
+    /// When the supervisor read it.
+    #[serde(serialize_with = "rfc3339_millis")]
+    pub at: DateTime<Utc>,
+    /// The pipe it came from.
+    #[schema(value_type = String, example = "stdout")]
+    pub stream: LineStream,
+    /// What kind of line it is.
+    pub kind: Kind,
+    /// Its content.
+    pub blocks: Vec<Block>,
+    /// The line as it was printed, where the blocks do not say all; bytes that are no UTF-8 are
+    /// replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+}
+
+/// The kinds of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The CLI about itself.
+    System,
+    /// The model.
+    Assistant,
+    /// What the model was given: mostly answers of tools.
+    User,
+    /// The end.
+    Result,
+    /// A line of standard error.
+    Stderr,
+    /// A line of standard output that is none of these.
+    Raw,
+}
+
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Block {
+    /// Words.
+    Text {
+        /// The words.
+        text: String,
+    },
+    /// Thoughts of the model.
+    Thinking {
+        /// The thoughts.
+        text: String,
+    },
+    /// A call of a tool.
+    ToolUse {
+        /// Pairs the call with its result.
+        id: String,
+        /// The tool.
+        name: String,
+        /// Its arguments.
+        input: Value,
+    },
+    /// The answer of a tool.
+    ToolResult {
+        /// The id of the call.
+        tool_use_id: String,
+        /// Whether the tool failed or was refused.
+        is_error: bool,
+        /// The answer as text.
+        content: String,
+    },
+}
+
+fn rfc3339_millis<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// Turns a line as it was printed into its entry.
+pub fn entry(seq: u64, at: DateTime<Utc>, stream: LineStream, bytes: &[u8]) -> Entry {
+    let (kind, blocks, is_whole) = match stream {
+        LineStream::Stdout => stdout(bytes),
+        LineStream::Stderr => (Kind::Stderr, vec![Block::Text { text: lossy(bytes) }], true),
+    };
+    let raw = (!is_whole).then(|| lossy(bytes));
+    Entry { seq, at, stream, kind, blocks, raw }
+}
+
+/// The kind and the blocks of a line, and whether the blocks say all that matters.
+fn stdout(bytes: &[u8]) -> (Kind, Vec<Block>, bool) {
+    match line::read(bytes) {
+        Some(line::Line::Init(_) | line::Line::Retry(_) | line::Line::System) => {
+            (Kind::System, Vec::new(), false)
+        }
+        Some(line::Line::Assistant(message)) => conversation(Kind::Assistant, message),
+        Some(line::Line::User(message)) => conversation(Kind::User, message),
+        Some(line::Line::Result(result)) => {
+            let texts = result.text.into_iter().chain(result.errors);
+            (Kind::Result, texts.map(|text| Block::Text { text }).collect(), false)
+        }
+        Some(line::Line::Unknown) | None => (Kind::Raw, Vec::new(), false),
+    }
+}
+
+fn conversation(kind: Kind, message: line::Message) -> (Kind, Vec<Block>, bool) {
+    let count = message.blocks.len();
+    let block = |block| match block {
+        line::Block::Text(text) => Some(Block::Text { text }),
+        line::Block::Thinking(text) => Some(Block::Thinking { text }),
+        line::Block::ToolUse { id, name, input } => Some(Block::ToolUse { id, name, input }),
+        line::Block::ToolResult { id: tool_use_id, is_error, content } => {
+            Some(Block::ToolResult { tool_use_id, is_error, content })
+        }
+        line::Block::Unknown => None,
+    };
+    let blocks: Vec<Block> = message.blocks.into_iter().filter_map(block).collect();
+    let is_whole = count > 0 && blocks.len() == count;
+    (kind, blocks, is_whole)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
