@@ -8,5 +8,7 @@ pub mod clock;
 pub mod config;
 /// Pure decisions: aggregates, commands, events.
 pub mod domain;
+/// The append-only log of every decision.
+pub mod event_log;
 /// Where agents live.
 pub mod hosts;

@@ -1,0 +1,218 @@
+//! Group commit: appends that wait at the same time share one transaction and one fsync.
+//!
+//! Nothing lingers: an append that finds the writer idle is committed at once, alone. While a batch
+//! is being committed the next one gathers.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashSet, VecDeque};
+use std::future::Future;
+use std::hash::BuildHasher;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+
+use super::append::{APPEND_BYTES_MAX, Append, AppendError, Outcome, Submitted};
+use super::error::{Invalid, Unavailable};
+use super::feed::{Feed, Placed};
+use super::snapshots::StoredState;
+
+/// The most appends that wait; one more is refused as unavailable.
+pub const QUEUE_APPENDS_MAX: usize = 8192;
+/// The most bytes that wait.
+pub const QUEUE_BYTES_MAX: usize = 128 << 20;
+/// The most appends of one transaction.
+pub const BATCH_APPENDS_MAX: usize = 512;
+/// The most bytes of one transaction; a single append may be larger.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
+/// The queue counts bytes in units of so many.
+const SHARE_BYTES: usize = 256;
+
+const _: () = assert!(APPEND_BYTES_MAX < QUEUE_BYTES_MAX);
+
+/// Commits batches; one per database connection.
+pub(super) trait Engine: Send {
+    /// Commits what can be, in this order; an outcome for each append, or nothing is committed.
+    fn commit(
+        &mut self,
+        appends: &[Append],
+    ) -> impl Future<Output = Result<Vec<Outcome>, BatchError>> + Send;
+
+    /// Keeps a state for later loads; a failure costs time then, nothing else.
+    fn keep_state(&mut self, state: StoredState) -> impl Future<Output = ()> + Send;
+}
+
+/// Why a batch as a whole was not committed.
+#[derive(Debug)]
+pub(super) enum BatchError {
+    /// Some row of it was refused by the database, for good.
+    Rejected(String),
+    /// The database could not do it now.
+    Unavailable(Unavailable),
+}
+
+#[derive(Debug)]
+enum Job {
+    Append(Submitted),
+    State(StoredState),
+}
+
+/// The way in.
+#[derive(Debug)]
+pub(super) struct Queue {
+    jobs: mpsc::Sender<Job>,
+    /// The bytes that may still wait, in units of [`SHARE_BYTES`].
+    room: Arc<Semaphore>,
+}
+
+/// The way out: gathers batches.
+#[derive(Debug)]
+pub(super) struct Batcher {
+    jobs: mpsc::Receiver<Job>,
+    /// Appends that meet a stream written earlier in the batch they would have been in.
+    deferred: VecDeque<Submitted>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    appends: Vec<Submitted>,
+    bytes: usize,
+    /// Hashes of the streams written to; two streams with one hash merely wait for each other.
+    written: HashSet<u64>,
+    states: Vec<StoredState>,
+}
+
+pub(super) fn queue() -> (Queue, Batcher) {
+    let (sender, receiver) = mpsc::channel(QUEUE_APPENDS_MAX);
+    let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX / SHARE_BYTES));
+    let batcher = Batcher { jobs: receiver, deferred: VecDeque::new(), hasher: RandomState::new() };
+    (Queue { jobs: sender, room }, batcher)
+}
+
+impl Queue {
+    /// Waits until the append is committed, or refused.
+    pub(super) async fn append(&self, append: Append) -> Result<Vec<Placed>, AppendError> {
+        let unavailable = |reason: &str| AppendError::Unavailable(Unavailable::new(reason));
+        let units = u32::try_from(append.bytes().div_ceil(SHARE_BYTES)).unwrap_or(u32::MAX);
+        let share = Arc::clone(&self.room)
+            .try_acquire_many_owned(units)
+            .map_err(|_| unavailable("too much is waiting to be written"))?;
+        let (answer, answered) = oneshot::channel();
+        self.jobs
+            .try_send(Job::Append(Submitted { append, answer, _share: share }))
+            .map_err(|_| unavailable("too much is waiting to be written"))?;
+        answered.await.unwrap_or_else(|_| Err(unavailable("the writer has ended")))
+    }
+
+    /// Hands over a state to keep; dropped when the queue is full.
+    pub(super) fn keep_state(&self, state: StoredState) {
+        drop(self.jobs.try_send(Job::State(state)));
+    }
+
+    /// Refuses further appends and waits until those before are answered.
+    pub(super) async fn close(&self) {
+        let all = u32::try_from(QUEUE_BYTES_MAX / SHARE_BYTES).unwrap_or(u32::MAX);
+        drop(self.room.acquire_many(all).await);
+        self.room.close();
+    }
+}
+
+impl Batcher {
+    /// Waits for work; `None` when no more can come.
+    async fn next(&mut self) -> Option<Batch> {
+        let mut batch = Batch::default();
+        for append in std::mem::take(&mut self.deferred) {
+            self.place(&mut batch, append);
+        }
+        if batch.appends.is_empty() {
+            let job = self.jobs.recv().await?;
+            self.add(&mut batch, job);
+        }
+        while batch.has_room() && self.deferred.len() < BATCH_APPENDS_MAX {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            self.add(&mut batch, job);
+        }
+        Some(batch)
+    }
+
+    fn add(&mut self, batch: &mut Batch, job: Job) {
+        match job {
+            Job::Append(append) => self.place(batch, append),
+            Job::State(state) => batch.states.push(state),
+        }
+    }
+
+    fn place(&mut self, batch: &mut Batch, submitted: Submitted) {
+        let append = &submitted.append;
+        let meets = |stream| batch.written.contains(&self.hasher.hash_one(stream));
+        if !batch.has_room() || append.checks.iter().any(|check| meets(&check.stream)) {
+            self.deferred.push_back(submitted);
+            return;
+        }
+        batch.written.extend(append.written().map(|stream| self.hasher.hash_one(stream)));
+        batch.bytes += append.bytes();
+        batch.appends.push(submitted);
+    }
+}
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        self.appends.len() < BATCH_APPENDS_MAX && self.bytes < BATCH_BYTES_MAX
+    }
+}
+
+/// Commits batches until the queue's last sender is gone and everything is answered.
+pub(super) async fn run<E: Engine>(mut engine: E, batcher: Arc<Mutex<Batcher>>, feed: Arc<Feed>) {
+    loop {
+        let batch = batcher.lock().await.next().await;
+        let Some(batch) = batch else { return };
+        let (appends, waiting): (Vec<_>, Vec<_>) = batch
+            .appends
+            .into_iter()
+            .map(|submitted| (submitted.append, (submitted.answer, submitted._share)))
+            .unzip();
+        let outcomes = commit_isolated(&mut engine, &appends).await;
+        let mut placed = Vec::with_capacity(appends.len());
+        for (append, outcome) in appends.into_iter().zip(outcomes) {
+            placed.push(outcome.map(|place| append.into_placed(place)));
+        }
+        // Readers first: whoever is told a position then finds it in the feed.
+        feed.publish(placed.iter().flatten().flatten().cloned());
+        for ((answer, share), result) in waiting.into_iter().zip(placed) {
+            drop(share);
+            // Nobody listens when the caller's task was ended with the runtime.
+            drop(answer.send(result));
+        }
+        for state in batch.states {
+            engine.keep_state(state).await;
+        }
+    }
+}
+
+/// Commits in one piece; when the database refuses a row, halves the batch until that row is alone.
+async fn commit_isolated<E: Engine>(engine: &mut E, appends: &[Append]) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(appends.len());
+    let mut open: Vec<Range<usize>> = vec![0..appends.len()];
+    while let Some(range) = open.pop() {
+        if range.is_empty() {
+            continue;
+        }
+        match engine.commit(&appends[range.clone()]).await {
+            Ok(results) => outcomes.extend(results),
+            Err(BatchError::Unavailable(reason)) => {
+                outcomes.extend(range.map(|_| Err(AppendError::Unavailable(reason.clone()))));
+            }
+            Err(BatchError::Rejected(reason)) if range.len() == 1 => {
+                outcomes.push(Err(AppendError::Invalid(Invalid::Rejected(reason))));
+            }
+            Err(BatchError::Rejected(_)) => {
+                let middle = range.start + range.len() / 2;
+                // The first half is next: outcomes stay in order.
+                open.push(middle..range.end);
+                open.push(range.start..middle);
+            }
+        }
+    }
+    outcomes
+}

@@ -1,0 +1,137 @@
+//! Rows of table `events`, and how they become events again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cqrs_es::persist::{EventUpcaster, SerializedEvent};
+use uuid::Uuid;
+
+use super::error::LogError;
+use super::feed::Placed;
+use super::time;
+use crate::domain::{Event, EventId, Metadata, Recorded, StreamId, StreamType};
+
+/// The columns of [`Row`], in its order; the payload as text on both engines.
+pub(super) const COLUMNS_SQLITE: &str = "aggregate_type, aggregate_id, sequence, event_type, \
+     event_version, payload, metadata, position, event_id, recorded_at";
+pub(super) const COLUMNS_POSTGRES: &str = "aggregate_type, aggregate_id, sequence, event_type, \
+     event_version, payload::text, metadata::text, position, event_id, recorded_at";
+
+/// A stored event, unread.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) aggregate_type: String,
+    pub(super) aggregate_id: String,
+    pub(super) sequence: i64,
+    pub(super) event_type: String,
+    pub(super) event_version: String,
+    pub(super) payload: String,
+    pub(super) metadata: String,
+    pub(super) position: i64,
+    pub(super) event_id: String,
+    pub(super) recorded_at: i64,
+}
+
+/// Brings events of older versions up to what this build reads.
+///
+/// A field that was added later needs none: it has a serde default.
+#[derive(Clone, Default)]
+pub struct Upcasters(Arc<[Box<dyn EventUpcaster>]>);
+
+impl Upcasters {
+    /// Applies the upcasters in this order to every event that is read.
+    pub fn new(upcasters: Vec<Box<dyn EventUpcaster>>) -> Self {
+        Self(upcasters.into())
+    }
+
+    /// Reads a row.
+    pub(super) fn read(&self, row: Row) -> Result<Placed, LogError> {
+        let position = row.position;
+        self.decode(row).map_err(|reason| LogError::Unreadable { position, reason: reason.into() })
+    }
+
+    fn decode(&self, row: Row) -> Result<Placed, String> {
+        let bytes = row.payload.len();
+        let kind: StreamType = row.aggregate_type.parse().map_err(text)?;
+        let metadata: HashMap<String, String> =
+            serde_json::from_str(&row.metadata).map_err(text)?;
+        let event_id = Uuid::parse_str(&row.event_id).map_err(text)?;
+        let stream = StreamId { kind, id: row.aggregate_id };
+        let (event, event_type, event_version) =
+            if self.concerns(&row.event_type, &row.event_version) {
+                let upcast = self.upcast(
+                    &stream,
+                    row.sequence,
+                    &row.event_type,
+                    &row.event_version,
+                    &row.payload,
+                )?;
+                let event = Event::decode(kind, &upcast.payload.to_string()).map_err(chain)?;
+                (event, upcast.event_type, upcast.event_version)
+            } else {
+                let event = Event::decode(kind, &row.payload).map_err(chain)?;
+                (event, row.event_type, row.event_version)
+            };
+        if event_version != event.version() {
+            return Err(format!("{event_type} has version {event_version}, which is unknown"));
+        }
+        if event_type != event.name() {
+            return Err(format!("it is called {event_type}, but holds {}", event.name()));
+        }
+        let recorded = Recorded {
+            position: row.position,
+            event_id: EventId(event_id),
+            stream,
+            version: row.sequence,
+            recorded_at: time::from_micros(row.recorded_at),
+            metadata: Metadata::from_map(metadata),
+            event,
+        };
+        Ok(Placed { recorded: Arc::new(recorded), bytes })
+    }
+
+    fn concerns(&self, event_type: &str, event_version: &str) -> bool {
+        self.0.iter().any(|upcaster| upcaster.can_upcast(event_type, event_version))
+    }
+
+    fn upcast(
+        &self,
+        stream: &StreamId,
+        version: i64,
+        event_type: &str,
+        event_version: &str,
+        payload: &str,
+    ) -> Result<SerializedEvent, String> {
+        let event = SerializedEvent::new(
+            stream.id.clone(),
+            usize::try_from(version).map_err(text)?,
+            stream.kind.to_string(),
+            event_type.to_owned(),
+            event_version.to_owned(),
+            serde_json::from_str(payload).map_err(text)?,
+            serde_json::Value::Null,
+        );
+        Ok(self.0.iter().fold(event, |event, upcaster| {
+            if upcaster.can_upcast(&event.event_type, &event.event_version) {
+                upcaster.upcast(event)
+            } else {
+                event
+            }
+        }))
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The error with its sources, in one line.
+fn chain(error: impl std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    line
+}

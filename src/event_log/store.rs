@@ -1,0 +1,104 @@
+//! The reading side of either engine, and what both share: contiguity, pages, states.
+
+use std::sync::Arc;
+
+use super::error::LogError;
+use super::feed::Placed;
+use super::kind::{Kind, Versioned};
+use super::rows::{Row, Upcasters};
+use super::snapshots::StoredState;
+use super::sqlite::SqliteReader;
+use crate::domain::StreamId;
+
+/// How many events one page of a stream takes.
+const STREAM_PAGE_EVENTS_MAX: usize = 1_000;
+
+/// Where streams stand, all seen at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The last position of the whole log.
+    pub(super) head: i64,
+    /// The version of each stream asked for, in that order.
+    pub(super) versions: Vec<i64>,
+}
+
+#[derive(Clone)]
+pub(super) struct Store {
+    pub(super) engine: Reader,
+    pub(super) upcasters: Upcasters,
+}
+
+#[derive(Clone)]
+pub(super) enum Reader {
+    Sqlite(SqliteReader),
+}
+
+impl Store {
+    /// The events after a position, contiguous; fewer than `limit` only at the end of the log.
+    pub(super) async fn after(&self, position: i64, limit: usize) -> Result<Vec<Placed>, LogError> {
+        let rows = match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.after(position, limit).await?,
+        };
+        for (expected, row) in (position + 1..).zip(&rows) {
+            if row.position != expected {
+                return Err(LogError::Hole { expected });
+            }
+        }
+        self.read(rows)
+    }
+
+    /// The events of one stream after a version, contiguous.
+    pub(super) async fn stream(
+        &self,
+        stream: &StreamId,
+        after_version: i64,
+        limit: usize,
+    ) -> Result<Vec<Placed>, LogError> {
+        let rows = match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.stream(stream, after_version, limit).await?,
+        };
+        self.read(rows)
+    }
+
+    /// Where the log and the streams stand now.
+    pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
+        match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.standing(streams).await,
+        }
+    }
+
+    /// The state of a stream: the one kept, if any, and the events since.
+    pub(super) async fn load(&self, stream: &StreamId, kind: Kind) -> Result<Versioned, LogError> {
+        let kept = self.kept(stream, kind).await?;
+        let mut loaded = kept.unwrap_or_else(|| Versioned {
+            state: (kind.empty)().into(),
+            version: 0,
+            position: 0,
+            bytes: 0,
+        });
+        loop {
+            let page = self.stream(stream, loaded.version, STREAM_PAGE_EVENTS_MAX).await?;
+            let complete = page.len() < STREAM_PAGE_EVENTS_MAX;
+            for placed in page {
+                loaded.evolve(&placed);
+            }
+            if complete {
+                return Ok(loaded);
+            }
+        }
+    }
+
+    async fn kept(&self, stream: &StreamId, kind: Kind) -> Result<Option<Versioned>, LogError> {
+        let found = match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.state(stream).await?,
+        };
+        Ok(found.and_then(|StoredState { version, position, json, .. }| {
+            let state: Arc<_> = (kind.from_json)(&json).ok()?.into();
+            Some(Versioned { state, version, position, bytes: json.len() })
+        }))
+    }
+
+    fn read(&self, rows: Vec<Row>) -> Result<Vec<Placed>, LogError> {
+        rows.into_iter().map(|row| self.upcasters.read(row)).collect()
+    }
+}
