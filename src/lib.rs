@@ -4,6 +4,8 @@
 pub mod adapters;
 /// The one place that reads the wall clock.
 pub mod clock;
+/// Commands that several aggregates decide in one append.
+pub mod commands;
 /// The configuration: flags, environment, file, defaults.
 pub mod config;
 /// Pure decisions: aggregates, commands, events.
