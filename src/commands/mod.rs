@@ -4,9 +4,13 @@
 //! names the streams, lets the aggregates decide in the order in which the log shows it, and says
 //! what came of it. Handlers, reactors and the command line share them.
 
+pub mod accounts;
+pub mod agents;
 mod cause;
+pub mod ids;
 pub mod reports;
 pub mod runs;
+pub mod tasks;
 
 pub use cause::Cause;
 
@@ -31,7 +35,13 @@ pub enum Refusal {
     /// By the account.
     #[error(transparent)]
     Account(#[from] AccountError),
+    /// By the rules about who may submit what.
+    #[error(transparent)]
+    Submit(#[from] tasks::SubmitError),
 }
 
 /// The outcome of a command over several aggregates.
 pub type Result<T> = std::result::Result<T, ExecuteError<Refusal>>;
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Cause, Result};
+use super::{Cause, Refusal, Result};
 use crate::domain::agent::{Agent, AgentCommand, ObservedStatus, Phase, Step};
 use crate::domain::slots::{Slots, SlotsCommand, SuspendReason};
 use crate::domain::{AgentName, IncarnationId};
@@ -85,7 +85,7 @@ pub async fn deleted(log: &EventLog, life: &LifeRef, cause: &Cause) -> Result<Re
     report(log, life, AgentCommand::RecordDeleted, None, cause).await
 }
 
-/// Lets the agent decide on a report, then makes its slots admit or refuse work accordingly.
+/// Lets the agent decide on a report about this life, its slots following.
 async fn report(
     log: &EventLog,
     life: &LifeRef,
@@ -96,18 +96,30 @@ async fn report(
     let LifeRef { name, incarnation } = life.clone();
     let plan = Plan::new().stream::<Agent>(&name).stream::<Slots>(incarnation);
     let decide = move |d: &mut Decision<'_>| {
-        let before = d.state::<Agent>(&name).clone();
-        if before.life.as_ref().is_none_or(|life| life.incarnation != incarnation) {
+        let before = d.state::<Agent>(&name).life.clone();
+        if before.as_ref().is_none_or(|life| life.incarnation != incarnation) {
             return Ok(());
         }
-        d.decide::<Agent>(&name, command.clone())?;
-        let after = d.state::<Agent>(&name).phase;
-        if let (Some(admission), true) = (admission(after, now), before.phase != after) {
-            d.decide::<Slots>(incarnation, admission)?;
-        }
-        Ok(())
+        decide_with_admission(d, &name, incarnation, command.clone(), now)
     };
     Ok(log.transact(plan, cause.metadata(), decide).await?.1)
+}
+
+/// Lets the agent decide, then makes its slots admit or refuse work as its new phase says.
+pub(super) fn decide_with_admission(
+    d: &mut Decision<'_>,
+    name: &AgentName,
+    incarnation: IncarnationId,
+    command: AgentCommand,
+    now: Option<DateTime<Utc>>,
+) -> std::result::Result<(), Refusal> {
+    let before = d.state::<Agent>(name).phase;
+    d.decide::<Agent>(name, command)?;
+    let after = d.state::<Agent>(name).phase;
+    if let (Some(admission), true) = (admission(after, now), before != after) {
+        d.decide::<Slots>(incarnation, admission)?;
+    }
+    Ok(())
 }
 
 /// What an agent's phase means for its slots; none where nothing changes.

@@ -1,0 +1,165 @@
+//! What is asked of an agent, decided by the agent and its slots in one append.
+
+use chrono::{DateTime, Utc};
+
+use super::reports::{LifeRef, decide_with_admission};
+use super::tasks::SubmitError;
+use super::{Refusal, Result};
+use crate::domain::agent::{Agent, AgentCommand, AgentError, Create, Setting};
+use crate::domain::slots::{Slots, SlotsCommand};
+use crate::domain::{Metadata, StreamId};
+use crate::event_log::{Decision, EventLog, ExecuteError, Plan, Receipt};
+
+/// What has become of a request to create an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The new life.
+    pub life: LifeRef,
+    /// The position up to which the log says so.
+    pub position: i64,
+    /// Whether an earlier request with the same key and body had done it already.
+    pub is_replay: bool,
+}
+
+/// Begins a life of a name, with its capacity and timeout, in one append.
+///
+/// # Errors
+/// What the agent refuses; [`SubmitError::KeyReused`] when the life's id derives from an
+/// idempotency key that came with another body before.
+pub async fn create(
+    log: &EventLog,
+    create: Create,
+    metadata: Metadata,
+    now: DateTime<Utc>,
+) -> Result<Created> {
+    let life = LifeRef { name: create.config.name.clone(), incarnation: create.incarnation };
+    let body_sha256 = metadata.body_sha256.clone();
+    let incarnation = life.incarnation;
+    let plan = Plan::new().stream::<Agent>(&life.name).stream::<Slots>(incarnation);
+    let decide = move |d: &mut Decision<'_>| {
+        // This very life was begun before; it may even be over.
+        if d.version::<Slots>(incarnation) > 0 {
+            return Ok(false);
+        }
+        let name = create.config.name.clone();
+        let max_parallel_tasks = create.config.max_parallel_tasks;
+        let seconds = create.config.execution_timeout_seconds;
+        d.decide::<Agent>(name, AgentCommand::Create(Box::new(create.clone())))?;
+        d.decide::<Slots>(incarnation, SlotsCommand::SetCapacity { max_parallel_tasks, now })?;
+        d.decide::<Slots>(incarnation, SlotsCommand::SetTimeout { seconds })?;
+        Ok::<_, Refusal>(true)
+    };
+    let (is_new, receipt) = log.transact(plan, metadata, decide).await?;
+    if is_new {
+        return Ok(Created { life, position: receipt.position, is_replay: false });
+    }
+    replay(log, life, body_sha256).await
+}
+
+/// The answer to a creation that was asked for before under the same key.
+async fn replay(log: &EventLog, life: LifeRef, body_sha256: Option<String>) -> Result<Created> {
+    // The stream of a life's slots begins in the append that creates the agent.
+    let first = log.stream(&StreamId::of::<Slots>(life.incarnation), 0, 1).await?.pop();
+    match first {
+        Some(first) if body_sha256.is_some() && first.metadata.body_sha256 == body_sha256 => {
+            let command_id = &first.metadata.command_id;
+            let next = log.after(first.position, 1).await?.pop();
+            let last = next.filter(|next| next.metadata.command_id == *command_id).unwrap_or(first);
+            Ok(Created { life, position: last.position, is_replay: true })
+        }
+        _ => Err(ExecuteError::Refused(SubmitError::KeyReused.into())),
+    }
+}
+
+/// Asks for the agent to run.
+pub async fn request_start(log: &EventLog, life: &LifeRef, metadata: Metadata) -> Result<Receipt> {
+    ask(log, life, AgentCommand::RequestStart, metadata).await
+}
+
+/// Asks for the agent to stop, and closes admission.
+pub async fn request_stop(log: &EventLog, life: &LifeRef, metadata: Metadata) -> Result<Receipt> {
+    ask(log, life, AgentCommand::RequestStop, metadata).await
+}
+
+/// Asks for the agent and all its belongings to go, and closes admission.
+pub async fn request_delete(log: &EventLog, life: &LifeRef, metadata: Metadata) -> Result<Receipt> {
+    ask(log, life, AgentCommand::RequestDelete, metadata).await
+}
+
+/// Sets how many executions may run at once, for the agent and its slots.
+pub async fn set_capacity(
+    log: &EventLog,
+    life: &LifeRef,
+    max_parallel_tasks: u32,
+    metadata: Metadata,
+    now: DateTime<Utc>,
+) -> Result<Receipt> {
+    let setting = Setting::SetCapacity { max_parallel_tasks };
+    let slots = SlotsCommand::SetCapacity { max_parallel_tasks, now };
+    configure(log, life, setting, Some(slots), metadata).await
+}
+
+/// Sets the longest time an execution may run, in seconds, for the agent and its slots.
+pub async fn set_timeout(
+    log: &EventLog,
+    life: &LifeRef,
+    seconds: u32,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    let setting = Setting::SetExecutionTimeout { seconds };
+    configure(log, life, setting, Some(SlotsCommand::SetTimeout { seconds }), metadata).await
+}
+
+/// Changes a setting that concerns the agent alone.
+pub async fn set(
+    log: &EventLog,
+    life: &LifeRef,
+    setting: Setting,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    configure(log, life, setting, None, metadata).await
+}
+
+async fn configure(
+    log: &EventLog,
+    life: &LifeRef,
+    setting: Setting,
+    slots: Option<SlotsCommand>,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    let LifeRef { name, incarnation } = life.clone();
+    let plan = Plan::new().stream::<Agent>(&name).stream::<Slots>(incarnation);
+    let decide = move |d: &mut Decision<'_>| {
+        is_current(d, &LifeRef { name: name.clone(), incarnation })?;
+        d.decide::<Agent>(&name, AgentCommand::Configure(setting.clone()))?;
+        if let Some(slots) = &slots {
+            d.decide::<Slots>(incarnation, slots.clone())?;
+        }
+        Ok(())
+    };
+    let ((), receipt) = log.transact(plan, metadata, decide).await?;
+    Ok(receipt)
+}
+
+async fn ask(
+    log: &EventLog,
+    life: &LifeRef,
+    command: AgentCommand,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    let life = life.clone();
+    let plan = Plan::new().stream::<Agent>(&life.name).stream::<Slots>(life.incarnation);
+    let decide = move |d: &mut Decision<'_>| {
+        is_current(d, &life)?;
+        decide_with_admission(d, &life.name, life.incarnation, command.clone(), None)
+    };
+    let ((), receipt) = log.transact(plan, metadata, decide).await?;
+    Ok(receipt)
+}
+
+/// The name may have been deleted, or begun anew, since the caller looked.
+fn is_current(d: &Decision<'_>, life: &LifeRef) -> std::result::Result<(), Refusal> {
+    let state = d.state::<Agent>(&life.name);
+    let incarnation = state.life.as_ref().map(|current| current.incarnation);
+    if incarnation == Some(life.incarnation) { Ok(()) } else { Err(AgentError::NotFound.into()) }
+}

@@ -1,0 +1,103 @@
+//! Ids that derive from what they stand for, so that the repeat of a request meets what the first
+//! one made: no index is needed to find it.
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::domain::{AccountId, ExecutionId, IncarnationId};
+
+/// A request that may come twice: who sends it, where to, and the sender's own word for it.
+#[derive(Debug, Clone, Copy)]
+pub struct IdempotencyKey<'a> {
+    /// The caller, as an [`Actor`](crate::domain::Actor) prints it.
+    pub caller: &'a str,
+    /// The route with its parameters filled in, such as `/api/agents/scout/task`.
+    pub route: &'a str,
+    /// The value of `Idempotency-Key`.
+    pub key: &'a str,
+}
+
+/// The id of an execution: derived from the key, or a new one.
+pub fn execution_id(key: Option<IdempotencyKey<'_>>) -> ExecutionId {
+    ExecutionId(derived_or_new(key))
+}
+
+/// The id of a life of an agent: derived from the key, or a new one.
+pub fn incarnation_id(key: Option<IdempotencyKey<'_>>) -> IncarnationId {
+    IncarnationId(derived_or_new(key))
+}
+
+/// The id of a user: derived from the name without regard to case, so that no two have the same.
+pub fn user_id(name: &str) -> AccountId {
+    AccountId(uuid_v8(&["user", &name.to_lowercase()]))
+}
+
+/// The id of an API key: derived from the key itself, so that it is found without an index.
+pub fn api_key_id(secret: &str) -> AccountId {
+    AccountId(uuid_v8(&["api-key", secret]))
+}
+
+/// SHA-256 in hexadecimal, as digests are recorded.
+pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn derived_or_new(key: Option<IdempotencyKey<'_>>) -> Uuid {
+    match key {
+        Some(IdempotencyKey { caller, route, key }) => uuid_v8(&[caller, route, key]),
+        None => Uuid::now_v7(),
+    }
+}
+
+/// A UUIDv8 from the digest of the parts; each with its length, so that no two lists meet.
+fn uuid_v8(parts: &[&str]) -> Uuid {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.len().to_be_bytes());
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Uuid::new_v8(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing into a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key<'a>(caller: &'a str, route: &'a str, key: &'a str) -> Option<IdempotencyKey<'a>> {
+        Some(IdempotencyKey { caller, route, key })
+    }
+
+    #[test]
+    fn the_same_key_gives_the_same_id_and_any_other_another() {
+        let id = execution_id(key("user:1", "/a", "k"));
+        assert_eq!(id, execution_id(key("user:1", "/a", "k")));
+        for other in [("user:2", "/a", "k"), ("user:1", "/b", "k"), ("user:1", "/ak", "")] {
+            assert_ne!(id, execution_id(key(other.0, other.1, other.2)));
+        }
+        assert_ne!(execution_id(None), execution_id(None));
+        assert_eq!(id.0.get_version_num(), 8);
+    }
+
+    #[test]
+    fn user_names_are_one_in_any_case() {
+        assert_eq!(user_id("Ada"), user_id("ADA"));
+        assert_ne!(user_id("ada"), user_id("eve"));
+    }
+
+    #[test]
+    fn digests_are_the_well_known_ones() {
+        assert!(sha256_hex("abc").starts_with("ba7816bf8f01cfea"));
+    }
+}
