@@ -8,6 +8,8 @@ pub mod clock;
 pub mod commands;
 /// The configuration: flags, environment, file, defaults.
 pub mod config;
+/// The data directory: its files, its modes, its lock.
+pub mod data_dir;
 /// Pure decisions: aggregates, commands, events.
 pub mod domain;
 /// The append-only log of every decision.

@@ -1,0 +1,157 @@
+//! The data directory: what is in it, who may read it, and that one server at a time uses it.
+
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use nix::fcntl::{Flock, FlockArg};
+use uuid::Uuid;
+
+/// The directory itself can be passed through, so that runs with a user of their own reach their
+/// workspaces; everything private in it cannot be read.
+const DIR_MODE: u32 = 0o711;
+/// For what only this server reads.
+const PRIVATE_FILE_MODE: u32 = 0o600;
+
+/// A data directory that this process has to itself.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// Held as long as the server lives; closed on exec, so that agent servers do not inherit it.
+    _lock: Flock<File>,
+}
+
+impl DataDir {
+    /// Makes the directory where it is missing, and takes it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or another server uses it.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let made = fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path);
+        made.with_context(|| format!("cannot make the data directory {shown}"))?;
+        fs::set_permissions(path, Permissions::from_mode(DIR_MODE))
+            .with_context(|| format!("the data directory {shown} belongs to somebody else"))?;
+        let lock = path.join("lock");
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(PRIVATE_FILE_MODE)
+            .open(&lock)
+            .with_context(|| format!("cannot write in the data directory {shown}"))?;
+        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((mut file, _)) => {
+                let mut holder = String::new();
+                let _unreadable = file.read_to_string(&mut holder);
+                let pid = holder.trim();
+                anyhow::bail!(
+                    "the data directory {shown} is in use by another server (pid {pid}); stop it or \
+                     say --data-dir DIR"
+                );
+            }
+        };
+        lock.set_len(0).context("cannot write the lock file")?;
+        writeln!(lock, "{}", std::process::id()).context("cannot write the lock file")?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file or folder in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The id of this node, made at its first start.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or holds something else.
+    pub fn node_id(&self) -> anyhow::Result<Uuid> {
+        let path = self.join("node_id");
+        match fs::read_to_string(&path) {
+            Ok(text) => Uuid::parse_str(text.trim())
+                .with_context(|| format!("{} does not hold a node id", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let node_id = Uuid::now_v7();
+                self.write_private("node_id", &node_id.to_string())?;
+                Ok(node_id)
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Writes a file that only this user can read, in one piece.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_private(&self, name: &str, content: &str) -> anyhow::Result<()> {
+        let (path, fresh) = (self.join(name), self.join(&format!("{name}.new")));
+        let write = || {
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(PRIVATE_FILE_MODE)
+                .open(&fresh)?;
+            file.write_all(content.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove(&self, name: &str) -> anyhow::Result<()> {
+        let path = self.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_server_is_refused_and_told_who_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::open(dir.path()).unwrap();
+        let error = format!("{:#}", DataDir::open(dir.path()).unwrap_err());
+        assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
+        drop(first);
+        DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_node_keeps_its_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::open(dir.path()).unwrap().node_id().unwrap();
+        assert_eq!(DataDir::open(dir.path()).unwrap().node_id().unwrap(), first);
+        let mode = fs::metadata(dir.path().join("node_id")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, PRIVATE_FILE_MODE);
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "x").unwrap();
+        let error = format!("{:#}", DataDir::open(&path).unwrap_err());
+        assert!(error.contains("file"), "{error}");
+    }
+}
