@@ -298,15 +298,12 @@ impl Slots {
         events
     }
 
-    fn enqueue(&self, entry: &Entry, queue_length_max: usize) -> Result<SlotsEvent, SlotsError> {
+    fn enqueue(&self, entry: &Entry) -> Result<SlotsEvent, SlotsError> {
         if let Some(reason) = self.suspended {
             return Err(SlotsError::Suspended(reason));
         }
         if let Some(asked) = entry.timeout_seconds.filter(|asked| *asked > self.timeout_seconds) {
             return Err(SlotsError::TimeoutTooLong { asked, allowed: self.timeout_seconds });
-        }
-        if self.queue.len() >= queue_length_max {
-            return Err(SlotsError::QueueFull { length: queue_length_max });
         }
         Ok(SlotsEvent::ExecutionEnqueued {
             execution_id: entry.execution_id,
@@ -356,7 +353,12 @@ impl Decider for Slots {
             }
             C::Enqueue { entry, .. } if self.knows(entry.execution_id) => Ok(vec![]),
             C::Enqueue { entry, queue_length_max, now } => {
-                Ok(self.with_grants(vec![self.enqueue(&entry, queue_length_max)?], now))
+                let events = self.with_grants(vec![self.enqueue(&entry)?], now);
+                // What runs at once does not wait, however many others do.
+                if events.len() == 1 && self.queue.len() >= queue_length_max {
+                    return Err(SlotsError::QueueFull { length: queue_length_max });
+                }
+                Ok(events)
             }
             C::Release { execution_id, reason, now } => {
                 let held = self.slot_of(execution_id);
