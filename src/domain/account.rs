@@ -58,8 +58,8 @@ pub enum AccountError {
         "names have 1 to {ACCOUNT_NAME_LENGTH_MAX} characters, none of them a control character"
     )]
     InvalidName,
-    /// A key bound to no agent, or an agent where none belongs.
-    #[error("a key of scope `agent` names its agent, and no other key does")]
+    /// A key bound to no life of an agent, or an agent where none belongs.
+    #[error("a key of scope `agent` names its agent and that agent's life, and no other key does")]
     ScopeMismatch,
 }
 
@@ -176,7 +176,8 @@ impl Decider for Account {
             }
             (C::CreateKey(key), Self::Absent) => {
                 check_name(&key.name)?;
-                if (key.scope == Scope::Agent) != key.agent.is_some() {
+                let bound = (key.agent.is_some(), key.incarnation.is_some());
+                if bound != (key.scope == Scope::Agent, key.scope == Scope::Agent) {
                     return Err(AccountError::ScopeMismatch);
                 }
                 Ok(vec![E::ApiKeyCreated(key)])
