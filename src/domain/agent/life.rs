@@ -140,11 +140,11 @@ impl Life {
             }
             E::AgentStopRequested {} => {
                 self.start_wanted = false;
+                self.failure = None;
                 if phase == Phase::Creating { Phase::Creating } else { Phase::Stopping }
             }
             E::AgentStopped { .. } => {
                 self.start_wanted = false;
-                self.failure = None;
                 self.crashes.clear();
                 Phase::Stopped
             }
@@ -161,6 +161,7 @@ impl Life {
             },
             E::AgentDeleteRequested {} => {
                 self.start_wanted = false;
+                self.failure = None;
                 Phase::Deleting
             }
             E::AgentDeleted {} => Phase::Absent,
