@@ -34,7 +34,9 @@ pub enum AccountCommand {
 }
 
 /// What has happened to an account.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames,
+)]
 pub enum AccountEvent {
     UserCreated { name: String, role: Role },
     UserRoleChanged { role: Role },
@@ -224,3 +226,6 @@ impl Decider for Account {
 }
 
 aggregate!(Account, AccountCommand, AccountEvent, AccountError);
+
+#[cfg(test)]
+mod tests;

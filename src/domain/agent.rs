@@ -131,7 +131,9 @@ pub struct Create {
 }
 
 /// What has happened to an agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames,
+)]
 pub enum AgentEvent {
     AgentCreated {
         incarnation: IncarnationId,
@@ -477,3 +479,6 @@ impl Decider for Agent {
 }
 
 aggregate!(Agent, AgentCommand, AgentEvent, AgentError);
+
+#[cfg(test)]
+mod tests;

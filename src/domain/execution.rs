@@ -71,7 +71,9 @@ pub enum Evidence {
 }
 
 /// What has happened to an execution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames,
+)]
 pub enum ExecutionEvent {
     ExecutionRequested(Box<Request>),
     ExecutionStarted {
@@ -382,3 +384,6 @@ impl Execution {
 }
 
 aggregate!(Execution, ExecutionCommand, ExecutionEvent, ExecutionError);
+
+#[cfg(test)]
+mod tests;

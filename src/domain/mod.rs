@@ -13,6 +13,8 @@ mod metadata;
 pub mod name;
 mod recorded;
 pub mod slots;
+#[cfg(test)]
+mod testing;
 
 pub use id::{AccountId, EventId, ExecutionId, IncarnationId, InvalidId};
 pub use metadata::{Actor, Metadata};

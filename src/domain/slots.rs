@@ -60,7 +60,9 @@ pub struct Entry {
 }
 
 /// What has happened to an agent's slots.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames,
+)]
 pub enum SlotsEvent {
     CapacitySet {
         max_parallel_tasks: u32,
@@ -437,3 +439,6 @@ impl Decider for Slots {
 }
 
 aggregate!(Slots, SlotsCommand, SlotsEvent, SlotsError);
+
+#[cfg(test)]
+mod tests;
