@@ -1,1 +1,30 @@
 //! The supervisor that runs inside every agent.
+//!
+//! An *agent server* serves HTTP on a unix socket and starts one *runner* process for each
+//! execution. The runner owns the process tree: it numbers the output into the state folder,
+//! enforces the timeout, stops the tree and sweeps what is left. It ends with the agent server,
+//! whose death it sees as the end of its standard input. Neither knows any coding-agent CLI.
+
+/// Joins standard input and output to a unix socket.
+pub mod bridge;
+mod cli;
+mod clock;
+mod confine;
+mod detach;
+mod executions;
+mod http;
+mod output;
+mod processes;
+mod runner;
+mod serve;
+mod state;
+mod supervise;
+
+pub use cli::Command;
+pub use processes::{Process, find as find_process};
+pub use serve::Args as ServeArgs;
+
+/// The path that starts this very executable again.
+///
+/// Unlike the path it was started from, it works after an upgrade has replaced the file.
+pub const SELF_EXE: &str = "/proc/self/exe";

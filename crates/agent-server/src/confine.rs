@@ -1,0 +1,69 @@
+//! The last stage before the program of a run: restricts itself, then becomes the program.
+//!
+//! It exists because a process can only restrict itself, and code between fork and exec would be
+//! unsafe. What kept the program from starting goes back through a pipe that `exec` closes.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+use nix::sys::stat::{Mode, umask};
+
+/// The file mode mask of every run. The agent server's own is stricter.
+const UMASK: u32 = 0o022;
+
+/// The exit code when the program could not be started; the pipe says why.
+const EXIT_NOT_STARTED: u8 = 127;
+
+/// How to restrict, and what to become.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An inherited descriptor that takes the error number as text if the program cannot start.
+    #[arg(long)]
+    status_fd: i32,
+    /// Keeps the rights that set-user-id programs would give.
+    #[arg(long)]
+    allow_new_privileges: bool,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    argv: Vec<OsString>,
+}
+
+/// Becomes the program; returns only when that fails.
+pub(crate) fn main(args: &Args) -> ExitCode {
+    let mut status = match claim(args.status_fd) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: cannot open the status pipe: {error}");
+            return ExitCode::from(EXIT_NOT_STARTED);
+        }
+    };
+    let error = become_program(args);
+    let errno = error.raw_os_error().unwrap_or(0);
+    if let Err(broken) = writeln!(status, "{errno} {error}") {
+        eprintln!("error: cannot report {error}: {broken}");
+    }
+    ExitCode::from(EXIT_NOT_STARTED)
+}
+
+/// Takes over an inherited descriptor as one that `exec` closes.
+fn claim(inherited: i32) -> std::io::Result<File> {
+    let own = File::options().write(true).open(format!("/proc/self/fd/{inherited}"))?;
+    nix::unistd::close(inherited)?;
+    Ok(own)
+}
+
+fn become_program(args: &Args) -> std::io::Error {
+    umask(Mode::from_bits_truncate(UMASK));
+    if !args.allow_new_privileges
+        && let Err(errno) = nix::sys::prctl::set_no_new_privs()
+    {
+        return errno.into();
+    }
+    let Some((program, arguments)) = args.argv.split_first() else {
+        return std::io::ErrorKind::InvalidInput.into();
+    };
+    std::process::Command::new(program).args(arguments).exec()
+}

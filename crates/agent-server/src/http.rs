@@ -1,0 +1,197 @@
+//! The routes of the agent server.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, body};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use trinity_agent_protocol::{
+    ErrorBody, ErrorCode, ExecutionStatus, Info, OUTPUT_LINES_MAX, REQUEST_BYTES_MAX,
+    ShutdownRequest, StartRequest, StopReason, StopRequest, execution_id_is_valid, paths,
+};
+
+use crate::executions::{Executions, Started};
+use crate::output::{self, Wanted};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub executions: Arc<Executions>,
+    pub info: Info,
+    pub shutdown: mpsc::Sender<ShutdownRequest>,
+}
+
+type Answer<T> = Result<T, Refusal>;
+
+/// Builds the routes.
+pub(crate) fn router(server: Server) -> Router {
+    let execution = get(show).put(start).delete(delete);
+    Router::new()
+        .route(paths::INFO, get(info))
+        .route(paths::EXECUTIONS, get(list))
+        .route("/executions/{id}", execution)
+        .route("/executions/{id}/output", get(read_output))
+        .route("/executions/{id}/stop", post(stop))
+        .route(paths::SHUTDOWN, post(shutdown))
+        .fallback(async || refusal(ErrorCode::NotFound, "no such route"))
+        .method_not_allowed_fallback(async || {
+            refusal(ErrorCode::MethodNotAllowed, "the route does not know this method")
+        })
+        .layer(middleware::from_fn(spell_out_refusals))
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .with_state(server)
+}
+
+async fn info(State(server): State<Server>) -> Json<Info> {
+    Json(server.info)
+}
+
+async fn list(State(server): State<Server>) -> Json<Vec<ExecutionStatus>> {
+    Json(server.executions.list())
+}
+
+async fn show(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+) -> Answer<Json<ExecutionStatus>> {
+    Ok(Json(server.executions.status(&checked(id)?)?))
+}
+
+async fn start(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer<(StatusCode, Json<ExecutionStatus>)> {
+    let request: StartRequest = parse(&body)?;
+    let (started, status) = server.executions.start(&checked(id)?, request).await?;
+    let code = match started {
+        Started::Now => StatusCode::CREATED,
+        Started::Already => StatusCode::OK,
+    };
+    Ok((code, Json(status)))
+}
+
+async fn stop(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer<Json<ExecutionStatus>> {
+    let request: StopRequest = parse(&body)?;
+    if matches!(request.reason, StopReason::Timeout | StopReason::AgentServerLost) {
+        let message =
+            "this reason is the runner's own; say cancel, agent_stopped, orphan or finished";
+        return Err(refusal(ErrorCode::InvalidRequest, message));
+    }
+    Ok(Json(server.executions.stop(&checked(id)?, request).await?))
+}
+
+async fn delete(State(server): State<Server>, Path(id): Path<String>) -> Answer<StatusCode> {
+    server.executions.delete(&checked(id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct OutputQuery {
+    #[serde(default)]
+    after: u64,
+    limit: Option<u64>,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn read_output(
+    State(server): State<Server>,
+    Path(id): Path<String>,
+    query: Result<Query<OutputQuery>, QueryRejection>,
+) -> Answer<Response> {
+    let Query(query) =
+        query.map_err(|error| refusal(ErrorCode::InvalidRequest, error.body_text()))?;
+    let id = checked(id)?;
+    let Some(execution) = server.executions.find(&id) else {
+        return Err(refusal(ErrorCode::NotFound, format!("no execution {id} here")));
+    };
+    // Who follows wants all there will be; who reads pages asks again.
+    let limit_max = if query.follow { u64::MAX } else { OUTPUT_LINES_MAX };
+    let limit = query.limit.unwrap_or(limit_max).min(limit_max);
+    let wanted = Wanted { after: query.after, limit, follow: query.follow };
+    let body = Body::from_stream(output::stream(execution, wanted));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn shutdown(State(server): State<Server>, body: Bytes) -> Answer<StatusCode> {
+    let request = if body.is_empty() { ShutdownRequest::default() } else { parse(&body)? };
+    // Full means that a shutdown is under way.
+    let _ = server.shutdown.try_send(request);
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        refusal(ErrorCode::InvalidRequest, format!("cannot read the body: {error}"))
+    })
+}
+
+fn checked(id: String) -> Answer<String> {
+    if execution_id_is_valid(&id) {
+        return Ok(id);
+    }
+    Err(refusal(ErrorCode::InvalidRequest, "an execution id has letters, digits, '-' and '_'"))
+}
+
+/// A refusal on its way out.
+struct Refusal(ErrorBody);
+
+fn refusal(code: ErrorCode, message: impl Into<String>) -> Refusal {
+    Refusal(ErrorBody::new(code, message))
+}
+
+impl From<ErrorBody> for Refusal {
+    fn from(body: ErrorBody) -> Self {
+        Self(body)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self.0.code {
+            ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::StaleEpoch
+            | ErrorCode::Tombstone
+            | ErrorCode::Occupied
+            | ErrorCode::StillRunning => StatusCode::CONFLICT,
+            ErrorCode::DeadlineTooNear => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::SpawnFailed | ErrorCode::Busy | ErrorCode::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Json(self.0)).into_response()
+    }
+}
+
+/// Turns the plain-text refusals of the framework, such as a body over its bound, into ours.
+async fn spell_out_refusals(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let is_ours = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
+    let status = response.status();
+    if !status.is_client_error() || is_ours {
+        return response;
+    }
+    let text = body::to_bytes(response.into_body(), 1024).await.unwrap_or_default();
+    let message = String::from_utf8_lossy(&text).into_owned();
+    (status, Json(ErrorBody::new(ErrorCode::InvalidRequest, message))).into_response()
+}

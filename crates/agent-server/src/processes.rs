@@ -1,0 +1,115 @@
+//! Reads the process table of `/proc` and ends processes by it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use trinity_agent_protocol::EXECUTION_ID_VARIABLE;
+
+/// One process as the kernel shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its parent's id.
+    pub parent: i32,
+    /// `R`, `S`, `D`, `T` (stopped), `Z` (zombie) and so on.
+    pub state: char,
+    /// When it started, in clock ticks since boot. With `pid` it names one process for ever.
+    pub started_ticks: u64,
+}
+
+impl Process {
+    /// Tells whether it has ended and only waits for its parent to notice.
+    pub fn is_zombie(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Finds a process by its id.
+pub fn find(pid: i32) -> Option<Process> {
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Parses `/proc/PID/stat`. The name in parentheses is the process's own choice, so it may hold
+/// anything, parentheses and newlines included: what follows its last `)` is sound.
+fn parse_stat(stat: &[u8]) -> Option<Process> {
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let pid = str::from_utf8(&stat[..open]).ok()?.trim().parse().ok()?;
+    let mut rest = str::from_utf8(&stat[close + 1..]).ok()?.split_ascii_whitespace();
+    let state = rest.next()?.chars().next()?;
+    let parent = rest.next()?.parse().ok()?;
+    // Fields are numbered from 1 in proc(5): state is 3, the parent 4, the start time 22.
+    let started_ticks = rest.nth(17)?.parse().ok()?;
+    Some(Process { pid, parent, state, started_ticks })
+}
+
+/// Reads the whole table. Processes that end meanwhile are left out.
+pub(crate) fn all() -> Vec<Process> {
+    let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
+    folder
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(find)
+        .collect()
+}
+
+/// Picks from the table what descends from `root`, without the trees below `except`.
+pub(crate) fn descendants(table: &[Process], root: i32, except: &HashSet<i32>) -> Vec<Process> {
+    let mut children: HashMap<i32, Vec<&Process>> = HashMap::new();
+    for process in table {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let (mut found, mut open) = (Vec::new(), vec![root]);
+    while let Some(parent) = open.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            if !except.contains(&child.pid) {
+                found.push(*child);
+                open.push(child.pid);
+            }
+        }
+    }
+    found
+}
+
+/// Sends SIGKILL to one process. One that is gone already is none of our business.
+pub(crate) fn kill_now(pid: i32) {
+    if let Err(errno) = kill(Pid::from_raw(pid), Signal::SIGKILL)
+        && errno != nix::errno::Errno::ESRCH
+    {
+        tracing::warn!(pid, %errno, "cannot kill a process");
+    }
+}
+
+/// Gives the execution a process belongs to, read from the environment it was started with.
+pub(crate) fn execution_of(pid: i32) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment.split(|byte| *byte == 0).find_map(|variable| {
+        let value = variable.strip_prefix(EXECUTION_ID_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
+        String::from_utf8(value.to_vec()).ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_does_not_shift_the_fields() {
+        let mut stat = b"42 (a) R 1 (\n) S 7 42 42 0 -1 4194560 ".to_vec();
+        stat.extend_from_slice(b"0 0 0 0 0 0 0 0 20 0 1 0 987 0 0");
+        let process = parse_stat(&stat).unwrap();
+        assert_eq!(process, Process { pid: 42, parent: 7, state: 'S', started_ticks: 987 });
+    }
+
+    #[test]
+    fn this_process_is_found_below_its_parent() {
+        let me = find(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let table = all();
+        let below = descendants(&table, me.parent, &HashSet::new());
+        assert!(below.iter().any(|process| process.pid == me.pid));
+        let without = descendants(&table, me.parent, &HashSet::from([me.pid]));
+        assert!(without.iter().all(|process| process.pid != me.pid));
+    }
+}

@@ -1,0 +1,342 @@
+//! The agent server as a process: its lock, its socket, its end.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use nix::sys::stat::{Mode, umask};
+use serde::{Deserialize, Serialize};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use trinity_agent_protocol::{
+    ExecutionState, Info, PROTOCOL_VERSION, ShutdownRequest, Stop, StopPhase, StopReason,
+};
+
+use crate::executions::{Execution, Executions, Places, starting};
+use crate::http::{self, Server};
+use crate::runner::StopOrder;
+use crate::state::{State, create_private_folder};
+use crate::supervise::{remove_files, settle_left_over};
+use crate::{clock, detach};
+
+/// How many bytes the path of a unix socket can have.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// How many connections are open at once; one platform needs one.
+const CONNECTIONS_MAX: usize = 256;
+
+/// How many requests share one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+
+/// How long open answers may take when the agent server ends.
+const LAST_ANSWERS_MS_MAX: u64 = 2_000;
+
+/// How often the agent server looks whether it is still needed, and drops old tombstones.
+const TICK_MS: u64 = 5_000;
+
+/// The pause after a connection could not be accepted, for example for want of descriptors.
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Where an agent server keeps its things, and whom it serves.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The folder for the state of executions; made when missing.
+    #[arg(long)]
+    pub state: PathBuf,
+    /// The unix socket to listen on; its folder is made when missing.
+    #[arg(long)]
+    pub socket: PathBuf,
+    /// The agent's workspace, where runs start.
+    #[arg(long)]
+    pub workspace: PathBuf,
+    /// The folder for files that exist while a run lasts; made when missing.
+    #[arg(long)]
+    pub files: PathBuf,
+    /// The incarnation of the agent.
+    #[arg(long)]
+    pub incarnation: String,
+    /// Ends after this time in milliseconds without runs and without connections.
+    #[arg(long)]
+    pub idle_exit_ms: Option<u64>,
+    /// Goes to the background and returns once it serves.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// What an agent server prints, as one line of JSON, once it serves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ready {
+    /// Its process id.
+    pub pid: i32,
+    /// When that process started, in clock ticks since boot; see [`crate::Process`].
+    pub started_ticks: u64,
+}
+
+/// Serves until told to end.
+pub(crate) fn main(args: Args) -> anyhow::Result<()> {
+    if args.detach {
+        return detach::start();
+    }
+    log_to_stderr();
+    umask(Mode::from_bits_truncate(0o077));
+    nix::sys::prctl::set_child_subreaper(true).context("cannot become a subreaper")?;
+    let lock = State::lock(&args.state).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => {
+            anyhow::anyhow!("another agent server has {}", args.state.display())
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot lock {}", args.state.display())),
+    })?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let result = runtime.worker_threads(2).enable_all().build()?.block_on(serve(args));
+    drop(lock);
+    result
+}
+
+/// Sends the log of this process to standard error.
+pub(crate) fn log_to_stderr() {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
+    // Fails only when a log is set up already, which then does.
+    let _ = log.try_init();
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is no UTF-8");
+    let places = Places {
+        workspace: text(&args.workspace)?,
+        home: text(&args.workspace.join(".home"))?,
+        files: args.files.clone(),
+    };
+    create_private_folder(&args.files).context("cannot make the folder for files")?;
+    let info = Info {
+        protocol: PROTOCOL_VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id: uuid::Uuid::new_v4().to_string(),
+        incarnation: args.incarnation.clone(),
+        started_at: clock::now(),
+        workspace: places.workspace.clone(),
+        home: places.home.clone(),
+        files: text(&args.files)?,
+    };
+    let state = State::open(&args.state)
+        .with_context(|| format!("cannot use the state folder {}", args.state.display()))?;
+    let executions = Executions::open(state, places).context("cannot read the state folder")?;
+    take_over(&executions).context("cannot read the executions of an earlier life")?;
+    let listener = bind(&args.socket)?;
+    let (shutdown, asked) = mpsc::channel(1);
+    announce()?;
+    let server = Server { executions: Arc::clone(&executions), info, shutdown };
+    let result = accept(listener, server, asked, args.idle_exit_ms).await;
+    let _ = fs::remove_file(&args.socket);
+    result
+}
+
+/// Says on standard output that it serves. Nobody need listen.
+fn announce() -> anyhow::Result<()> {
+    let pid = i32::try_from(std::process::id())?;
+    let this = crate::find_process(pid).context("cannot read /proc")?;
+    let ready = serde_json::to_string(&Ready { pid, started_ticks: this.started_ticks })?;
+    let _ = writeln!(std::io::stdout(), "{ready}");
+    Ok(())
+}
+
+/// Listens on a socket that only this user can open.
+fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        bail!("the socket path {} is longer than {SOCKET_PATH_BYTES_MAX} bytes", path.display());
+    }
+    if let Some(folder) = path.parent() {
+        create_private_folder(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    // The lock on the state folder is held, so a socket that is there has no owner any more.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot replace {}", path.display()));
+        }
+        _ => {}
+    }
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Registers what an earlier life of the agent server accepted, and settles what nobody runs.
+fn take_over(executions: &Arc<Executions>) -> anyhow::Result<()> {
+    for id in executions.state.execution_ids()? {
+        if let Err(error) = take_over_one(executions, &id) {
+            tracing::error!(id, error = format!("{error:#}"), "cannot read an execution");
+        }
+    }
+    for entry in fs::read_dir(&executions.places.files)? {
+        if let Some(id) = entry?.file_name().to_str()
+            && executions.find(id).is_none_or(|here| here.status().state.is_final())
+        {
+            remove_files(executions, id);
+        }
+    }
+    Ok(())
+}
+
+fn take_over_one(executions: &Arc<Executions>, id: &str) -> anyhow::Result<()> {
+    let folder = executions.state.execution(id);
+    let Some(record) = folder.request()? else {
+        // The folder was made, but the request was not durable yet: nothing was started.
+        return Ok(executions.state.remove(id)?);
+    };
+    if let Some(status) = folder.exit()? {
+        let bytes = fs::metadata(folder.output_path()).map_or(0, |file| file.len());
+        let (execution, _) = Execution::new(id, folder, &record, status, bytes);
+        executions.adopt(execution);
+        return Ok(());
+    }
+    let mut status = starting(id, record.epoch);
+    status.state = ExecutionState::Running;
+    status.stop = Some(Stop {
+        reason: StopReason::AgentServerLost,
+        phase: StopPhase::Requested,
+        interrupt_sent_at: None,
+        kill_sent_at: None,
+    });
+    let (execution, _) = Execution::new(id, folder, &record, status, 0);
+    executions.adopt(Arc::clone(&execution));
+    tokio::spawn(settle_left_over(Arc::clone(executions), execution));
+    Ok(())
+}
+
+/// Accepts connections until a shutdown is asked for and every run has ended.
+async fn accept(
+    listener: UnixListener,
+    server: Server,
+    mut asked: mpsc::Receiver<ShutdownRequest>,
+    idle_exit_ms: Option<u64>,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut tick = interval(Duration::from_millis(TICK_MS.min(idle_exit_ms.unwrap_or(TICK_MS))));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let executions = Arc::clone(&server.executions);
+    let connections = Connections::new(server);
+    let mut idle = Idle::new(idle_exit_ms);
+    let closed = async { std::future::pending::<()>().await };
+    let mut closed: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(closed);
+    let mut is_closing = false;
+    loop {
+        let request = tokio::select! {
+            accepted = listener.accept() => {
+                match accepted {
+                    Ok((stream, _)) => connections.serve(stream),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                    }
+                }
+                None
+            }
+            () = &mut closed => break,
+            request = asked.recv() => request,
+            _ = terminate.recv() => Some(ShutdownRequest::default()),
+            _ = interrupt.recv() => Some(ShutdownRequest::default()),
+            // The terminal it was started from is none of its business.
+            _ = hangup.recv() => None,
+            _ = tick.tick() => {
+                executions.expire_tombstones();
+                idle.is_over(connections.count() > 0 || !executions.is_idle())
+                    .then(ShutdownRequest::default)
+            }
+        };
+        if let Some(request) = request
+            && !is_closing
+        {
+            is_closing = true;
+            tracing::info!("ending");
+            closed = Box::pin(close(Arc::clone(&executions), request));
+        }
+    }
+    connections.end().await;
+    Ok(())
+}
+
+async fn close(executions: Arc<Executions>, request: ShutdownRequest) {
+    let reason = StopReason::AgentStopped;
+    executions.close(StopOrder { reason, force: false, grace_ms: request.grace_ms }).await;
+}
+
+/// Measures how long nothing was needed.
+struct Idle {
+    after: Option<Duration>,
+    since: Instant,
+}
+
+impl Idle {
+    fn new(after_ms: Option<u64>) -> Self {
+        Self { after: after_ms.map(Duration::from_millis), since: Instant::now() }
+    }
+
+    fn is_over(&mut self, is_needed: bool) -> bool {
+        if is_needed {
+            self.since = Instant::now();
+        }
+        self.after.is_some_and(|after| self.since.elapsed() >= after)
+    }
+}
+
+/// The open connections.
+struct Connections {
+    service: TowerToHyperService<axum::Router>,
+    http: auto::Builder<TokioExecutor>,
+    open: Arc<AtomicUsize>,
+    graceful: GracefulShutdown,
+}
+
+impl Connections {
+    fn new(server: Server) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http2().max_concurrent_streams(STREAMS_MAX).adaptive_window(true);
+        Self {
+            service: TowerToHyperService::new(http::router(server)),
+            http,
+            open: Arc::default(),
+            graceful: GracefulShutdown::new(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn serve(&self, stream: UnixStream) {
+        if self.count() >= CONNECTIONS_MAX {
+            tracing::warn!("too many connections; one was refused");
+            return;
+        }
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let connection = self.http.serve_connection(TokioIo::new(stream), self.service.clone());
+        let connection = self.graceful.watch(connection.into_owned());
+        let open = Arc::clone(&self.open);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error, "a connection broke");
+            }
+            open.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Lets open answers end.
+    async fn end(self) {
+        let limit = Duration::from_millis(LAST_ANSWERS_MS_MAX);
+        let _ = timeout(limit, self.graceful.shutdown()).await;
+    }
+}
