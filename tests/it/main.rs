@@ -1,0 +1,10 @@
+//! The integration tests of the root package: one binary, because linking many costs more than
+//! running them. One module per part; what opens a store runs on SQLite and on Postgres alike.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says by a panic that something is not as it should be"
+)]
+
+mod tidy;
