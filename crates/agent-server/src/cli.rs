@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{bridge, confine, runner, serve};
+use crate::{bridge, confine, fake_claude, runner, serve};
 
 /// What an executable that links this library can be started as.
 ///
@@ -22,6 +22,9 @@ pub enum Command {
     /// Joins standard input and output to a unix socket.
     #[command(hide = true)]
     Bridge(bridge::Args),
+    /// Plays Claude Code, by the script in its prompt.
+    #[command(hide = true)]
+    FakeClaude(fake_claude::Args),
 }
 
 impl Command {
@@ -32,6 +35,7 @@ impl Command {
             Self::Run => report(runner::main()),
             Self::Confine(args) => confine::main(&args),
             Self::Bridge(args) => report(bridge::main(&args)),
+            Self::FakeClaude(args) => fake_claude::main(args.words),
         }
     }
 }

@@ -12,6 +12,8 @@ mod clock;
 mod confine;
 mod detach;
 mod executions;
+/// A stand-in for Claude Code that needs no key and no network.
+pub mod fake_claude;
 mod http;
 mod output;
 mod processes;
