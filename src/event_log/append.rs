@@ -72,7 +72,7 @@ pub(super) struct Submitted {
     pub(super) append: Append,
     pub(super) answer: oneshot::Sender<Result<Vec<Placed>, AppendError>>,
     /// The append's share of the queue's bytes, given back when it leaves.
-    pub(super) _share: tokio::sync::OwnedSemaphorePermit,
+    pub(super) share: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Append {
@@ -83,12 +83,7 @@ impl Append {
         metadata: &HashMap<String, String>,
     ) -> Result<Self, Invalid> {
         within("events", events.len(), APPEND_EVENTS_MAX)?;
-        for check in &checks {
-            within("bytes of a stream's id", check.stream.id.len(), STREAM_ID_BYTES_MAX)?;
-            if check.stream.id.contains('\0') {
-                return Err(Invalid::NulCharacter("the stream's id"));
-            }
-        }
+        checks.iter().try_for_each(|check| check_id(&check.stream))?;
         let metadata_json = serde_json::to_string(metadata).map_err(|error| {
             Invalid::Unserialisable { event_type: "metadata".into(), reason: error.to_string() }
         })?;
@@ -142,6 +137,15 @@ impl Append {
             })
             .collect()
     }
+}
+
+/// Refuses an id under which neither engine could keep a stream.
+pub(super) fn check_id(stream: &StreamId) -> Result<(), Invalid> {
+    within("bytes of a stream's id", stream.id.len(), STREAM_ID_BYTES_MAX)?;
+    if stream.id.contains('\0') {
+        return Err(Invalid::NulCharacter("the stream's id"));
+    }
+    Ok(())
 }
 
 fn within(what: &'static str, found: usize, max: usize) -> Result<(), Invalid> {

@@ -7,7 +7,6 @@ use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::hash::BuildHasher;
-use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
@@ -100,7 +99,7 @@ impl Queue {
             .map_err(|_| unavailable("too much is waiting to be written"))?;
         let (answer, answered) = oneshot::channel();
         self.jobs
-            .try_send(Job::Append(Submitted { append, answer, _share: share }))
+            .try_send(Job::Append(Submitted { append, answer, share }))
             .map_err(|_| unavailable("too much is waiting to be written"))?;
         answered.await.unwrap_or_else(|_| Err(unavailable("the writer has ended")))
     }
@@ -170,7 +169,7 @@ pub(super) async fn run<E: Engine>(mut engine: E, batcher: Arc<Mutex<Batcher>>, 
         let (appends, waiting): (Vec<_>, Vec<_>) = batch
             .appends
             .into_iter()
-            .map(|submitted| (submitted.append, (submitted.answer, submitted._share)))
+            .map(|Submitted { append, answer, share }| (append, (answer, share)))
             .unzip();
         let outcomes = commit_isolated(&mut engine, &appends).await;
         let mut placed = Vec::with_capacity(appends.len());
@@ -193,24 +192,25 @@ pub(super) async fn run<E: Engine>(mut engine: E, batcher: Arc<Mutex<Batcher>>, 
 /// Commits in one piece; when the database refuses a row, halves the batch until that row is alone.
 async fn commit_isolated<E: Engine>(engine: &mut E, appends: &[Append]) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(appends.len());
-    let mut open: Vec<Range<usize>> = vec![0..appends.len()];
-    while let Some(range) = open.pop() {
-        if range.is_empty() {
+    let mut open = vec![(0, appends.len())];
+    while let Some((start, end)) = open.pop() {
+        if start == end {
             continue;
         }
-        match engine.commit(&appends[range.clone()]).await {
+        match engine.commit(&appends[start..end]).await {
             Ok(results) => outcomes.extend(results),
             Err(BatchError::Unavailable(reason)) => {
-                outcomes.extend(range.map(|_| Err(AppendError::Unavailable(reason.clone()))));
+                outcomes
+                    .extend((start..end).map(|_| Err(AppendError::Unavailable(reason.clone()))));
             }
-            Err(BatchError::Rejected(reason)) if range.len() == 1 => {
+            Err(BatchError::Rejected(reason)) if end - start == 1 => {
                 outcomes.push(Err(AppendError::Invalid(Invalid::Rejected(reason))));
             }
             Err(BatchError::Rejected(_)) => {
-                let middle = range.start + range.len() / 2;
+                let middle = start.midpoint(end);
                 // The first half is next: outcomes stay in order.
-                open.push(middle..range.end);
-                open.push(range.start..middle);
+                open.push((middle, end));
+                open.push((start, middle));
             }
         }
     }

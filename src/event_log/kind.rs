@@ -62,13 +62,12 @@ impl Versioned {
     /// Moves the state by its next event: in place, unless somebody else holds it too.
     pub(super) fn evolve(&mut self, placed: &Placed) {
         let Recorded { event, version, position, .. } = &*placed.recorded;
-        match Arc::get_mut(&mut self.state) {
-            Some(state) => state.evolve(event),
-            None => {
-                let mut copy = self.state.boxed_clone();
-                copy.evolve(event);
-                self.state = copy.into();
-            }
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.evolve(event);
+        } else {
+            let mut copy = self.state.boxed_clone();
+            copy.evolve(event);
+            self.state = copy.into();
         }
         self.version = *version;
         self.position = *position;

@@ -22,6 +22,7 @@ mod kind;
 mod locks;
 mod migrations;
 mod plan;
+mod postgres;
 mod rows;
 mod snapshots;
 mod sqlite;
@@ -59,7 +60,7 @@ use store::{Reader, Store};
 const MIGRATIONS: Migrations = Migrations {
     component: "event_log",
     sqlite: &[include_str!("../../migrations/sqlite/event_log_0001.sql")],
-    postgres: &[],
+    postgres: &[include_str!("../../migrations/postgres/event_log_0001.sql")],
 };
 
 /// The log. A clone is another handle to the same log.
@@ -76,7 +77,7 @@ struct Inner {
     queue: Queue,
     cache: Cache,
     locks: Locks,
-    _follower: DropGuard,
+    _background: DropGuard,
 }
 
 /// An aggregate's state with the version of its stream.
@@ -109,11 +110,38 @@ impl EventLog {
         let feed = Arc::new(Feed::new(store.standing(Vec::new()).await?.head));
         let (queue, batcher) = group_commit::queue();
         sqlite::spawn(engine, batcher, Arc::clone(&feed)).map_err(|error| failed(error.into()))?;
-        Ok(Self::assemble(log_id, store, feed, queue))
+        Ok(Self::assemble(log_id, store, feed, queue, CancellationToken::new()))
     }
 
-    fn assemble(log_id: Uuid, store: Arc<Store>, feed: Arc<Feed>, queue: Queue) -> Self {
+    /// Opens the log in a Postgres database, 15 or later, and makes its tables when they are not
+    /// there. Several nodes may have it open.
+    pub async fn open_postgres(url: &str) -> Result<Self, OpenError> {
+        Self::open_postgres_with(url, Upcasters::default()).await
+    }
+
+    /// Opens the log in a Postgres database, with upcasters for older events.
+    pub async fn open_postgres_with(url: &str, upcasters: Upcasters) -> Result<Self, OpenError> {
+        let postgres::Opened { writers, reader, log_id, node } = postgres::open(url).await?;
+        let store = Arc::new(Store { engine: Reader::Postgres(reader.clone()), upcasters });
+        let feed = Arc::new(Feed::new(store.standing(Vec::new()).await?.head));
+        let (queue, batcher) = group_commit::queue();
+        let batcher = Arc::new(tokio::sync::Mutex::new(batcher));
+        for writer in writers {
+            tokio::spawn(group_commit::run(writer, Arc::clone(&batcher), Arc::clone(&feed)));
+        }
         let stop = CancellationToken::new();
+        let listener = postgres::listen(reader, node, Arc::clone(&feed));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(listener));
+        Ok(Self::assemble(log_id, store, feed, queue, stop))
+    }
+
+    fn assemble(
+        log_id: Uuid,
+        store: Arc<Store>,
+        feed: Arc<Feed>,
+        queue: Queue,
+        stop: CancellationToken,
+    ) -> Self {
         let follower = follow::follow(Arc::clone(&store), Arc::clone(&feed));
         tokio::spawn(stop.clone().run_until_cancelled_owned(follower));
         Self(Arc::new(Inner {
@@ -123,7 +151,7 @@ impl EventLog {
             queue,
             cache: Cache::default(),
             locks: Locks::default(),
-            _follower: stop.drop_guard(),
+            _background: stop.drop_guard(),
         }))
     }
 

@@ -6,7 +6,7 @@ use std::cell::{OnceCell, RefCell};
 use std::fmt::Display;
 use std::ops::Deref;
 
-use super::append::Check;
+use super::append::{Check, check_id};
 use super::error::Invalid;
 use super::kind::{Kind, State, Versioned};
 use crate::domain::{Decider, Event, StreamId};
@@ -72,7 +72,7 @@ impl Plan {
         let streams = self.entries.iter().filter(|entry| entry.role == Role::Stream).count();
         let guards = self.entries.len() - streams;
         if (1..=STREAMS_MAX).contains(&streams) && guards <= GUARDS_MAX {
-            Ok(())
+            self.entries.iter().try_for_each(|entry| check_id(&entry.stream))
         } else {
             Err(Invalid::Plan { streams_max: STREAMS_MAX, guards_max: GUARDS_MAX })
         }

@@ -34,11 +34,12 @@ const SELECT_VERSION: &str = "SELECT sequence FROM events \
 const INSERT_EVENT: &str = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload, metadata, position, event_id, recorded_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-const UPSERT_STATE: &str = "INSERT INTO aggregate_states \
+const UPSERT_STATE: &str = "INSERT INTO aggregate_states AS kept \
      (aggregate_type, aggregate_id, version, position, fingerprint, state) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET \
      version = excluded.version, position = excluded.position, \
-     fingerprint = excluded.fingerprint, state = excluded.state";
+     fingerprint = excluded.fingerprint, state = excluded.state \
+     WHERE kept.version < excluded.version OR kept.fingerprint <> excluded.fingerprint";
 const SELECT_STATE: &str = "SELECT version, position, state FROM aggregate_states \
      WHERE aggregate_type = $1 AND aggregate_id = $2 AND fingerprint = $3";
 
@@ -78,7 +79,7 @@ pub(super) fn open(path: &Path) -> Result<(SqliteEngine, SqliteReader, Uuid), Op
         })
         .map_err(|error| file_error(error.into()))?;
     MIGRATIONS.apply_sqlite(&mut connection)?;
-    let log_id = log_id(&connection).map_err(|error| file_error(error.into()))?;
+    let log_id = log_id(&connection).map_err(file_error)?;
     let reader = SqliteReader {
         path: path.to_owned(),
         idle: Arc::default(),
@@ -116,7 +117,7 @@ fn log_id(connection: &Connection) -> Result<Uuid, Box<dyn std::error::Error + S
 
 impl Engine for SqliteEngine {
     async fn commit(&mut self, appends: &[Append]) -> Result<Vec<Outcome>, BatchError> {
-        self.commit_batch(appends).map_err(batch_error)
+        self.commit_batch(appends).map_err(|error| batch_error(&error))
     }
 
     async fn keep_state(&mut self, state: StoredState) {
@@ -184,7 +185,7 @@ fn holds(tx: &Transaction<'_>, checks: &[Check]) -> rusqlite::Result<bool> {
 }
 
 /// A broken constraint is the row's fault; everything else is the disk's, the file's or the lock's.
-fn batch_error(error: rusqlite::Error) -> BatchError {
+fn batch_error(error: &rusqlite::Error) -> BatchError {
     let fault_of_row = matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
@@ -192,7 +193,7 @@ fn batch_error(error: rusqlite::Error) -> BatchError {
     if fault_of_row {
         BatchError::Rejected(error.to_string())
     } else {
-        BatchError::Unavailable(unavailable(&error))
+        BatchError::Unavailable(unavailable(error))
     }
 }
 

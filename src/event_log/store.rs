@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::append::check_id;
 use super::error::LogError;
 use super::feed::Placed;
 use super::kind::{Kind, Versioned};
+use super::postgres::PostgresReader;
 use super::rows::{Row, Upcasters};
 use super::snapshots::StoredState;
 use super::sqlite::SqliteReader;
@@ -31,6 +33,7 @@ pub(super) struct Store {
 #[derive(Clone)]
 pub(super) enum Reader {
     Sqlite(SqliteReader),
+    Postgres(PostgresReader),
 }
 
 impl Store {
@@ -38,6 +41,7 @@ impl Store {
     pub(super) async fn after(&self, position: i64, limit: usize) -> Result<Vec<Placed>, LogError> {
         let rows = match &self.engine {
             Reader::Sqlite(sqlite) => sqlite.after(position, limit).await?,
+            Reader::Postgres(postgres) => postgres.after(position, limit).await?,
         };
         for (expected, row) in (position + 1..).zip(&rows) {
             if row.position != expected {
@@ -54,8 +58,12 @@ impl Store {
         after_version: i64,
         limit: usize,
     ) -> Result<Vec<Placed>, LogError> {
+        if check_id(stream).is_err() {
+            return Ok(Vec::new()); // such a stream cannot exist
+        }
         let rows = match &self.engine {
             Reader::Sqlite(sqlite) => sqlite.stream(stream, after_version, limit).await?,
+            Reader::Postgres(postgres) => postgres.stream(stream, after_version, limit).await?,
         };
         self.read(rows)
     }
@@ -64,6 +72,7 @@ impl Store {
     pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
         match &self.engine {
             Reader::Sqlite(sqlite) => sqlite.standing(streams).await,
+            Reader::Postgres(postgres) => postgres.standing(streams).await,
         }
     }
 
@@ -89,8 +98,12 @@ impl Store {
     }
 
     async fn kept(&self, stream: &StreamId, kind: Kind) -> Result<Option<Versioned>, LogError> {
+        if check_id(stream).is_err() {
+            return Ok(None);
+        }
         let found = match &self.engine {
             Reader::Sqlite(sqlite) => sqlite.state(stream).await?,
+            Reader::Postgres(postgres) => postgres.state(stream).await?,
         };
         Ok(found.and_then(|StoredState { version, position, json, .. }| {
             let state: Arc<_> = (kind.from_json)(&json).ok()?.into();

@@ -133,13 +133,12 @@ impl EventLog {
     async fn bases(&self, plan: &Plan) -> Result<Vec<Versioned>, LogError> {
         let mut bases = Vec::with_capacity(plan.entries.len());
         for Planned { stream, kind, .. } in &plan.entries {
-            bases.push(match self.0.cache.get(stream) {
-                Some(cached) => cached,
-                None => {
-                    let loaded = self.0.store.load(stream, *kind).await?;
-                    self.0.cache.insert(stream, &loaded);
-                    loaded
-                }
+            bases.push(if let Some(cached) = self.0.cache.get(stream) {
+                cached
+            } else {
+                let loaded = self.0.store.load(stream, *kind).await?;
+                self.0.cache.insert(stream, &loaded);
+                loaded
             });
         }
         Ok(bases)
@@ -177,10 +176,10 @@ impl EventLog {
             }
         }
         let first = plan.entries.first().map(|entry| &entry.stream);
-        let versions = placed.iter().filter(|placed| Some(&placed.recorded.stream) == first);
+        let last = placed.iter().rfind(|placed| Some(&placed.recorded.stream) == first);
         Receipt {
             position: placed.last().map_or(0, Placed::position),
-            version: versions.last().map_or(base_version, |placed| placed.recorded.version),
+            version: last.map_or(base_version, |placed| placed.recorded.version),
             events: placed.iter().map(|placed| Arc::clone(&placed.recorded)).collect(),
         }
     }

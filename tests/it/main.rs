@@ -7,4 +7,5 @@
     reason = "a test says by a panic that something is not as it should be"
 )]
 
+mod event_log;
 mod tidy;

@@ -1,0 +1,5 @@
+//! The event log on both engines.
+
+mod commands;
+mod feed;
+mod support;
