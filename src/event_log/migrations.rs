@@ -4,7 +4,7 @@
 //! `schema_version` holds one row per component. On Postgres an advisory lock lets several nodes
 //! start at once; on SQLite the write lock does.
 
-use sqlx::{PgPool, Row};
+use sqlx::{Executor, PgPool, Row};
 
 /// Names the advisory lock under which Postgres migrations run; any constant would do.
 const ADVISORY_LOCK: i64 = 0x7472_696e_6974_7901;
@@ -81,7 +81,7 @@ impl Migrations {
             .execute(&mut *tx)
             .await
             .map_err(failed)?;
-        sqlx::raw_sql(CREATE_VERSIONS).execute(&mut *tx).await.map_err(failed)?;
+        (&mut *tx).execute(CREATE_VERSIONS).await.map_err(failed)?;
         let found = sqlx::query(SELECT_VERSION)
             .bind(self.component)
             .fetch_optional(&mut *tx)
@@ -89,7 +89,7 @@ impl Migrations {
             .and_then(|row| row.map_or(Ok(0), |row| row.try_get::<i64, _>(0)))
             .map_err(failed)?;
         for file in self.missing(found, self.postgres)? {
-            sqlx::raw_sql(file).execute(&mut *tx).await.map_err(failed)?;
+            (&mut *tx).execute(*file).await.map_err(failed)?;
         }
         sqlx::query(UPSERT_VERSION)
             .bind(self.component)

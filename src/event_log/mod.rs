@@ -34,6 +34,7 @@ mod transact;
 pub use append::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, EVENT_BYTES_MAX, STREAM_ID_BYTES_MAX};
 pub use cqrs::LogContext;
 pub use error::{ExecuteError, Invalid, LogError, OpenError, Unavailable};
+pub use feed::{RING_BYTES_MAX, RING_EVENTS_MAX};
 pub use group_commit::{BATCH_APPENDS_MAX, BATCH_BYTES_MAX, QUEUE_APPENDS_MAX, QUEUE_BYTES_MAX};
 pub use migrations::{MigrateError, Migrations};
 pub use plan::{Decision, GUARDS_MAX, Plan, STREAMS_MAX, Seen};

@@ -17,6 +17,9 @@ pub(super) const COLUMNS_SQLITE: &str = "aggregate_type, aggregate_id, sequence,
 pub(super) const COLUMNS_POSTGRES: &str = "aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload::text, metadata::text, position, event_id, recorded_at";
 
+/// The framework's upcasters write `1.0.0` where an event says `1`.
+const ZERO_PART: &str = ".0";
+
 /// A stored event, unread.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -72,7 +75,7 @@ impl Upcasters {
                 let event = Event::decode(kind, &row.payload).map_err(chain)?;
                 (event, row.event_type, row.event_version)
             };
-        if event_version != event.version() {
+        if event_version.trim_end_matches(ZERO_PART) != event.version() {
             return Err(format!("{event_type} has version {event_version}, which is unknown"));
         }
         if event_type != event.name() {

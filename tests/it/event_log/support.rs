@@ -15,37 +15,23 @@ use uuid::Uuid;
 /// The longest that a test waits for something that must come.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-/// The one parameter of every test here.
+/// The one parameter of the whole suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// Declares a test once and runs it on both engines.
-macro_rules! on_both_engines {
-    ($(#[$attribute:meta])* async fn $name:ident($db:ident: TestDb) $body:block) => {
-        $(#[$attribute])*
-        mod $name {
-            use super::*;
-
-            async fn check($db: $crate::event_log::support::TestDb) $body
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                use $crate::event_log::support::{Engine, TestDb};
-                check(TestDb::new(Engine::Sqlite).await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn postgres() {
-                use $crate::event_log::support::{Engine, TestDb};
-                check(TestDb::new(Engine::Postgres).await).await;
-            }
+impl Engine {
+    /// What `TRINITY_TEST_STORE` says; SQLite when it says nothing.
+    pub fn of_this_run() -> Self {
+        match environment("TRINITY_TEST_STORE").as_deref() {
+            None | Some("sqlite") => Self::Sqlite,
+            Some("postgres") => Self::Postgres,
+            Some(other) => panic!("TRINITY_TEST_STORE is `{other}`; it is sqlite or postgres"),
         }
-    };
+    }
 }
-pub(super) use on_both_engines;
 
 /// An empty database of one's own.
 pub struct TestDb {
@@ -55,7 +41,11 @@ pub struct TestDb {
 }
 
 impl TestDb {
-    pub async fn new(engine: Engine) -> Self {
+    pub async fn new() -> Self {
+        Self::on(Engine::of_this_run()).await
+    }
+
+    pub async fn on(engine: Engine) -> Self {
         let folder = TempDir::new().unwrap();
         let url = match engine {
             Engine::Sqlite => String::new(),
@@ -67,6 +57,11 @@ impl TestDb {
     /// The SQLite file.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("log.db")
+    }
+
+    /// The Postgres database.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub async fn open(&self) -> EventLog {
@@ -132,9 +127,13 @@ impl TestDb {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests find their server by the environment")]
+#[expect(clippy::disallowed_methods, reason = "the runner of the tests speaks by the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 pub fn postgres_url() -> String {
-    std::env::var("TRINITY_TEST_POSTGRES_URL").expect(
+    environment("TRINITY_TEST_POSTGRES_URL").expect(
         "TRINITY_TEST_POSTGRES_URL is not set: run the tests by `make test`, \
          or as `scripts/with-postgres cargo test`",
     )
