@@ -10,6 +10,8 @@ pub mod commands;
 pub mod config;
 /// The data directory: its files, its modes, its lock.
 pub mod data_dir;
+/// One SQL text on SQLite and Postgres.
+pub mod db;
 /// Pure decisions: aggregates, commands, events.
 pub mod domain;
 /// The append-only log of every decision.
