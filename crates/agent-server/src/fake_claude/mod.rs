@@ -77,7 +77,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The CLI's own checks, in its own words, then the run.
 fn run(mut flags: Flags) -> ExitCode {
-    let is_root = nix::unistd::geteuid().is_root() && std::env::var_os("IS_SANDBOX").is_none();
+    let is_root = nix::unistd::geteuid().is_root()
+        && std::env::var_os("IS_SANDBOX").is_none_or(|v| v.is_empty());
     if flags.permission_mode == "bypassPermissions" && is_root {
         return refuse(
             "--dangerously-skip-permissions cannot be used with root/sudo privileges for security \

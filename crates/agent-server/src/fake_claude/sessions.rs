@@ -131,8 +131,9 @@ impl Session {
 
     fn write(&mut self, line: &Value) {
         if let Some(file) = &mut self.file {
-            // A full disk costs the session, not the run.
-            let _ = writeln!(file, "{line}");
+            // One write, so that a run that is killed leaves whole lines. A full disk costs the
+            // session, not the run.
+            let _ = file.write_all(format!("{line}\n").as_bytes());
         }
     }
 }
