@@ -4,6 +4,11 @@
 //! know which host it is. Every operation is idempotent, because a reactor repeats it whenever it
 //! cannot tell whether the last attempt arrived.
 
+/// The client of an agent server.
+pub mod link;
+/// Agents as processes of this machine.
+pub mod process;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -8,4 +8,5 @@
 )]
 
 mod event_log;
+mod hosts;
 mod tidy;

@@ -23,8 +23,9 @@ mod state;
 mod supervise;
 
 pub use cli::Command;
-pub use processes::{Process, find as find_process};
+pub use processes::{Process, ProcessIdentity};
 pub use serve::Args as ServeArgs;
+pub use state::{ServerRecord, runner_lives};
 
 /// The path that starts this very executable again.
 ///

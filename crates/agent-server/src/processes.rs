@@ -1,10 +1,12 @@
 //! Reads the process table of `/proc` and ends processes by it.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::{fs, io};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 use trinity_agent_protocol::EXECUTION_ID_VARIABLE;
 
 /// One process as the kernel shows it.
@@ -27,8 +29,52 @@ impl Process {
     }
 }
 
+/// Names one process for ever: its id alone is given out again once it has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// The process id.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub started_ticks: u64,
+    /// Which boot of the machine that was.
+    pub machine_boot_id: String,
+}
+
+impl ProcessIdentity {
+    /// Names the calling process.
+    pub fn own() -> io::Result<Self> {
+        let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+        let process = find(pid).ok_or(io::ErrorKind::NotFound)?;
+        let machine_boot_id = machine_boot_id()?;
+        Ok(Self { pid, started_ticks: process.started_ticks, machine_boot_id })
+    }
+
+    /// Finds the process, unless it has ended.
+    pub fn find(&self) -> Option<Process> {
+        let process = find(self.pid).filter(|process| !process.is_zombie())?;
+        let is_same = process.started_ticks == self.started_ticks
+            && machine_boot_id().is_ok_and(|id| id == self.machine_boot_id);
+        is_same.then_some(process)
+    }
+
+    /// Sends a signal to the process, unless it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        if self.find().is_none() {
+            return Ok(());
+        }
+        match kill(Pid::from_raw(self.pid), signal) {
+            Err(Errno::ESRCH) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+fn machine_boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
 /// Finds a process by its id.
-pub fn find(pid: i32) -> Option<Process> {
+pub(crate) fn find(pid: i32) -> Option<Process> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
@@ -76,7 +122,7 @@ pub(crate) fn descendants(table: &[Process], root: i32, except: &HashSet<i32>) -
 /// Sends SIGKILL to one process. One that is gone already is none of our business.
 pub(crate) fn kill_now(pid: i32) {
     if let Err(errno) = kill(Pid::from_raw(pid), Signal::SIGKILL)
-        && errno != nix::errno::Errno::ESRCH
+        && errno != Errno::ESRCH
     {
         tracing::warn!(pid, %errno, "cannot kill a process");
     }

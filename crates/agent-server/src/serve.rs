@@ -14,7 +14,6 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use nix::sys::stat::{Mode, umask};
-use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -25,8 +24,9 @@ use trinity_agent_protocol::{
 
 use crate::executions::{Execution, Executions, Places, starting};
 use crate::http::{self, Server};
+use crate::processes::ProcessIdentity;
 use crate::runner::StopOrder;
-use crate::state::{State, create_private_folder};
+use crate::state::{ServerRecord, State, create_private_folder};
 use crate::supervise::{remove_files, settle_left_over};
 use crate::{clock, detach};
 
@@ -72,15 +72,6 @@ pub struct Args {
     /// Goes to the background and returns once it serves.
     #[arg(long)]
     pub detach: bool,
-}
-
-/// What an agent server prints, as one line of JSON, once it serves.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ready {
-    /// Its process id.
-    pub pid: i32,
-    /// When that process started, in clock ticks since boot; see [`crate::Process`].
-    pub started_ticks: u64,
 }
 
 /// Serves until told to end.
@@ -134,19 +125,19 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     take_over(&executions).context("cannot read the executions of an earlier life")?;
     let listener = bind(&args.socket)?;
     let (shutdown, asked) = mpsc::channel(1);
-    announce()?;
+    announce(&executions.state, &args.socket)?;
     let server = Server { executions: Arc::clone(&executions), info, shutdown };
     let result = accept(listener, server, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);
     result
 }
 
-/// Says on standard output that it serves. Nobody need listen.
-fn announce() -> anyhow::Result<()> {
-    let pid = i32::try_from(std::process::id())?;
-    let this = crate::find_process(pid).context("cannot read /proc")?;
-    let ready = serde_json::to_string(&Ready { pid, started_ticks: this.started_ticks })?;
-    let _ = writeln!(std::io::stdout(), "{ready}");
+/// Writes who serves into the state folder and says it on standard output, if anybody listens.
+fn announce(state: &State, socket: &Path) -> anyhow::Result<()> {
+    let process = ProcessIdentity::own().context("cannot read /proc")?;
+    let record = ServerRecord { process, socket: socket.to_owned() };
+    state.write_server(&record).context("cannot write the state folder")?;
+    let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&record)?);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The state folder of an agent server.
 //!
 //! ```text
+//! server.json                     which process serves, or last did, and where it listens
 //! lock                            held by the one agent server that serves this folder
 //! executions/<id>/request.json    that this epoch was accepted; durable before anything starts
 //! executions/<id>/lock            held by the runner while it lives
@@ -20,6 +21,28 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use trinity_agent_protocol::{ExecutionStatus, execution_id_is_valid};
+
+use crate::processes::ProcessIdentity;
+
+/// The file in a state folder that holds the [`ServerRecord`] of its agent server.
+const SERVER_FILE: &str = "server.json";
+
+/// Which process serves a state folder, or last did, and where it listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRecord {
+    /// The process.
+    #[serde(flatten)]
+    pub process: ProcessIdentity,
+    /// Its unix socket.
+    pub socket: PathBuf,
+}
+
+impl ServerRecord {
+    /// Reads the record of a state folder; `None` before its agent server was first started.
+    pub fn read(state: &Path) -> io::Result<Option<Self>> {
+        optional(read_json(&state.join(SERVER_FILE)))
+    }
+}
 
 /// The state folder of one agent server.
 #[derive(Debug, Clone)]
@@ -67,6 +90,10 @@ impl State {
     pub(crate) fn lock(root: &Path) -> io::Result<File> {
         create_private_folder(root)?;
         lock_file(&root.join("lock"))
+    }
+
+    pub(crate) fn write_server(&self, record: &ServerRecord) -> io::Result<()> {
+        write_durable(&self.root, SERVER_FILE, record)
     }
 
     pub(crate) fn execution(&self, id: &str) -> ExecutionFolder {
@@ -178,6 +205,25 @@ impl ExecutionFolder {
         file.sync_all()?;
         Ok((lines, bytes))
     }
+}
+
+/// Tells whether a runner still lives below a state folder.
+///
+/// After its agent server was killed, a runner goes on until its run is stopped and swept.
+pub fn runner_lives(state: &Path) -> io::Result<bool> {
+    let executions = state.join("executions");
+    let ids = match list_names(&executions) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    for id in ids {
+        match ExecutionFolder(executions.join(id)).lock() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Makes a folder that only its owner can enter, with what is missing above it.

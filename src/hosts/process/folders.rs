@@ -1,0 +1,383 @@
+//! The folders of the agents of a process host.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use trinity_agent_server::ServerRecord;
+use uuid::Uuid;
+
+use crate::hosts::{AgentSpec, HostState, HostedAgent};
+
+/// How many bytes the path of a unix socket can have.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// How long a log may grow before it is begun anew at the next start.
+const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How many of the last bytes of a log explain a failed start.
+const LAST_WORDS_BYTES_MAX: u64 = 2048;
+
+/// Passed through by runs with a user of their own, listed by nobody else.
+const PASSAGE_MODE: u32 = 0o711;
+
+/// For what belongs to one user alone.
+const PRIVATE_MODE: u32 = 0o700;
+
+/// Begins the name of a place that is being removed.
+const REMOVED_PREFIX: &str = "removed-";
+
+/// Where sockets go when nothing better is known.
+const RUNTIME_DIR_DEFAULT: &str = "/tmp";
+
+/// How many names are tried for a socket; two agents rarely want the same.
+const SOCKET_NAMES_MAX: u32 = 16;
+
+/// The folders of all agents.
+pub(super) struct Folders {
+    agents: PathBuf,
+    sockets: PathBuf,
+}
+
+/// The place of one agent.
+pub(super) struct Place {
+    folder: PathBuf,
+    socket_name: String,
+    pub spec: AgentSpec,
+}
+
+/// What `agent.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    spec: AgentSpec,
+    socket_name: String,
+}
+
+impl Folders {
+    pub(super) fn open(data_dir: &Path, runtime_dir: Option<&Path>) -> io::Result<Self> {
+        make_folder(data_dir, PASSAGE_MODE)?;
+        // Agent servers run elsewhere, so no path may be relative.
+        let data_dir = data_dir.canonicalize()?;
+        let agents = data_dir.join("agents");
+        make_folder(&agents, PASSAGE_MODE)?;
+        let sockets = socket_folder(&data_dir, runtime_dir);
+        make_folder(&sockets, PRIVATE_MODE)?;
+        require_private(&sockets)?;
+        let folders = Self { agents, sockets };
+        folders.empty_trash()?;
+        Ok(folders)
+    }
+
+    fn empty_trash(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.agents)? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().starts_with(REMOVED_PREFIX.as_bytes()) {
+                remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the place of an agent. `agent.json` comes last: with it the place is complete.
+    pub(super) fn create(&self, spec: &AgentSpec) -> io::Result<Place> {
+        if let Some(place) = self.find(spec.incarnation)? {
+            return Ok(place);
+        }
+        let folder = self.agents.join(spec.incarnation.to_string());
+        let socket_name = self.free_socket_name(spec.incarnation)?;
+        let place = Place { folder, socket_name, spec: spec.clone() };
+        make_folder(&place.folder, PASSAGE_MODE)?;
+        for private in [place.workspace(), place.home(), place.state(), place.files()] {
+            make_folder(&private, PRIVATE_MODE)?;
+        }
+        let record = Record { spec: spec.clone(), socket_name: place.socket_name.clone() };
+        write_private(&place.record_path(), &serde_json::to_vec_pretty(&record)?)?;
+        Ok(place)
+    }
+
+    pub(super) fn find(&self, incarnation: Uuid) -> io::Result<Option<Place>> {
+        let folder = self.agents.join(incarnation.to_string());
+        match fs::read(folder.join("agent.json")) {
+            Ok(json) => {
+                let record: Record = serde_json::from_slice(&json)?;
+                Ok(Some(Place { folder, socket_name: record.socket_name, spec: record.spec }))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn list(&self) -> io::Result<Vec<Place>> {
+        let mut places = Vec::new();
+        for entry in fs::read_dir(&self.agents)? {
+            let name = entry?.file_name();
+            let Some(incarnation) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            match self.find(incarnation) {
+                Ok(found) => places.extend(found),
+                Err(error) => {
+                    tracing::error!(%incarnation, %error, "cannot read the place of an agent");
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    /// Removes what is there of a place; a half-removed one is none, and goes at the next `open`.
+    pub(super) fn remove(&self, incarnation: Uuid) -> io::Result<()> {
+        if let Some(place) = self.find(incarnation)? {
+            remove_if_there(&self.socket(&place))?;
+        }
+        let trash = self.agents.join(format!("{REMOVED_PREFIX}{incarnation}"));
+        remove_tree(&trash)?;
+        match fs::rename(self.agents.join(incarnation.to_string()), &trash) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => remove_tree(&trash),
+        }
+    }
+
+    pub(super) fn socket(&self, place: &Place) -> PathBuf {
+        self.sockets.join(&place.socket_name)
+    }
+
+    fn free_socket_name(&self, incarnation: Uuid) -> io::Result<String> {
+        let taken: HashSet<_> = self.list()?.into_iter().map(|place| place.socket_name).collect();
+        (0..SOCKET_NAMES_MAX)
+            .map(|attempt| {
+                let digest = Sha256::digest(format!("{incarnation} {attempt}"));
+                format!("{}.sock", hex8(&digest))
+            })
+            .find(|name| !taken.contains(name))
+            .ok_or_else(|| io::Error::other("no name is left for a socket"))
+    }
+}
+
+impl Place {
+    fn record_path(&self) -> PathBuf {
+        self.folder.join("agent.json")
+    }
+
+    pub(super) fn workspace(&self) -> PathBuf {
+        self.folder.join("workspace")
+    }
+
+    /// On the workspace, so that what a CLI remembers lives as long as the agent.
+    fn home(&self) -> PathBuf {
+        self.workspace().join(".home")
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    pub(super) fn files(&self) -> PathBuf {
+        self.folder.join("files")
+    }
+
+    pub(super) fn host_ref(&self) -> String {
+        format!("process:{}", self.spec.incarnation)
+    }
+
+    pub(super) fn show(&self) -> HostedAgent {
+        HostedAgent { spec: self.spec.clone(), host_ref: self.host_ref(), state: self.state_now() }
+    }
+
+    /// Which process serves, or last did, and where; `None` before the first start.
+    pub(super) fn server(&self) -> Option<ServerRecord> {
+        let read = ServerRecord::read(&self.state());
+        read.unwrap_or_else(|error| {
+            let incarnation = self.spec.incarnation;
+            tracing::error!(%incarnation, %error, "cannot read which process serves an agent");
+            None
+        })
+    }
+
+    pub(super) fn state_now(&self) -> HostState {
+        let Some(server) = self.server() else { return HostState::Created };
+        match server.process.find() {
+            Some(process) if matches!(process.state, 'T' | 't') => HostState::Paused,
+            Some(_) => HostState::Running,
+            None => HostState::Exited,
+        }
+    }
+
+    pub(super) fn open_log(&self) -> io::Result<File> {
+        let path = self.log_path();
+        let is_long = fs::metadata(&path).is_ok_and(|log| log.len() > LOG_BYTES_MAX);
+        if is_long {
+            fs::remove_file(&path)?;
+        }
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    }
+
+    /// What the agent server said last.
+    pub(super) fn last_words(&self) -> String {
+        let read = || {
+            let mut log = File::open(self.log_path())?;
+            let length = log.metadata()?.len();
+            log.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS_BYTES_MAX)))?;
+            let mut text = Vec::new();
+            log.read_to_end(&mut text)?;
+            io::Result::Ok(String::from_utf8_lossy(&text).trim().to_owned())
+        };
+        read().unwrap_or_else(|error| format!("its log cannot be read: {error}"))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+}
+
+/// Chooses where sockets go: a socket's path has a bound that a long data directory breaks.
+fn socket_folder(data_dir: &Path, runtime_dir: Option<&Path>) -> PathBuf {
+    let preferred = data_dir.join("s");
+    let longest = preferred.join("01234567.sock");
+    if longest.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        return preferred;
+    }
+    let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
+    let runtime_dir = runtime_dir.unwrap_or(Path::new(RUNTIME_DIR_DEFAULT));
+    runtime_dir.join(format!("trinity-{}-{}", geteuid(), hex8(&digest)))
+}
+
+fn hex8(digest: &[u8]) -> String {
+    format!("{:08x}", digest.iter().take(4).fold(0_u32, |word, byte| word << 8 | u32::from(*byte)))
+}
+
+fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+/// Refuses a folder that somebody else prepared, as anybody can in a temporary directory.
+fn require_private(folder: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(folder)?;
+    let is_private =
+        found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o777 == PRIVATE_MODE;
+    if is_private {
+        return Ok(());
+    }
+    let text = format!("{} must be a folder that only this user can enter", folder.display());
+    Err(io::Error::new(ErrorKind::PermissionDenied, text))
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes a folder with everything in it, what a run made read-only included.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            make_removable(path)?;
+            fs::remove_dir_all(path)
+        }
+        other => other,
+    }
+}
+
+/// Gives back the right to change every folder below; links are not followed.
+fn make_removable(root: &Path) -> io::Result<()> {
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        fs::set_permissions(&folder, Permissions::from_mode(PRIVATE_MODE))?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn spec() -> AgentSpec {
+        AgentSpec {
+            name: "scout".into(),
+            incarnation: Uuid::new_v4(),
+            labels: BTreeMap::from([("trinity.log-id".into(), "l".into())]),
+        }
+    }
+
+    #[test]
+    fn a_place_keeps_what_it_was_created_with() {
+        let data = tempfile::tempdir().unwrap();
+        let folders = Folders::open(data.path(), None).unwrap();
+        let spec = spec();
+        let created = folders.create(&spec).unwrap();
+        let again = folders.create(&AgentSpec { name: "other".into(), ..spec.clone() }).unwrap();
+        assert_eq!(again.spec, spec);
+        assert_eq!(folders.socket(&again), folders.socket(&created));
+        assert_eq!(created.state_now(), HostState::Created);
+        assert!(created.home().is_dir());
+    }
+
+    #[test]
+    fn foreign_names_are_no_agents() {
+        let data = tempfile::tempdir().unwrap();
+        let folders = Folders::open(data.path(), None).unwrap();
+        fs::write(data.path().join("agents/README"), "x").unwrap();
+        fs::create_dir(data.path().join("agents").join(Uuid::new_v4().to_string())).unwrap();
+        assert!(folders.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_long_data_directory_gets_a_short_socket() {
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path().join("x".repeat(120));
+        let folders = Folders::open(&data, Some(root.path())).unwrap();
+        let place = folders.create(&spec()).unwrap();
+        let socket = folders.socket(&place);
+        assert!(socket.as_os_str().len() <= SOCKET_PATH_BYTES_MAX, "{}", socket.display());
+        assert!(socket.starts_with(root.path()));
+    }
+
+    #[test]
+    fn a_socket_folder_of_others_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        make_folder(&data.path().join("s"), 0o755).unwrap();
+        let error = Folders::open(data.path(), None).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn what_a_run_made_read_only_is_removed_too() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("place/cache/module");
+        make_folder(&deep, 0o755).unwrap();
+        fs::write(deep.join("file"), "x").unwrap();
+        fs::set_permissions(&deep, Permissions::from_mode(0o500)).unwrap();
+        fs::set_permissions(root.path().join("place/cache"), Permissions::from_mode(0o000))
+            .unwrap();
+        make_removable(&root.path().join("place")).unwrap();
+        remove_tree(&root.path().join("place")).unwrap();
+        assert!(!root.path().join("place").exists());
+    }
+}
