@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
-pub(crate) use record::record;
 pub use record::{
     ColumnDef, LOOKUP_KEYS_MAX, PARAMETERS_MAX, Record, Rows, UPSERT_ROWS_MAX, delete, lookup,
     power_chunks, upsert,
 };
+pub(crate) use record::{key_of, record};
 pub use sqlite::READERS_MAX;
 pub use value::{Column, Json, Kind, Param, Row, Value};
 pub(crate) use value::{text_columns, word_columns};

@@ -18,3 +18,5 @@ pub mod domain;
 pub mod event_log;
 /// Where agents live.
 pub mod hosts;
+/// Read models: what the events add up to.
+pub mod projections;

@@ -87,7 +87,7 @@ macro_rules! record {
         }
 
         impl $crate::db::Record for $name {
-            type Key = ($($key_type),+);
+            type Key = $crate::db::key_of!(type $($key_type),+);
             const TABLE: &'static str = $table;
             const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
             const COLUMNS: &'static [$crate::db::ColumnDef] =
@@ -105,17 +105,28 @@ macro_rules! record {
             }
 
             fn key(&self) -> Self::Key {
-                ($(self.$key.clone()),+)
+                $crate::db::key_of!(value $(self.$key.clone()),+)
             }
 
             fn key_values(key: &Self::Key) -> Vec<$crate::db::Value> {
-                let ($($key),+) = key;
+                let $crate::db::key_of!(pattern $($key),+) = key;
                 vec![$($crate::db::Param::to_value($key)),+]
             }
         }
     };
 }
 pub(crate) use record;
+
+/// The only element, or the tuple of all.
+macro_rules! key_of {
+    (type $only:ty) => { $only };
+    (type $($all:ty),+) => { ($($all),+) };
+    (value $only:expr) => { $only };
+    (value $($all:expr),+) => { ($($all),+) };
+    (pattern $only:ident) => { $only };
+    (pattern $($all:ident),+) => { ($($all),+) };
+}
+pub(crate) use key_of;
 
 /// Writes whole rows, replacing those of the same key, in as few statements as bounds allow.
 ///
@@ -157,7 +168,8 @@ pub fn delete<R: Record>(table: &str, keys: &[R::Key]) -> Vec<Statement> {
 pub async fn lookup<R: Record>(db: &Db, table: &str, keys: &[R::Key]) -> Result<Vec<R>, Error> {
     let mut found = Vec::new();
     for chunk in power_chunks(keys, LOOKUP_KEYS_MAX) {
-        let mut select = Statement::new(format!("SELECT {} FROM {table} t WHERE ", R::columns("t")));
+        let mut select =
+            Statement::new(format!("SELECT {} FROM {table} t WHERE ", R::columns("t")));
         key_in::<R>(&mut select, "t.", chunk);
         found.extend(db.fetch(select).await?);
     }
@@ -195,8 +207,7 @@ pub fn power_chunks<T>(mut rest: &[T], max: usize) -> impl Iterator<Item = &[T]>
 
 /// Rows of one table while a batch of events is folded: read first, changed in memory, then written.
 ///
-/// It knows which keys were looked up; to touch any other is an error, because whether that row
-/// exists is unknown.
+/// A row that was not looked up counts as absent, so the keys to load are all that the batch touches.
 #[derive(Debug)]
 pub struct Rows<R: Record> {
     rows: BTreeMap<R::Key, Slot<R>>,
@@ -224,18 +235,9 @@ impl<R: Record> Rows<R> {
         let mut keys: Vec<_> = keys.into_iter().collect();
         keys.sort();
         keys.dedup();
-        let found = lookup(db, table, &keys).await?;
         let mut rows = Self::default();
-        rows.know(keys);
-        rows.hold(found);
+        rows.hold(lookup(db, table, &keys).await?);
         Ok(rows)
-    }
-
-    /// Says that these keys have been looked up.
-    pub fn know(&mut self, keys: impl IntoIterator<Item = R::Key>) {
-        for key in keys {
-            self.rows.entry(key).or_insert(Slot { row: None, changed: false });
-        }
     }
 
     /// Takes in rows as they are stored.

@@ -258,12 +258,13 @@ macro_rules! text_columns {
 }
 pub(crate) use text_columns;
 
-/// Stores enums as their words: what strum says, which is what serde says.
+/// Stores enums as their words: what serde says.
 macro_rules! word_columns {
     ($($type:ty),+ $(,)?) => {$(
         impl $crate::db::Param for $type {
             fn to_value(&self) -> $crate::db::Value {
-                $crate::db::Value::Text(Some(<&'static str>::from(*self).to_owned()))
+                let word = serde_json::to_value(self).unwrap_or_default();
+                $crate::db::Value::Text(word.as_str().map(str::to_owned))
             }
         }
 
@@ -271,7 +272,10 @@ macro_rules! word_columns {
             const KIND: $crate::db::Kind = $crate::db::Kind::Text;
 
             fn from_value(value: $crate::db::Value) -> Option<Self> {
-                <String as $crate::db::Column>::from_value(value)?.parse().ok()
+                use serde::de::{Deserialize, IntoDeserializer, value};
+                let word = <String as $crate::db::Column>::from_value(value)?;
+                let word: value::StrDeserializer<value::Error> = word.as_str().into_deserializer();
+                Self::deserialize(word).ok()
             }
         }
     )+};

@@ -76,6 +76,7 @@ pub enum AccountError {
     Deserialize,
     strum::IntoStaticStr,
     strum::EnumString,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -97,6 +98,7 @@ pub enum Role {
     Deserialize,
     strum::IntoStaticStr,
     strum::EnumString,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

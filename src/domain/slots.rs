@@ -155,8 +155,9 @@ pub enum DequeueReason {
 }
 
 /// Why an agent takes no work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::VariantNames)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum SuspendReason {
     /// It has not started yet.
     NotStarted,

@@ -74,6 +74,7 @@ pub struct AgentConfig {
     Deserialize,
     strum::IntoStaticStr,
     strum::EnumString,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]

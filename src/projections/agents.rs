@@ -1,0 +1,596 @@
+//! `agents`: one row per agent that exists, one per life there ever was, and who shares what.
+//!
+//! Reads every event of agents. The fold is the aggregate's own `evolve`, so a page shows exactly the
+//! state that decisions are made on. A life's row outlives the agent: it says whose the history is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::accounts::User;
+use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::slots::{SlotCounts, SlotsRow};
+use super::wire::{Timestamp, words};
+use super::{Build, FoldError, Projection, TableDef, Viewer};
+use crate::db::{self, Db, Json, Record, Rows, Statement, record};
+use crate::domain::agent::{Agent, AgentEvent, Life, Phase, Runtime};
+use crate::domain::{AccountId, AgentName, Decider, Event, IncarnationId, Recorded};
+
+record! {
+    /// An agent as stored: its state, and what queries look for.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct AgentRecord in "agents_v1" key(name: AgentName) {
+        pub name: AgentName,
+        pub incarnation: IncarnationId,
+        pub row_no: i64,
+        pub created_at: Timestamp,
+        pub owner: AccountId,
+        pub is_system: bool,
+        pub phase: Phase,
+        pub node_id: Option<Uuid>,
+        /// The position of the last event of the agent's stream.
+        pub position: i64,
+        /// The version of the agent's stream.
+        pub version: i64,
+        pub life: Json<Life>,
+    }
+    derived {
+        pub owner_name: Option<String>,
+        pub is_shared: bool,
+        pub active: u32,
+        pub queued: u32,
+    }
+}
+
+record! {
+    /// One life of a name, kept for ever.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct AgentLife in "agent_lives_v1" key(incarnation: IncarnationId) {
+        pub incarnation: IncarnationId,
+        pub agent_name: AgentName,
+        pub owner: AccountId,
+        pub created_at: Timestamp,
+        pub deleted_at: Option<Timestamp>,
+    }
+}
+
+record! {
+    /// A user who may operate another's agent.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Share in "agent_shares_v1" key(agent_name: AgentName, user_id: AccountId) {
+        agent_name: AgentName,
+        user_id: AccountId,
+        incarnation: IncarnationId,
+    }
+}
+
+/// The seed's four words for what an agent is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentStatus {
+    Running,
+    Stopped,
+    Paused,
+    Restarting,
+}
+
+impl From<Phase> for AgentStatus {
+    /// What the host would show: an agent that is being stopped still runs.
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Running | Phase::Stopping => Self::Running,
+            Phase::Paused => Self::Paused,
+            Phase::Restarting => Self::Restarting,
+            Phase::Absent
+            | Phase::Creating
+            | Phase::Failed
+            | Phase::Stopped
+            | Phase::Starting
+            | Phase::Deleting => Self::Stopped,
+        }
+    }
+}
+
+/// An agent as lists show it to one viewer.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Agent)]
+pub struct AgentRow {
+    #[schema(value_type = String)]
+    pub name: AgentName,
+    /// Which life of the name.
+    #[schema(value_type = Uuid)]
+    pub incarnation: IncarnationId,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub status: AgentStatus,
+    #[schema(schema_with = words::<Phase>)]
+    pub phase: Phase,
+    /// The step of creation or start that failed, while the phase is `failed`.
+    #[schema(required = true)]
+    pub failure: Option<Failure>,
+    #[schema(schema_with = words::<Runtime>)]
+    pub runtime: Runtime,
+    /// The model that tasks use when they name none; null is the CLI's own default.
+    #[schema(required = true)]
+    pub model: Option<String>,
+    pub created: Timestamp,
+    pub resources: Resources,
+    /// How the host knows the agent, once it is provisioned.
+    #[schema(required = true)]
+    pub container_id: Option<String>,
+    #[schema(required = true)]
+    pub template: Option<String>,
+    /// The owner's name.
+    pub owner: String,
+    #[schema(value_type = Uuid)]
+    pub owner_id: AccountId,
+    pub is_owner: bool,
+    /// Whether it is another's who shares it with the viewer.
+    pub is_shared: bool,
+    pub is_system: bool,
+    pub autonomy: bool,
+    pub tags: BTreeSet<String>,
+    pub slots: SlotCounts,
+    pub max_parallel_tasks: u32,
+    pub execution_timeout_seconds: u32,
+    /// The node on whose disk it lives, if it is bound to one.
+    #[schema(required = true)]
+    pub node_id: Option<Uuid>,
+    /// The position of its last event.
+    pub position: i64,
+    /// The version of its stream.
+    pub version: i64,
+}
+
+/// The step of creation or start that failed.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Failure {
+    pub step: String,
+    pub error: String,
+}
+
+/// Processor and memory limits.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Resources {
+    #[schema(required = true)]
+    pub cpu: Option<String>,
+    #[schema(required = true)]
+    pub memory: Option<String>,
+}
+
+/// An agent with everything that its page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct AgentDetail {
+    #[serde(flatten)]
+    pub agent: AgentRow,
+    pub shares: Vec<SharedWith>,
+    pub can_share: bool,
+    pub can_delete: bool,
+    #[schema(required = true)]
+    pub base_image: Option<String>,
+    #[schema(required = true)]
+    pub github_repo: Option<String>,
+    #[schema(required = true)]
+    pub custom_instructions: Option<String>,
+    pub tools: Vec<String>,
+    pub mcp_servers: Vec<String>,
+    pub skills: BTreeSet<String>,
+    /// Names of credentials, never their values.
+    pub credentials: BTreeSet<String>,
+    pub read_only: ReadOnly,
+    pub full_capabilities: bool,
+    pub folders: Folders,
+    #[schema(required = true)]
+    pub git_sync: Option<GitSync>,
+}
+
+/// A user with whom an agent is shared.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SharedWith {
+    #[schema(value_type = Uuid)]
+    pub user_id: AccountId,
+    pub username: String,
+}
+
+/// Files of the workspace protected from the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ReadOnly {
+    pub enabled: bool,
+    pub blocked_patterns: Vec<String>,
+    pub allowed_patterns: Vec<String>,
+}
+
+/// Whether the agent's shared folder is open, and whether it sees others'.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Folders {
+    pub expose_enabled: bool,
+    pub consume_enabled: bool,
+}
+
+/// The repository that the workspace is synchronised with.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct GitSync {
+    pub repository: String,
+    pub branch: String,
+}
+
+/// Which agents a list shows: all, as yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AgentFilter {}
+
+impl Filter for AgentFilter {
+    const LIST: &'static str = "agents";
+}
+
+impl Listed for AgentRecord {
+    fn place(&self) -> Place {
+        Place { created_at: self.created_at.0.timestamp_micros(), row_no: self.row_no }
+    }
+}
+
+/// Queries over agents.
+#[derive(Debug)]
+pub struct Agents<'a>(pub(super) &'a Db);
+
+impl Agents<'_> {
+    /// A page of the agents that the viewer may see, newest first.
+    pub async fn list(
+        &self,
+        viewer: &Viewer,
+        filter: &AgentFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AgentRow>, db::Error> {
+        let mut select = select(viewer);
+        page.finish(&mut select, "a");
+        let found: Page<AgentRecord> = page.page(filter, self.0.query(select).await?)?;
+        Ok(found.map(|record| record.into_row(viewer)))
+    }
+
+    /// The agent of that name, if the viewer may see it.
+    pub async fn get(
+        &self,
+        viewer: &Viewer,
+        name: &AgentName,
+    ) -> Result<Option<AgentRow>, db::Error> {
+        Ok(self.visible(viewer, name).await?.map(|record| record.into_row(viewer)))
+    }
+
+    /// The agent of that name with all that its page shows, if the viewer may see it.
+    pub async fn detail(
+        &self,
+        viewer: &Viewer,
+        name: &AgentName,
+    ) -> Result<Option<AgentDetail>, db::Error> {
+        let Some(record) = self.visible(viewer, name).await? else { return Ok(None) };
+        let shares = self.shares(name).await?;
+        Ok(Some(record.into_detail(viewer, shares)))
+    }
+
+    /// The agent of that name, whoever may see it.
+    pub async fn find(&self, name: &AgentName) -> Result<Option<AgentRecord>, db::Error> {
+        Ok(db::lookup(self.0, AgentRecord::TABLE, std::slice::from_ref(name)).await?.pop())
+    }
+
+    /// Every agent there is, by name; for those that look after all of them.
+    pub async fn all(&self) -> Result<Vec<AgentRecord>, db::Error> {
+        let (columns, table) = (AgentRecord::columns("a"), AgentRecord::TABLE);
+        self.0
+            .fetch(Statement::new(format!("SELECT {columns} FROM {table} a ORDER BY a.name")))
+            .await
+    }
+
+    /// A life of any agent, also of one that is gone.
+    pub async fn life(&self, incarnation: IncarnationId) -> Result<Option<AgentLife>, db::Error> {
+        Ok(db::lookup(self.0, AgentLife::TABLE, &[incarnation]).await?.pop())
+    }
+
+    /// The users with whom an agent is shared, by name.
+    pub async fn shares(&self, name: &AgentName) -> Result<Vec<SharedWith>, db::Error> {
+        let mut select = Statement::new(format!(
+            "SELECT s.user_id, u.username FROM {} s JOIN {} u ON u.id = s.user_id \
+             WHERE s.agent_name = ",
+            Share::TABLE,
+            User::TABLE,
+        ));
+        select.bind(name).push(" ORDER BY u.username, s.user_id");
+        let rows = self.0.query(select).await?;
+        let share =
+            |mut row: db::Row| Ok(SharedWith { user_id: row.take()?, username: row.take()? });
+        rows.into_iter().map(share).collect()
+    }
+
+    async fn visible(
+        &self,
+        viewer: &Viewer,
+        name: &AgentName,
+    ) -> Result<Option<AgentRecord>, db::Error> {
+        let mut select = select(viewer);
+        select.push(" AND a.name = ").bind(name);
+        Ok(self.0.fetch(select).await?.pop())
+    }
+}
+
+/// The SELECT of every agent that the viewer may see; it ends in a condition.
+fn select(viewer: &Viewer) -> Statement {
+    let mut select = Statement::new(format!(
+        "SELECT {}, (SELECT u.username FROM {} u WHERE u.id = a.owner), ",
+        AgentRecord::columns("a"),
+        User::TABLE,
+    ));
+    let shared = |select: &mut Statement, user: AccountId| {
+        select.push(&format!(
+            "EXISTS (SELECT 1 FROM {} s WHERE s.agent_name = a.name AND s.user_id = ",
+            Share::TABLE,
+        ));
+        select.bind(user).push(")");
+    };
+    match viewer.user() {
+        Some(user) => {
+            select.push("CASE WHEN ");
+            shared(&mut select, user);
+            select.push(" THEN 1 ELSE 0 END");
+        }
+        None => {
+            select.push("0");
+        }
+    }
+    let (agents, slots) = (AgentRecord::TABLE, SlotsRow::TABLE);
+    select.push(&format!(
+        ", COALESCE(p.active, 0), COALESCE(p.queued, 0) FROM {agents} a \
+         LEFT JOIN {slots} p ON p.incarnation = a.incarnation WHERE "
+    ));
+    match viewer {
+        Viewer::User(user) => {
+            select.push("(a.owner = ").bind(*user).push(" OR ");
+            shared(&mut select, *user);
+            select.push(")");
+        }
+        Viewer::Admin(_) | Viewer::System => {
+            select.push("1 = 1");
+        }
+    }
+    select
+}
+
+/// Appends the condition that a life is the user's own or one that is shared with them.
+pub(super) fn visible_life(select: &mut Statement, incarnation: &str, user: AccountId) {
+    select.push(&format!(
+        "EXISTS (SELECT 1 FROM {} l WHERE l.incarnation = {incarnation} AND (l.owner = ",
+        AgentLife::TABLE,
+    ));
+    select.bind(user).push(&format!(
+        " OR EXISTS (SELECT 1 FROM {} s WHERE s.agent_name = l.agent_name \
+           AND s.incarnation = l.incarnation AND s.user_id = ",
+        Share::TABLE,
+    ));
+    select.bind(user).push(")))");
+}
+
+impl AgentRecord {
+    /// The status as the wire has it.
+    pub fn status(&self) -> AgentStatus {
+        self.phase.into()
+    }
+
+    fn into_row(self, viewer: &Viewer) -> AgentRow {
+        let Life { config, host_ref, failure, tags, .. } = self.life.0;
+        AgentRow {
+            name: self.name,
+            incarnation: self.incarnation,
+            kind: config.kind,
+            status: self.phase.into(),
+            phase: self.phase,
+            failure: failure.filter(|_| self.phase == Phase::Failed).map(|(step, error)| Failure {
+                step: <&'static str>::from(step).to_owned(),
+                error,
+            }),
+            runtime: config.runtime,
+            model: config.model,
+            created: self.created_at,
+            resources: Resources { cpu: config.resources.cpu, memory: config.resources.memory },
+            container_id: host_ref,
+            template: config.template,
+            // Shown by id in the moment before the account is projected, or after it was deleted.
+            owner: self.owner_name.unwrap_or_else(|| self.owner.to_string()),
+            owner_id: self.owner,
+            is_owner: viewer.user() == Some(self.owner),
+            is_shared: self.is_shared,
+            is_system: self.is_system,
+            autonomy: config.autonomy,
+            tags,
+            slots: SlotCounts {
+                active: self.active,
+                max: config.max_parallel_tasks,
+                queued: self.queued,
+            },
+            max_parallel_tasks: config.max_parallel_tasks,
+            execution_timeout_seconds: config.execution_timeout_seconds,
+            node_id: self.node_id,
+            position: self.position,
+            version: self.version,
+        }
+    }
+
+    fn into_detail(self, viewer: &Viewer, shares: Vec<SharedWith>) -> AgentDetail {
+        let life = self.life.0.clone();
+        let (expose_enabled, consume_enabled) = life.folders;
+        let agent = self.into_row(viewer);
+        let owns = agent.is_owner || !matches!(viewer, Viewer::User(_));
+        AgentDetail {
+            can_share: owns,
+            can_delete: owns && !agent.is_system,
+            agent,
+            shares,
+            base_image: life.config.base_image,
+            github_repo: life.config.github_repo,
+            custom_instructions: life.config.custom_instructions,
+            tools: life.config.tools,
+            mcp_servers: life.config.mcp_servers,
+            skills: life.skills,
+            credentials: life.credentials,
+            read_only: ReadOnly {
+                enabled: life.config.read_only.enabled,
+                blocked_patterns: life.config.read_only.blocked_patterns,
+                allowed_patterns: life.config.read_only.allowed_patterns,
+            },
+            full_capabilities: life.config.full_capabilities,
+            folders: Folders { expose_enabled, consume_enabled },
+            git_sync: life.git_sync.map(|(repository, branch)| GitSync { repository, branch }),
+        }
+    }
+}
+
+/// The projection.
+#[derive(Debug)]
+pub(super) struct AgentsProjection;
+
+#[async_trait]
+impl Projection for AgentsProjection {
+    fn name(&self) -> &'static str {
+        "agents"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> Vec<TableDef> {
+        vec![
+            TableDef::of::<AgentRecord>(&["(created_at, row_no)"]),
+            TableDef::of::<AgentLife>(&["(agent_name)"]),
+            TableDef::of::<Share>(&["(user_id)"]),
+        ]
+    }
+
+    async fn fold(
+        &self,
+        db: &Db,
+        build: Build,
+        events: &[Arc<Recorded>],
+    ) -> Result<Vec<Statement>, FoldError> {
+        let mut memory = Memory::load(db, build, events).await?;
+        for recorded in events {
+            if let Event::Agent(event) = &recorded.event {
+                memory.evolve(recorded, event)?;
+            }
+        }
+        let mut statements = memory.agents.into_statements(&build.table::<AgentRecord>());
+        statements.extend(memory.lives.into_statements(&build.table::<AgentLife>()));
+        statements.extend(memory.shares.into_statements(&build.table::<Share>()));
+        Ok(statements)
+    }
+}
+
+struct Memory {
+    agents: Rows<AgentRecord>,
+    lives: Rows<AgentLife>,
+    shares: Rows<Share>,
+}
+
+impl Memory {
+    /// Reads the agents of the streams, their lives and their shares.
+    async fn load(db: &Db, build: Build, events: &[Arc<Recorded>]) -> Result<Self, FoldError> {
+        let mut names = BTreeSet::new();
+        for recorded in events {
+            if matches!(recorded.event, Event::Agent(_)) {
+                names.insert(name_of(recorded)?);
+            }
+        }
+        let names: Vec<_> = names.into_iter().collect();
+        let mut shares = Rows::default();
+        for chunk in db::power_chunks(&names, db::LOOKUP_KEYS_MAX) {
+            let mut select = Statement::new(format!(
+                "SELECT {} FROM {} s WHERE s.agent_name IN (",
+                Share::columns("s"),
+                build.table::<Share>(),
+            ));
+            select.bind_list(chunk.iter().map(db::Param::to_value).collect()).push(")");
+            shares.hold(db.fetch::<Share>(select).await?);
+        }
+        let agents: Rows<AgentRecord> =
+            Rows::load(db, &build.table::<AgentRecord>(), names).await?;
+        let lives = agents.iter().map(|agent| agent.incarnation);
+        let lives = Rows::load(db, &build.table::<AgentLife>(), lives).await?;
+        Ok(Self { agents, lives, shares })
+    }
+
+    fn evolve(&mut self, recorded: &Recorded, event: &AgentEvent) -> Result<(), FoldError> {
+        let name = name_of(recorded)?;
+        let at = Timestamp(recorded.recorded_at);
+        if let AgentEvent::AgentCreated { incarnation, owner, .. } = event {
+            self.lives.insert(AgentLife {
+                incarnation: *incarnation,
+                agent_name: name.clone(),
+                owner: *owner,
+                created_at: at,
+                deleted_at: None,
+            });
+        }
+        let before = self.agents.get(&name);
+        let (row_no, created_at) =
+            before.map_or((recorded.position, at), |row| (row.row_no, row.created_at));
+        let mut agent = before.map_or_else(Agent::default, |row| Agent {
+            phase: row.phase,
+            life: Some(row.life.0.clone()),
+        });
+        let ended = agent.life.as_ref().map(|life| life.incarnation);
+        Decider::evolve(&mut agent, event);
+        match agent.life {
+            Some(life) => {
+                self.share(&name, life.incarnation, event);
+                self.agents.insert(AgentRecord {
+                    name,
+                    incarnation: life.incarnation,
+                    row_no,
+                    created_at,
+                    owner: life.owner,
+                    is_system: life.is_system,
+                    phase: agent.phase,
+                    node_id: life.node_id,
+                    position: recorded.position,
+                    version: recorded.version,
+                    life: Json(life),
+                    owner_name: None,
+                    is_shared: false,
+                    active: 0,
+                    queued: 0,
+                });
+                Ok(())
+            }
+            None => {
+                let ended = ended.ok_or_else(|| FoldError::event(recorded, "no agent"))?;
+                self.end(&name, ended, at);
+                Ok(())
+            }
+        }
+    }
+
+    fn share(&mut self, name: &AgentName, incarnation: IncarnationId, event: &AgentEvent) {
+        if let AgentEvent::AgentShared { user } = event {
+            self.shares.insert(Share { agent_name: name.clone(), user_id: *user, incarnation });
+        } else if let AgentEvent::AgentUnshared { user } = event {
+            self.shares.remove(&(name.clone(), *user));
+        }
+    }
+
+    fn end(&mut self, name: &AgentName, incarnation: IncarnationId, at: Timestamp) {
+        self.agents.remove(name);
+        let shares = self.shares.iter().filter(|share| share.agent_name == *name);
+        let shares: Vec<_> = shares.map(Record::key).collect();
+        for share in shares {
+            self.shares.remove(&share);
+        }
+        if let Some(life) = self.lives.get_mut(&incarnation) {
+            life.deleted_at = Some(at);
+        }
+    }
+}
+
+fn name_of(recorded: &Recorded) -> Result<AgentName, FoldError> {
+    let no_name = |_| FoldError::event(recorded, "its stream's id is no agent name");
+    recorded.stream.id.parse().map_err(no_name)
+}

@@ -1,0 +1,519 @@
+//! `executions`: one row per execution, of every life of every agent.
+//!
+//! Reads every event of executions, and of slots `ExecutionEnqueued`, `SlotAcquired` and
+//! `ExecutionDequeued` for the place in the queue. A message longer than [`PREVIEW_CHARS_MAX`] stands
+//! whole in a table beside, so that a row that changes with every tool call stays small.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::agents::visible_life;
+use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::wire::{Cost, Timestamp, preview, words, words_or_null};
+use super::{Build, FoldError, Projection, TableDef, Viewer};
+use crate::db::{self, Db, Json, Record, Rows, Statement, record};
+use crate::domain::execution::{
+    CancelPhase, CancelReason, ErrorClass, ExecutionEvent, Outcome, Request, Source, Status,
+    Trigger,
+};
+use crate::domain::slots::{SlotsEvent, SuspendReason};
+use crate::domain::{AccountId, AgentName, Event, ExecutionId, IncarnationId, Recorded};
+
+/// How much of a message, a response or an error a list shows, in characters.
+pub const PREVIEW_CHARS_MAX: usize = 2_000;
+
+record! {
+    /// An execution. In a list its texts are cut at [`PREVIEW_CHARS_MAX`] characters.
+    #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+    #[schema(as = Execution)]
+    pub struct ExecutionRow in "executions_v1" key(id: ExecutionId) {
+        #[schema(value_type = Uuid)]
+        pub id: ExecutionId,
+        #[schema(value_type = String)]
+        pub agent_name: AgentName,
+        /// The life of the agent it ran in.
+        #[schema(value_type = Uuid)]
+        pub incarnation: IncarnationId,
+        #[serde(skip)]
+        pub row_no: i64,
+        #[schema(schema_with = words::<Status>)]
+        pub status: Status,
+        pub created_at: Timestamp,
+        #[schema(required = true)]
+        pub started_at: Option<Timestamp>,
+        #[schema(required = true)]
+        pub completed_at: Option<Timestamp>,
+        #[schema(required = true)]
+        pub duration_ms: Option<u64>,
+        pub message: String,
+        #[schema(required = true)]
+        pub response: Option<String>,
+        /// Where the whole response is, when it is longer than a record holds.
+        #[schema(required = true)]
+        pub response_ref: Option<String>,
+        #[schema(required = true)]
+        pub error: Option<String>,
+        #[schema(required = true, schema_with = words_or_null::<ErrorClass>)]
+        pub error_class: Option<ErrorClass>,
+        /// In dollars, as the CLI reported it.
+        #[schema(required = true)]
+        pub cost: Option<Cost>,
+        /// The model that was asked for, if any was.
+        #[schema(required = true)]
+        pub model: Option<String>,
+        #[schema(required = true)]
+        pub model_used: Option<String>,
+        #[schema(schema_with = words::<Trigger>)]
+        pub triggered_by: Trigger,
+        #[schema(schema_with = words::<Source>)]
+        pub source: Source,
+        #[schema(required = true, value_type = Option<String>)]
+        pub source_agent: Option<AgentName>,
+        #[schema(required = true, value_type = Option<Uuid>)]
+        pub source_user: Option<AccountId>,
+        #[schema(required = true, value_type = Option<Uuid>)]
+        pub parent_execution_id: Option<ExecutionId>,
+        #[schema(required = true)]
+        pub schedule_id: Option<Uuid>,
+        #[schema(required = true)]
+        pub chat_session_id: Option<Uuid>,
+        pub is_chat_turn: bool,
+        #[schema(required = true)]
+        pub claude_session_id: Option<String>,
+        /// The CLI session it goes on with, if any.
+        #[schema(required = true)]
+        pub resume_session_id: Option<String>,
+        /// How long it may run: what the slot granted, or what was asked for.
+        #[schema(required = true)]
+        pub timeout_seconds: Option<u32>,
+        #[schema(required = true)]
+        pub max_turns: Option<u32>,
+        /// The only tools it may use; null is the agent's.
+        #[schema(required = true, value_type = Option<Vec<String>>)]
+        pub allowed_tools: Option<Json<Vec<String>>>,
+        #[schema(required = true)]
+        pub num_turns: Option<u32>,
+        #[schema(required = true, value_type = Option<Usage>)]
+        pub usage: Option<Json<Usage>>,
+        #[schema(required = true)]
+        pub context_used: Option<u64>,
+        #[schema(required = true)]
+        pub context_max: Option<u64>,
+        #[schema(required = true)]
+        pub exit_code: Option<i32>,
+        #[schema(required = true)]
+        pub exit_signal: Option<i32>,
+        pub tool_call_count: u32,
+        /// The slot it holds or held.
+        #[schema(required = true)]
+        pub slot: Option<u32>,
+        #[schema(required = true)]
+        pub epoch: Option<u32>,
+        #[schema(required = true, schema_with = words_or_null::<CancelPhase>)]
+        pub cancel_phase: Option<CancelPhase>,
+        #[schema(required = true, schema_with = words_or_null::<CancelReason>)]
+        pub cancel_reason: Option<CancelReason>,
+        /// Who asked for its end.
+        #[schema(required = true)]
+        pub cancelled_by: Option<String>,
+        /// Since when nothing has been heard of it.
+        #[schema(required = true)]
+        pub lost_contact_at: Option<Timestamp>,
+        #[schema(value_type = Vec<String>)]
+        pub tags: Json<Vec<String>>,
+        #[serde(skip)]
+        pub queue_no: Option<u64>,
+        #[serde(skip)]
+        pub message_is_cut: bool,
+    }
+    derived {
+        /// Its place among those that wait for the agent, from 1.
+        #[schema(required = true)]
+        pub queue_position: Option<u32>,
+        /// Why nothing is granted while it waits; null when only slots are missing.
+        #[schema(required = true, schema_with = words_or_null::<SuspendReason>)]
+        pub queue_reason: Option<SuspendReason>,
+    }
+}
+
+/// Tokens used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
+pub struct Usage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_creation_tokens: u64,
+}
+
+record! {
+    /// A message that is longer than a row of the list holds.
+    #[derive(Debug, Clone)]
+    struct LongMessage in "execution_messages_v1" key(id: ExecutionId) {
+        id: ExecutionId,
+        message: String,
+    }
+}
+
+/// Which executions a list shows; values of one field are alternatives, an empty field is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecutionFilter {
+    /// Of these agents.
+    pub agent: Vec<AgentName>,
+    /// Of this life only.
+    pub incarnation: Option<IncarnationId>,
+    /// With one of these statuses.
+    pub status: Vec<Status>,
+    /// That came about in one of these ways.
+    pub triggered_by: Vec<Trigger>,
+    /// Called for by this execution.
+    pub parent_execution_id: Option<ExecutionId>,
+    /// Created at that time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Created before that time.
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl Filter for ExecutionFilter {
+    const LIST: &'static str = "executions";
+}
+
+impl Listed for ExecutionRow {
+    fn place(&self) -> Place {
+        Place { created_at: self.created_at.0.timestamp_micros(), row_no: self.row_no }
+    }
+}
+
+/// Queries over executions.
+#[derive(Debug)]
+pub struct Executions<'a>(pub(super) &'a Db);
+
+impl Executions<'_> {
+    /// A page of the executions that the viewer may see, newest first.
+    pub async fn list(
+        &self,
+        viewer: &Viewer,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ExecutionRow>, db::Error> {
+        let mut select = Statement::new(select(Texts::Cut));
+        narrow(&mut select, filter);
+        if let Viewer::User(user) = viewer {
+            select.push(" AND ");
+            visible_life(&mut select, "e.incarnation", *user);
+        }
+        page.finish(&mut select, "e");
+        page.page(filter, self.0.query(select).await?)
+    }
+
+    /// An execution with its whole texts, whoever may see it.
+    pub async fn get(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, db::Error> {
+        let mut select = Statement::new(select(Texts::Whole));
+        select.push(" AND e.id = ").bind(id);
+        Ok(self.0.fetch(select).await?.pop())
+    }
+
+    /// An execution with its whole texts, if the viewer may see it.
+    pub async fn get_visible(
+        &self,
+        viewer: &Viewer,
+        id: ExecutionId,
+    ) -> Result<Option<ExecutionRow>, db::Error> {
+        let mut select = Statement::new(select(Texts::Whole));
+        select.push(" AND e.id = ").bind(id);
+        if let Viewer::User(user) = viewer {
+            select.push(" AND ");
+            visible_life(&mut select, "e.incarnation", *user);
+        }
+        Ok(self.0.fetch(select).await?.pop())
+    }
+}
+
+enum Texts {
+    Cut,
+    Whole,
+}
+
+/// The SELECT of all columns; it ends in a condition that always holds.
+fn select(texts: Texts) -> String {
+    let columns = ExecutionRow::COLUMNS.iter().map(|column| match (column.name, &texts) {
+        ("message", Texts::Whole) => format!(
+            "CASE e.message_is_cut WHEN 0 THEN e.message ELSE \
+             (SELECT m.message FROM {} m WHERE m.id = e.id) END",
+            LongMessage::TABLE,
+        ),
+        (name @ ("response" | "error"), Texts::Cut) => {
+            format!("substr(e.{name}, 1, {PREVIEW_CHARS_MAX})")
+        }
+        (name, _) => format!("e.{name}"),
+    });
+    let table = ExecutionRow::TABLE;
+    format!(
+        "SELECT {}, \
+           CASE WHEN e.queue_no IS NULL THEN NULL ELSE (SELECT COUNT(*) FROM {table} q \
+             WHERE q.incarnation = e.incarnation AND q.queue_no <= e.queue_no) END, \
+           CASE WHEN e.queue_no IS NULL THEN NULL ELSE (SELECT s.suspended FROM {} s \
+             WHERE s.incarnation = e.incarnation) END \
+         FROM {table} e WHERE 1 = 1",
+        columns.collect::<Vec<_>>().join(", "),
+        super::slots::SlotsRow::TABLE,
+    )
+}
+
+fn narrow(select: &mut Statement, filter: &ExecutionFilter) {
+    let mut one_of = |column: &str, values: Vec<db::Value>| {
+        if !values.is_empty() {
+            select.push(&format!(" AND e.{column} IN (")).bind_list(values).push(")");
+        }
+    };
+    let values = |words: &[AgentName]| words.iter().map(db::Param::to_value).collect();
+    one_of("agent_name", values(&filter.agent));
+    one_of("status", filter.status.iter().map(db::Param::to_value).collect());
+    one_of("triggered_by", filter.triggered_by.iter().map(db::Param::to_value).collect());
+    one_of("incarnation", filter.incarnation.iter().map(db::Param::to_value).collect());
+    let parent = filter.parent_execution_id.iter().map(db::Param::to_value).collect();
+    one_of("parent_execution_id", parent);
+    if let Some(from) = filter.from {
+        select.push(" AND e.created_at >= ").bind(from);
+    }
+    if let Some(to) = filter.to {
+        select.push(" AND e.created_at < ").bind(to);
+    }
+}
+
+/// The projection.
+#[derive(Debug)]
+pub(super) struct ExecutionsProjection;
+
+#[async_trait]
+impl Projection for ExecutionsProjection {
+    fn name(&self) -> &'static str {
+        "executions"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn tables(&self) -> Vec<TableDef> {
+        vec![
+            TableDef::of::<ExecutionRow>(&[
+                "(created_at, row_no)",
+                "(agent_name, created_at, row_no)",
+                "(status, created_at, row_no)",
+                "(incarnation, queue_no) WHERE queue_no IS NOT NULL",
+                "(parent_execution_id) WHERE parent_execution_id IS NOT NULL",
+            ]),
+            TableDef::of::<LongMessage>(&[]),
+        ]
+    }
+
+    async fn fold(
+        &self,
+        db: &Db,
+        build: Build,
+        events: &[Arc<Recorded>],
+    ) -> Result<Vec<Statement>, FoldError> {
+        let table = build.table::<ExecutionRow>();
+        let ids = events.iter().filter_map(|recorded| execution_of(recorded));
+        let mut rows: Rows<ExecutionRow> = Rows::load(db, &table, ids).await?;
+        let mut messages = Vec::new();
+        for recorded in events {
+            match &recorded.event {
+                Event::Execution(ExecutionEvent::ExecutionRequested(request)) => {
+                    let id = stream_id(recorded)?;
+                    let row = requested(id, recorded, request);
+                    if row.message_is_cut {
+                        messages.push(LongMessage { id, message: request.message.clone() });
+                    }
+                    rows.insert(row);
+                }
+                Event::Execution(event) => {
+                    let row = rows.get_mut(&stream_id(recorded)?);
+                    let row = row.ok_or_else(|| FoldError::event(recorded, "no request"))?;
+                    evolve(row, event, Timestamp(recorded.recorded_at));
+                }
+                Event::Slots(event) => queue(&mut rows, event),
+                Event::Agent(_) | Event::Account(_) => {}
+            }
+        }
+        let mut statements = rows.into_statements(&table);
+        statements.extend(db::upsert(&build.table::<LongMessage>(), &messages));
+        Ok(statements)
+    }
+}
+
+/// The id of the execution whose stream an event stands in.
+pub(super) fn stream_id(recorded: &Recorded) -> Result<ExecutionId, FoldError> {
+    let no_id = |_| FoldError::event(recorded, "its stream's id is no UUID");
+    recorded.stream.id.parse().map_err(no_id)
+}
+
+/// The execution that an event of any stream is about.
+fn execution_of(recorded: &Recorded) -> Option<ExecutionId> {
+    match &recorded.event {
+        Event::Execution(_) => recorded.stream.id.parse().ok(),
+        Event::Slots(
+            SlotsEvent::ExecutionEnqueued { execution_id, .. }
+            | SlotsEvent::SlotAcquired { execution_id, .. }
+            | SlotsEvent::ExecutionDequeued { execution_id, .. },
+        ) => Some(*execution_id),
+        Event::Slots(_) | Event::Agent(_) | Event::Account(_) => None,
+    }
+}
+
+fn requested(id: ExecutionId, recorded: &Recorded, request: &Request) -> ExecutionRow {
+    let request = request.clone();
+    let message = preview(&request.message, PREVIEW_CHARS_MAX);
+    ExecutionRow {
+        id,
+        agent_name: request.agent,
+        incarnation: request.incarnation,
+        row_no: recorded.position,
+        status: Status::Pending,
+        created_at: Timestamp(recorded.recorded_at),
+        started_at: None,
+        completed_at: None,
+        duration_ms: None,
+        message_is_cut: message.len() < request.message.len(),
+        message,
+        response: None,
+        response_ref: None,
+        error: None,
+        error_class: None,
+        cost: None,
+        model: request.model,
+        model_used: None,
+        triggered_by: request.triggered_by,
+        source: request.source,
+        source_agent: request.source_agent,
+        source_user: request.source_user,
+        parent_execution_id: request.parent_execution_id,
+        schedule_id: request.schedule_id,
+        chat_session_id: request.chat_session_id,
+        is_chat_turn: request.is_chat_turn,
+        claude_session_id: None,
+        resume_session_id: request.resume_session_id,
+        timeout_seconds: request.timeout_seconds,
+        max_turns: request.max_turns,
+        allowed_tools: request.allowed_tools.map(Json),
+        num_turns: None,
+        usage: None,
+        context_used: None,
+        context_max: None,
+        exit_code: None,
+        exit_signal: None,
+        tool_call_count: 0,
+        slot: None,
+        epoch: None,
+        cancel_phase: None,
+        cancel_reason: None,
+        cancelled_by: None,
+        lost_contact_at: None,
+        tags: Json(request.tags),
+        queue_no: None,
+        queue_position: None,
+        queue_reason: None,
+    }
+}
+
+fn evolve(row: &mut ExecutionRow, event: &ExecutionEvent, recorded_at: Timestamp) {
+    use ExecutionEvent as E;
+    match event {
+        E::ExecutionStarted { slot, epoch, claude_session_id, started_at } => {
+            row.status = Status::Running;
+            row.slot = Some(*slot);
+            row.epoch = Some(*epoch);
+            row.claude_session_id = Some(claude_session_id.clone());
+            row.started_at = Some(Timestamp(*started_at));
+        }
+        E::SessionBound { claude_session_id, model_used, .. } => {
+            row.claude_session_id = Some(claude_session_id.clone());
+            row.model_used.clone_from(model_used);
+        }
+        E::ToolCallStarted { .. } => row.tool_call_count += 1,
+        E::CancelRequested { by, reason, .. } => {
+            row.cancelled_by.get_or_insert_with(|| by.clone());
+            row.cancel_reason = row.cancel_reason.or(Some(*reason));
+            row.cancel_phase = row.cancel_phase.or(Some(CancelPhase::Requested));
+        }
+        E::InterruptSent { .. } => row.cancel_phase = Some(CancelPhase::Interrupting),
+        E::KillSent { .. } => row.cancel_phase = Some(CancelPhase::Killing),
+        E::ExecutionCompleted { outcome } => end(row, Status::Completed, outcome, recorded_at),
+        E::ExecutionFailed { class, error, outcome } => {
+            row.error_class = Some(*class);
+            row.error = Some(error.clone());
+            end(row, Status::Failed, outcome, recorded_at);
+        }
+        E::ExecutionCancelled { by, reason, phase, outcome } => {
+            row.cancelled_by = Some(by.clone());
+            row.cancel_reason = Some(*reason);
+            row.cancel_phase = Some(*phase);
+            end(row, Status::Cancelled, outcome, recorded_at);
+        }
+        // The request made the row; the rest changes nothing that a row shows.
+        E::ExecutionRequested(_) | E::ToolCallFinished { .. } | E::LateResultObserved { .. } => {}
+    }
+}
+
+fn end(row: &mut ExecutionRow, status: Status, outcome: &Outcome, recorded_at: Timestamp) {
+    let outcome = outcome.clone();
+    let ended_at = outcome.ended_at.map_or(recorded_at, Timestamp);
+    row.status = status;
+    row.completed_at = Some(ended_at);
+    row.duration_ms =
+        outcome.duration_ms.or_else(|| row.started_at.map(|at| ended_at.millis_since(at)));
+    row.response = outcome.response;
+    row.response_ref = outcome.response_ref;
+    row.cost = outcome.cost_usd_micros.map(Cost);
+    row.usage = outcome.usage.map(|usage| {
+        Json(Usage {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cache_read_tokens: usage.cache_read_tokens,
+            cache_creation_tokens: usage.cache_creation_tokens,
+        })
+    });
+    row.num_turns = outcome.num_turns;
+    row.context_used = outcome.context_used;
+    row.context_max = outcome.context_max;
+    row.model_used = outcome.model_used.or(row.model_used.take());
+    row.tool_call_count = row.tool_call_count.max(outcome.tool_call_count);
+    row.exit_code = outcome.exit.and_then(|exit| exit.code);
+    row.exit_signal = outcome.exit.and_then(|exit| exit.signal);
+    row.queue_no = None;
+}
+
+/// Follows the queue; an execution that nobody requested has no row to follow it in.
+fn queue(rows: &mut Rows<ExecutionRow>, event: &SlotsEvent) {
+    match event {
+        SlotsEvent::ExecutionEnqueued { execution_id, queue_no, .. } => {
+            if let Some(row) = rows.get_mut(execution_id) {
+                row.queue_no = Some(*queue_no);
+            }
+        }
+        SlotsEvent::SlotAcquired { execution_id, slot, epoch, timeout_seconds, .. } => {
+            if let Some(row) = rows.get_mut(execution_id) {
+                row.queue_no = None;
+                row.slot = Some(*slot);
+                row.epoch = Some(*epoch);
+                row.timeout_seconds = Some(*timeout_seconds);
+            }
+        }
+        SlotsEvent::ExecutionDequeued { execution_id, .. } => {
+            if let Some(row) = rows.get_mut(execution_id) {
+                row.queue_no = None;
+            }
+        }
+        SlotsEvent::CapacitySet { .. }
+        | SlotsEvent::AgentTimeoutSet { .. }
+        | SlotsEvent::SlotReleased { .. }
+        | SlotsEvent::SlotExpired { .. }
+        | SlotsEvent::AdmissionSuspended { .. }
+        | SlotsEvent::AdmissionResumed {} => {}
+    }
+}

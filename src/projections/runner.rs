@@ -1,0 +1,336 @@
+//! The catch-up loop: one task per read model, so that none waits for another.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::{Notify, watch};
+
+use super::builds::{self, Cursor, Cursors};
+use super::{Build, FoldError, Projection};
+use crate::db::{self, Db};
+use crate::domain::Recorded;
+use crate::event_log::{EventLog, LogError};
+
+/// The most events that one transaction folds.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// How often an event is tried before its read model stops.
+pub const ATTEMPTS_MAX: u32 = 5;
+/// The first pause after a failure, in milliseconds; each further one is twice as long.
+const BACKOFF_MS_MIN: u64 = 50;
+/// The longest pause after a failure, in milliseconds.
+const BACKOFF_MS_MAX: u64 = 5_000;
+
+/// Where a read model stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The position of the last event folded in.
+    pub position: i64,
+    /// Why it stands still, if it does.
+    pub stopped: Option<Stopped>,
+    /// How far the tables have got that are built beside the live ones, if any are.
+    pub rebuilding: Option<i64>,
+}
+
+impl Standing {
+    /// Whether the tables that queries read do not follow the log any more.
+    pub fn stands_still(&self) -> bool {
+        self.stopped.as_ref().is_some_and(|stopped| !stopped.in_rebuild)
+    }
+}
+
+/// What made a read model stop: an event that failed at every attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// Where the event stands in the log.
+    pub position: i64,
+    /// What it is called; none when it cannot be read.
+    pub event_type: Option<&'static str>,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Whether it was met while building beside the live tables.
+    pub in_rebuild: bool,
+}
+
+/// A failed step.
+enum Failure {
+    /// It may succeed later without anyone doing anything.
+    Passing(String),
+    /// An event is at fault.
+    Event(Stopped),
+}
+
+/// What a step has done.
+#[derive(PartialEq, Eq)]
+enum Step {
+    Moved,
+    CaughtUp,
+}
+
+/// One read model with everything its loop needs.
+pub(super) struct Runner {
+    pub(super) projection: Arc<dyn Projection>,
+    pub(super) log: EventLog,
+    pub(super) db: Db,
+    pub(super) standing: watch::Sender<Standing>,
+    /// Rung when somebody asked for a rebuild.
+    pub(super) bell: Arc<Notify>,
+    /// The generation of a rebuild that met an event which cannot be folded.
+    pub(super) given_up: Option<i64>,
+}
+
+impl Runner {
+    /// Follows the log until it is dropped.
+    pub(super) async fn run(mut self) {
+        let mut head = self.log.watch_head();
+        let mut attempts = 0;
+        let mut failing_at = None;
+        loop {
+            head.mark_unchanged();
+            match self.step().await {
+                Ok(Step::Moved) => attempts = 0,
+                Ok(Step::CaughtUp) => {
+                    attempts = 0;
+                    tokio::select! {
+                        changed = head.changed() => if changed.is_err() { return },
+                        () = self.bell.notified() => {}
+                    }
+                }
+                Err(Failure::Passing(error)) => {
+                    attempts += 1;
+                    if attempts == 1 {
+                        tracing::warn!(projection = self.name(), error, "a read model waits");
+                    }
+                    pause(attempts).await;
+                }
+                Err(Failure::Event(stopped)) => {
+                    let at = (stopped.position, stopped.in_rebuild);
+                    attempts = if failing_at == Some(at) { attempts + 1 } else { 1 };
+                    failing_at = Some(at);
+                    if attempts < ATTEMPTS_MAX {
+                        pause(attempts).await;
+                    } else {
+                        attempts = 0;
+                        self.stop(stopped, &mut head).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.projection.name()
+    }
+
+    /// Says what is wrong, and leaves the build alone that it happened in.
+    async fn stop(&mut self, stopped: Stopped, head: &mut watch::Receiver<i64>) {
+        let Stopped { position, event_type, reason, in_rebuild } = stopped.clone();
+        tracing::error!(
+            projection = self.name(),
+            position,
+            event_type,
+            reason,
+            in_rebuild,
+            "a read model stops at an event; rebuild it once that is mended"
+        );
+        self.standing.send_modify(|standing| standing.stopped = Some(stopped));
+        let Ok(seen) = builds::cursors(&self.db, &*self.projection).await else { return };
+        if in_rebuild {
+            self.given_up = seen.rebuild.map(|cursor| cursor.generation);
+            return;
+        }
+        // Somebody asks for a rebuild, or another node has got past the event.
+        loop {
+            tokio::select! {
+                () = self.bell.notified() => return,
+                changed = head.changed() => if changed.is_err() { return },
+            }
+            let now = builds::cursors(&self.db, &*self.projection).await;
+            if now.is_ok_and(|now| now != seen) {
+                return;
+            }
+        }
+    }
+
+    /// Folds a batch into the live tables, and one into those beside them.
+    async fn step(&self) -> Result<Step, Failure> {
+        let projection = &*self.projection;
+        let cursors = builds::cursors(&self.db, projection).await?;
+        self.publish(cursors);
+        if self.is_beyond_head(cursors).await? {
+            tracing::warn!(projection = self.name(), "it has seen more than there is; built again");
+            builds::reset(&self.db, projection, cursors).await?;
+            return Ok(Step::Moved);
+        }
+        let tried = |cursor: &Cursor| Some(cursor.generation) != self.given_up;
+        let Some(rebuilt) = cursors.rebuild.filter(tried) else {
+            let step = self.advance(Build::Live, cursors.live).await?;
+            if step == Step::CaughtUp {
+                builds::drop_earlier(&self.db, projection).await?;
+                self.go_on(Build::Live);
+            }
+            return Ok(step);
+        };
+        self.go_on(Build::Rebuild);
+        let rebuild = self.advance(Build::Rebuild, rebuilt).await?;
+        if rebuild == Step::CaughtUp && rebuilt.position >= cursors.live.position {
+            builds::swap(&self.db, projection, cursors.live, rebuilt).await?;
+            return Ok(Step::Moved);
+        }
+        // The live tables go on meanwhile, unless they are why others are built.
+        match self.advance(Build::Live, cursors.live).await {
+            Err(Failure::Event(_)) => Ok(Step::Moved),
+            step => step.map(|_| Step::Moved),
+        }
+    }
+
+    /// Takes back what was said about a build that has got past its trouble.
+    fn go_on(&self, build: Build) {
+        self.standing.send_if_modified(|standing| {
+            let past = |stopped: &mut Stopped| stopped.in_rebuild == (build == Build::Rebuild);
+            standing.stopped.take_if(past).is_some()
+        });
+    }
+
+    fn publish(&self, cursors: Cursors) {
+        let rebuilding = cursors.rebuild.map(|cursor| cursor.position);
+        let position = cursors.live.position;
+        self.standing.send_if_modified(|standing| {
+            let changed = (standing.position, standing.rebuilding) != (position, rebuilding);
+            (standing.position, standing.rebuilding) = (position, rebuilding);
+            changed
+        });
+    }
+
+    /// Whether the rows speak of events that this log does not have: a backup was restored.
+    async fn is_beyond_head(&self, cursors: Cursors) -> Result<bool, Failure> {
+        let position = cursors.live.position;
+        // Another node may have seen what is still on its way here; the database knows.
+        Ok(position > self.log.head()
+            && self
+                .log
+                .event(position)
+                .await
+                .map_err(|error| failure(Build::Live, error))?
+                .is_none())
+    }
+
+    async fn advance(&self, build: Build, cursor: Cursor) -> Result<Step, Failure> {
+        let events = match self.log.after(cursor.position, BATCH_EVENTS_MAX).await {
+            Err(LogError::Unreadable { position, .. }) if position > cursor.position + 1 => {
+                let readable = usize::try_from(position - cursor.position - 1);
+                let limit = readable.unwrap_or(BATCH_EVENTS_MAX).min(BATCH_EVENTS_MAX);
+                self.log.after(cursor.position, limit).await
+            }
+            events => events,
+        };
+        let events = events.map_err(|error| failure(build, error))?;
+        if events.is_empty() {
+            return Ok(Step::CaughtUp);
+        }
+        match self.write(build, cursor, &events).await {
+            Ok(()) => Ok(Step::Moved),
+            Err(FoldError::Db(db::Error::Unavailable(reason))) => Err(Failure::Passing(reason)),
+            Err(error) if events.len() > 1 => {
+                tracing::debug!(projection = self.name(), %error, "one event at a time");
+                self.one_at_a_time(build, cursor, &events).await
+            }
+            Err(error) => self.blame(build, cursor, &events[0], &error).await,
+        }
+    }
+
+    /// Folds event by event, so that the one at fault is known and all before it are kept.
+    async fn one_at_a_time(
+        &self,
+        build: Build,
+        mut cursor: Cursor,
+        events: &[Arc<Recorded>],
+    ) -> Result<Step, Failure> {
+        for event in events {
+            match self.write(build, cursor, std::slice::from_ref(event)).await {
+                Ok(()) => cursor.position = event.position,
+                Err(error) => return self.blame(build, cursor, event, &error).await,
+            }
+        }
+        Ok(Step::Moved)
+    }
+
+    /// Says that an event is at fault, unless the rows were moved on by another node meanwhile, so
+    /// that the batch was folded on rows that were already beyond it.
+    async fn blame(
+        &self,
+        build: Build,
+        seen: Cursor,
+        event: &Recorded,
+        error: &FoldError,
+    ) -> Result<Step, Failure> {
+        if let FoldError::Db(db::Error::Unavailable(reason)) = error {
+            return Err(Failure::Passing(reason.clone()));
+        }
+        let cursors = builds::cursors(&self.db, &*self.projection).await?;
+        let now = if build == Build::Live { Some(cursors.live) } else { cursors.rebuild };
+        if now != Some(seen) {
+            return Ok(Step::Moved);
+        }
+        Err(Failure::Event(Stopped {
+            position: event.position,
+            event_type: Some(event.event.name()),
+            reason: chain(error),
+            in_rebuild: build == Build::Rebuild,
+        }))
+    }
+
+    /// Folds events and writes their rows with the cursor; nothing, when another node has done so.
+    async fn write(
+        &self,
+        build: Build,
+        cursor: Cursor,
+        events: &[Arc<Recorded>],
+    ) -> Result<(), FoldError> {
+        let Some(last) = events.last() else { return Ok(()) };
+        let fold = AssertUnwindSafe(self.projection.fold(&self.db, build, events));
+        let rows = fold.catch_unwind().await.unwrap_or_else(|_| {
+            Err(FoldError::Event { position: last.position, reason: "the fold panicked".into() })
+        })?;
+        let projection = &*self.projection;
+        builds::advance(&self.db, projection, build, cursor, last.position, rows).await?;
+        Ok(())
+    }
+}
+
+impl From<db::Error> for Failure {
+    fn from(error: db::Error) -> Self {
+        Self::Passing(chain(&error))
+    }
+}
+
+fn failure(build: Build, error: LogError) -> Failure {
+    let stopped = |position, reason| {
+        let in_rebuild = build == Build::Rebuild;
+        Failure::Event(Stopped { position, event_type: None, reason, in_rebuild })
+    };
+    match error {
+        LogError::Unreadable { position, .. } => stopped(position, error.to_string()),
+        LogError::Hole { expected } => stopped(expected, error.to_string()),
+        LogError::Unavailable(_) | LogError::BeyondHead { .. } => {
+            Failure::Passing(error.to_string())
+        }
+    }
+}
+
+async fn pause(attempts: u32) {
+    let backoff_ms = BACKOFF_MS_MIN << attempts.saturating_sub(1).min(16);
+    tokio::time::sleep(Duration::from_millis(backoff_ms.min(BACKOFF_MS_MAX))).await;
+}
+
+/// The error with its sources, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    line
+}
