@@ -20,3 +20,5 @@ pub mod event_log;
 pub mod hosts;
 /// Read models: what the events add up to.
 pub mod projections;
+/// What must survive and events cannot rebuild.
+pub mod state;

@@ -9,4 +9,6 @@
 
 mod event_log;
 mod hosts;
+mod state;
+mod store;
 mod tidy;

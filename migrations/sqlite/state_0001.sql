@@ -1,0 +1,28 @@
+-- What events cannot rebuild and must survive: who is logged in, and with which password.
+
+CREATE TABLE sessions (
+    token_sha256 text PRIMARY KEY,
+    user_id text NOT NULL,
+    created_at integer NOT NULL,
+    expires_at integer NOT NULL
+) STRICT;
+CREATE INDEX sessions_by_user ON sessions (user_id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+CREATE TABLE passwords (
+    user_id text PRIMARY KEY,
+    phc text NOT NULL,
+    changed_at integer NOT NULL
+) STRICT;
+
+CREATE TABLE login_failures (
+    name text PRIMARY KEY,
+    failures integer NOT NULL,
+    last_at integer NOT NULL
+) STRICT;
+
+CREATE TABLE key_usage (
+    key_id text PRIMARY KEY,
+    usage_count integer NOT NULL,
+    last_used_at integer NOT NULL
+) STRICT;

@@ -1,0 +1,202 @@
+//! Sessions, passwords, counters and transcripts, on either store.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use trinity::domain::{AccountId, ExecutionId};
+use trinity::state::State;
+use trinity::state::logins::LOGIN_FAILURES_MAX;
+use trinity::state::sessions::SESSION_SECONDS;
+use trinity::state::transcripts::{CHUNK_BYTES_MAX, Error, READ_LINES_MAX};
+use trinity_agent_protocol::{LineStream, OutputLine};
+use uuid::Uuid;
+
+use crate::store::fresh_database;
+
+/// A state on an empty store, and the folder it may need.
+async fn fresh() -> (State, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let state = match fresh_database().await {
+        None => State::open_sqlite(dir.path()).await.unwrap(),
+        Some(url) => State::open_postgres(PgPool::connect(&url).await.unwrap()).await.unwrap(),
+    };
+    (state, dir)
+}
+
+fn time(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+}
+
+fn id() -> ExecutionId {
+    ExecutionId(Uuid::from_u128(7))
+}
+
+fn line(seq: u64, text: &[u8]) -> OutputLine {
+    let (line, raw) = OutputLine::text_and_raw(text);
+    OutputLine {
+        seq,
+        at: time(0),
+        stream: LineStream::Stdout,
+        line,
+        raw,
+        truncated: None,
+        partial: false,
+        dropped: None,
+    }
+}
+
+fn lines(range: std::ops::RangeInclusive<u64>) -> Vec<OutputLine> {
+    range.map(|seq| line(seq, format!("line {seq}").as_bytes())).collect()
+}
+
+fn seqs(lines: &[OutputLine]) -> Vec<u64> {
+    lines.iter().map(|line| line.seq).collect()
+}
+
+#[tokio::test]
+async fn lines_that_are_stored_already_are_passed_over() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    transcripts.append(id(), &lines(1..=3)).await.unwrap();
+    transcripts.append(id(), &lines(2..=5)).await.unwrap();
+    transcripts.append(id(), &lines(1..=5)).await.unwrap();
+    assert_eq!(transcripts.last_seq(id()).await.unwrap(), 5);
+    assert_eq!(transcripts.after(id(), 0, 100).await.unwrap(), lines(1..=5));
+}
+
+#[tokio::test]
+async fn a_gap_is_refused_and_changes_nothing() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    transcripts.append(id(), &lines(1..=2)).await.unwrap();
+    let refused = transcripts.append(id(), &lines(4..=5)).await.unwrap_err();
+    assert!(matches!(refused, Error::Gap { last: 2, found: 4 }), "{refused}");
+    assert_eq!(transcripts.last_seq(id()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn two_who_store_the_same_lines_store_them_once() {
+    let (state, _dir) = fresh().await;
+    let writers = (0..4).map(|_| {
+        let transcripts = state.transcripts.clone();
+        tokio::spawn(async move {
+            for end in 1..=20 {
+                transcripts.append(id(), &lines(1..=end)).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    assert_eq!(state.transcripts.after(id(), 0, 100).await.unwrap(), lines(1..=20));
+}
+
+#[tokio::test]
+async fn reads_start_anywhere_and_end_at_their_bounds() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    for start in (1..=3_000).step_by(100) {
+        transcripts.append(id(), &lines(start..=start + 99)).await.unwrap();
+    }
+    let read = transcripts.after(id(), 1_234, 3).await.unwrap();
+    assert_eq!(seqs(&read), [1_235, 1_236, 1_237]);
+    let most = transcripts.after(id(), 0, usize::MAX).await.unwrap();
+    assert_eq!(most.len(), READ_LINES_MAX);
+    let tail = transcripts.before(id(), None, 2).await.unwrap();
+    assert_eq!(seqs(&tail), [2_999, 3_000]);
+    let earlier = transcripts.before(id(), Some(101), 2).await.unwrap();
+    assert_eq!(seqs(&earlier), [99, 100]);
+    assert_eq!(transcripts.after(id(), 3_000, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn long_lines_and_broken_bytes_come_back_as_they_were() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    let long = line(1, &vec![b'x'; 3 * CHUNK_BYTES_MAX]);
+    let broken = line(2, b"ok \xff\xfe end");
+    transcripts.append(id(), &[long.clone(), broken.clone()]).await.unwrap();
+    assert_eq!(transcripts.after(id(), 0, 10).await.unwrap(), [long, broken.clone()]);
+    let read = transcripts.after(id(), 1, 10).await.unwrap();
+    assert_eq!(read[0].bytes().as_ref(), b"ok \xff\xfe end");
+}
+
+#[tokio::test]
+async fn a_reader_is_told_of_new_lines() {
+    let (state, _dir) = fresh().await;
+    let mut watch = state.transcripts.watch(id());
+    state.transcripts.append(id(), &lines(1..=2)).await.unwrap();
+    watch.changed().await.unwrap();
+    assert_eq!(*watch.borrow(), 2);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_kept_whole() {
+    let (state, _dir) = fresh().await;
+    let answer = "häuser ".repeat(50_000);
+    let reference = state.transcripts.put_response(id(), &answer).await.unwrap();
+    assert_eq!(reference, format!("response:{}", id()));
+    assert_eq!(state.transcripts.response(id()).await.unwrap().as_deref(), Some(answer.as_str()));
+    assert_eq!(state.transcripts.response(ExecutionId(Uuid::nil())).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_session_lives_as_long_as_it_is_used() {
+    let (state, _dir) = fresh().await;
+    let user = AccountId(Uuid::from_u128(1));
+    let sessions = state.sessions;
+    sessions.begin("digest", user, time(0)).await.unwrap();
+    let near_end = time(SESSION_SECONDS - 1);
+    assert_eq!(sessions.user("digest", near_end).await.unwrap(), Some(user));
+    let prolonged = time(2 * SESSION_SECONDS - 2);
+    assert_eq!(sessions.user("digest", prolonged).await.unwrap(), Some(user));
+    let over = time(4 * SESSION_SECONDS);
+    assert_eq!(sessions.user("digest", over).await.unwrap(), None);
+    assert_eq!(sessions.user("another", time(0)).await.unwrap(), None);
+    sessions.end_all(user).await.unwrap();
+    assert_eq!(sessions.user("digest", prolonged).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_password_is_checked_and_never_stored() {
+    let (state, dir) = fresh().await;
+    let user = AccountId(Uuid::from_u128(1));
+    let passwords = state.passwords;
+    assert!(!passwords.check(user, "hunter22").await.unwrap());
+    passwords.set(user, "hunter22", time(0)).await.unwrap();
+    assert!(passwords.check(user, "hunter22").await.unwrap());
+    assert!(!passwords.check(user, "hunter23").await.unwrap());
+    passwords.set(user, "another one", time(1)).await.unwrap();
+    assert!(!passwords.check(user, "hunter22").await.unwrap());
+    passwords.remove(user).await.unwrap();
+    assert!(!passwords.check(user, "another one").await.unwrap());
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(8).any(|window| window == b"hunter22"));
+    }
+}
+
+#[tokio::test]
+async fn failed_logins_have_to_wait_and_a_success_forgives_them() {
+    let (state, _dir) = fresh().await;
+    let logins = state.logins;
+    for _ in 0..LOGIN_FAILURES_MAX {
+        assert_eq!(logins.must_wait_seconds("Ada", time(0)).await.unwrap(), None);
+        logins.failed("ada", time(0)).await.unwrap();
+    }
+    assert!(logins.must_wait_seconds("ADA", time(1)).await.unwrap().is_some());
+    assert_eq!(logins.must_wait_seconds("eve", time(1)).await.unwrap(), None);
+    assert_eq!(logins.must_wait_seconds("ada", time(1_000)).await.unwrap(), None);
+    logins.succeeded("ada").await.unwrap();
+    assert_eq!(logins.must_wait_seconds("ada", time(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_use_of_a_key_adds_up() {
+    let (state, _dir) = fresh().await;
+    let key = AccountId(Uuid::from_u128(9));
+    assert_eq!(state.logins.key_usage(key).await.unwrap(), None);
+    state.logins.key_used(key, 2, time(1)).await.unwrap();
+    state.logins.key_used(key, 3, time(2)).await.unwrap();
+    let usage = state.logins.key_usage(key).await.unwrap().unwrap();
+    assert_eq!((usage.usage_count, usage.last_used_at), (5, time(2)));
+}
