@@ -216,3 +216,103 @@ async fn commit_isolated<E: Engine>(engine: &mut E, appends: &[Append]) -> Vec<O
     }
     outcomes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::domain::account::{AccountEvent, Role};
+    use crate::domain::{Event, StreamId, StreamType};
+    use crate::event_log::append::{Check, Place};
+
+    /// Commits nothing and remembers the batches; goes on when it is let.
+    struct Gated {
+        gate: Arc<Semaphore>,
+        batches: Arc<std::sync::Mutex<Vec<Vec<String>>>>,
+        position: i64,
+    }
+
+    impl Engine for Gated {
+        async fn commit(&mut self, appends: &[Append]) -> Result<Vec<Outcome>, BatchError> {
+            self.gate.acquire().await.unwrap().forget();
+            let streams = appends.iter().map(|append| append.checks[0].stream.id.clone());
+            self.batches.lock().unwrap().push(streams.collect());
+            let outcomes = appends.iter().map(|append| {
+                let first_position = self.position + 1;
+                self.position += i64::try_from(append.events.len()).unwrap();
+                Ok(Place { first_position, recorded_at_micros: 0 })
+            });
+            Ok(outcomes.collect())
+        }
+
+        async fn keep_state(&mut self, _state: StoredState) {}
+    }
+
+    fn stream(id: &str) -> StreamId {
+        StreamId { kind: StreamType::Account, id: id.to_owned() }
+    }
+
+    fn append(written: &str, guard: Option<&str>, bytes: usize) -> Append {
+        let checks = [Some(written), guard].into_iter().flatten();
+        let checks = checks.map(|id| Check { stream: stream(id), version: 0 }).collect();
+        let event = AccountEvent::UserCreated { name: "x".repeat(bytes), role: Role::User };
+        let events = vec![(stream(written), 1, Event::Account(event))];
+        Append::new(checks, events, &HashMap::new()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_append_that_meets_a_stream_of_its_batch_waits_for_the_next() {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::default());
+        let engine = Gated { gate: Arc::clone(&gate), batches: Arc::clone(&batches), position: 0 };
+        let (queue, batcher) = queue();
+        let feed = Arc::new(Feed::new(0));
+        let writer = tokio::spawn(run(engine, Arc::new(Mutex::new(batcher)), Arc::clone(&feed)));
+        // The first is alone; the others find themselves together in the queue.
+        let all = tokio::spawn(async move {
+            tokio::join!(queue.append(append("first", None, 1)), async {
+                tokio::task::yield_now().await;
+                tokio::join!(
+                    queue.append(append("a", None, 1)),
+                    queue.append(append("b", Some("a"), 1)),
+                    queue.append(append("a", None, 1)),
+                    queue.append(append("c", None, 1)),
+                )
+            })
+        });
+        gate.add_permits(10);
+        let (first, rest) = all.await.unwrap();
+        assert!(first.is_ok() && rest.0.is_ok() && rest.1.is_ok() && rest.2.is_ok());
+        writer.await.unwrap();
+        assert_eq!(feed.head(), 5);
+        let batches = batches.lock().unwrap().clone();
+        assert_eq!(batches, [vec!["first"], vec!["a", "c"], vec!["b", "a"]]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_takes_again_when_there_is_room() {
+        const BYTES: usize = 4 << 20;
+        let gate = Arc::new(Semaphore::new(0));
+        let engine = Gated { gate: Arc::clone(&gate), batches: Arc::default(), position: 0 };
+        let (queue, batcher) = queue();
+        let queue = Arc::new(queue);
+        let writer =
+            tokio::spawn(run(engine, Arc::new(Mutex::new(batcher)), Arc::new(Feed::new(0))));
+        let submit = |n: usize| {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move { queue.append(append(&n.to_string(), None, BYTES)).await })
+        };
+        let fitting = QUEUE_BYTES_MAX / (BYTES + SHARE_BYTES);
+        let waiting: Vec<_> = (0..fitting).map(submit).collect();
+        tokio::task::yield_now().await;
+        let refused = submit(fitting).await.unwrap();
+        assert!(matches!(refused, Err(AppendError::Unavailable(_))));
+        gate.add_permits(fitting + 1);
+        for append in waiting {
+            assert!(append.await.unwrap().is_ok());
+        }
+        assert!(submit(fitting + 1).await.unwrap().is_ok());
+        drop(queue);
+        writer.await.unwrap();
+    }
+}

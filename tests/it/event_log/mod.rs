@@ -2,7 +2,10 @@
 
 mod commands;
 mod contention;
+mod crash;
 mod feed;
+mod outage;
+mod server;
 mod stock;
 mod storage;
 mod support;
