@@ -2,13 +2,14 @@
 # make test    every test on SQLite and on Postgres, then `make check`
 # make check   formatting, lints, docs, dependency rules
 # make bench   the published measurements
+# make test-claude   what needs the real Claude Code, which it installs in target/ by npm
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
 TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
 
-.PHONY: run test check bench tools
+.PHONY: run test check bench test-claude tools
 
 tools:
 	@scripts/install-missing cc=build-essential
@@ -28,3 +29,6 @@ check: tools
 
 bench: tools
 	scripts/with-postgres cargo bench
+
+test-claude: tools
+	scripts/test-real-claude

@@ -5,7 +5,7 @@
 
 mod judge;
 pub mod line;
-mod models;
+pub mod models;
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@
     reason = "a test says by a panic that something is not as it should be"
 )]
 
+mod adapters;
 mod event_log;
 mod hosts;
 mod state;

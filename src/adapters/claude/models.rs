@@ -7,7 +7,7 @@ use crate::domain::agent::Runtime;
 ///
 /// The CLI knows `sonnet`, `opus`, `haiku` and its other aliases itself and sends any other name to
 /// the API as it is, so a short name that is missing here fails there.
-const SHORT_NAMES: &[(&str, &str)] = &[
+pub const SHORT_NAMES: &[(&str, &str)] = &[
     ("fable-5", "claude-fable-5"),
     ("haiku-3.5", "claude-3-5-haiku-latest"),
     ("haiku-4.5", "claude-haiku-4-5"),
