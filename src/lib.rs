@@ -20,5 +20,7 @@ pub mod event_log;
 pub mod hosts;
 /// Read models: what the events add up to.
 pub mod projections;
+/// Effects, and the reports of them.
+pub mod reactors;
 /// What must survive and events cannot rebuild.
 pub mod state;

@@ -42,7 +42,7 @@ pub trait Adapter: Send + Sync {
 }
 
 /// The reader of one execution's output; it must be fed every line from the first one on.
-pub trait Parser: Send {
+pub trait Parser: Send + Sync {
     /// Reads one line without its newline; a `seq` that was read before yields nothing.
     ///
     /// Every other line yields at least one event, whatever its bytes are.

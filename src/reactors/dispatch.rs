@@ -1,0 +1,98 @@
+//! What the agent server is asked to start for a grant.
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use nix::unistd::Uid;
+use trinity_agent_protocol::{Info, StartRequest};
+
+use super::Context;
+use crate::adapters::tools::ToolSet;
+use crate::adapters::{Adapter, Env, RunUser, Session, Surroundings, TaskSpec};
+use crate::commands::runs::Grant;
+use crate::domain::agent::{Agent, Life};
+use crate::domain::execution::{ErrorClass, Request};
+use crate::domain::slots::Active;
+
+/// A grant that cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) class: ErrorClass,
+    pub(super) error: String,
+}
+
+/// The CLI session of a run: the one to go on with, else one named like the execution.
+///
+/// The execution's id is a UUID that no session can have yet, so the session is known before the
+/// first line of output, and a start that is repeated names the same one.
+pub(super) fn session(request: &Request, grant: &Grant) -> Session {
+    match &request.resume_session_id {
+        Some(id) => Session::Resume { id: id.clone() },
+        None => Session::New { id: grant.execution_id.to_string() },
+    }
+}
+
+/// Checks that the caller may still call, for a request made by another agent.
+pub(super) async fn check_permission(
+    context: &Context,
+    request: &Request,
+) -> anyhow::Result<Result<(), Refused>> {
+    let Some(caller) = &request.source_agent else { return Ok(Ok(())) };
+    let agent = context.log.state::<Agent>(caller).await.context("cannot read the caller")?;
+    if agent.state.may_call(&request.agent, request.incarnation) {
+        return Ok(Ok(()));
+    }
+    let error = format!("{caller} may no longer call {}", request.agent);
+    Ok(Err(Refused { class: ErrorClass::Rejected, error }))
+}
+
+/// Makes the start request: the adapter's command with the numbers of the grant, and no others.
+pub(super) fn start_request(
+    context: &Context,
+    adapter: &dyn Adapter,
+    life: &Life,
+    request: &Request,
+    grant: &Grant,
+    active: &Active,
+    info: &Info,
+) -> Result<StartRequest, Refused> {
+    let refused = |error: String| Refused { class: ErrorClass::Rejected, error };
+    let allowed = request.allowed_tools.as_deref();
+    let tools = ToolSet::resolve(&life.config.tools, allowed)
+        .map_err(|error| refused(error.to_string()))?;
+    let task = TaskSpec {
+        message: request.message.clone(),
+        session: session(request, grant),
+        model: request.model.clone().or_else(|| life.config.model.clone()),
+        tools,
+        system_prompt: request.system_prompt.clone(),
+        max_turns: request.max_turns,
+        mcp_config: None,
+        files_dir: format!("{}/{}", info.files, grant.execution_id),
+        surroundings: Surroundings {
+            home: info.home.clone(),
+            path: context.path.clone(),
+            secrets: Env::default(),
+            user: if Uid::effective().is_root() { RunUser::Root } else { RunUser::Unprivileged },
+        },
+    };
+    let command = adapter.command(&task);
+    Ok(StartRequest {
+        epoch: u64::from(grant.epoch),
+        argv: command.argv,
+        env: command.env.0,
+        stdin: command.stdin,
+        files: command.files,
+        cwd: None,
+        timeout_ms: u64::from(active.timeout_seconds) * 1_000,
+        grace_ms: context.grace_ms,
+        deadline: deadline(active),
+        uid: None,
+        gid: None,
+        allow_new_privileges: false,
+    })
+}
+
+/// When the slot expires: a start that could not end before it is refused by the agent server.
+fn deadline(active: &Active) -> DateTime<Utc> {
+    active.expires_at
+}

@@ -1,0 +1,99 @@
+//! Effects: what must happen in the world because of what the log says, and the reports of it.
+//!
+//! Every reactor here is level-triggered: it looks at the state of the log and at the world, does
+//! what is missing, idempotently, and records the outcome as another command. The feed of events
+//! is only a hint to look sooner, so there is nothing to checkpoint, and a server that was killed
+//! in the middle of anything simply looks again.
+//!
+//! | file | policy |
+//! |---|---|
+//! | `fleet` | one task per agent that lives on this node, woken by the feed |
+//! | `agent` | one look at one agent: life cycle, its granted runs, what should not be there |
+//! | `lifecycle` | the steps of creation, start and stop; crashes |
+//! | `run` | one granted execution, from the start request to the slot's release |
+//! | `dispatch` | what the agent server is asked to start |
+//! | `output` | lines of output into the transcript and the log |
+//! | `reconcile` | runs nobody knows, slots past their time |
+//! | `removal` | everything that goes with a deleted agent |
+
+mod agent;
+mod dispatch;
+mod fleet;
+mod lifecycle;
+mod output;
+mod reconcile;
+mod removal;
+mod run;
+mod wait;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::adapters::Adapters;
+use crate::domain::ExecutionId;
+use crate::event_log::EventLog;
+use crate::hosts::AgentHost;
+use crate::projections::Views;
+use crate::state::transcripts::Transcripts;
+
+pub use fleet::spawn;
+
+/// What reactors work with; built once by the composition root.
+pub struct Context {
+    /// The truth.
+    pub log: EventLog,
+    /// Read models, to find the agents of this node after a start.
+    pub views: Views,
+    /// Where output is kept.
+    pub transcripts: Transcripts,
+    /// Where agents live.
+    pub host: Arc<dyn AgentHost>,
+    /// The CLIs.
+    pub adapters: Adapters,
+    /// This node; on hosts bound to one machine only its own agents are looked after.
+    pub node_id: Uuid,
+    /// The search path that runs get.
+    pub path: String,
+    /// Milliseconds between the interrupt and the kill.
+    pub grace_ms: u64,
+    /// Ends every reactor; runs go on in their agent servers.
+    pub shutdown: CancellationToken,
+    /// Wakes the task of a run when somebody asks for its end.
+    pub runs: Hints,
+}
+
+/// Who is to be woken when an execution changes.
+#[derive(Debug, Default)]
+pub struct Hints(Mutex<HashMap<ExecutionId, Arc<Notify>>>);
+
+impl Hints {
+    fn register(&self, id: ExecutionId) -> Arc<Notify> {
+        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(hints.entry(id).or_default())
+    }
+
+    fn forget(&self, id: ExecutionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    fn wake(&self, id: ExecutionId) {
+        let hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hint) = hints.get(&id) {
+            hint.notify_one();
+        }
+    }
+
+    /// How many runs are being followed.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether no run is being followed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,55 @@
+//! Deletion: whoever keeps something for an agent is named here, with how it goes.
+//!
+//! Kept under the old incarnation are the log, executions, activities and transcripts. Everything
+//! else goes, and only when all of it is gone the deletion is recorded. What read models show of
+//! the current life goes with the events themselves.
+
+use std::time::Duration;
+
+use super::agent::{Look, Next};
+use super::lifecycle::runs_have_ended;
+use crate::commands::{reports, tasks};
+use crate::domain::execution::CancelReason;
+
+/// Something that is kept for an agent and goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Executions that wait; they end as cancelled.
+    Queue,
+    /// Executions that run; they are stopped and end as cancelled.
+    Runs,
+    /// The agent's place: its agent server, its workspace, its network.
+    Place,
+}
+
+/// In this order: what waits must not be granted a slot that a run gives back.
+const REGISTRY: [Kept; 3] = [Kept::Queue, Kept::Runs, Kept::Place];
+
+/// Removes everything that is kept for the agent.
+pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Result<Next> {
+    let Look { context, life_ref, cause, .. } = look;
+    for kept in REGISTRY {
+        let gone = match kept {
+            Kept::Queue => {
+                for queued in &look.slots.queue {
+                    let (id, metadata) = (queued.execution_id, cause.metadata());
+                    tasks::cancel_if_queued(&context.log, id, reason, metadata).await?;
+                }
+                true
+            }
+            Kept::Runs => runs_have_ended(look, reason).await?,
+            Kept::Place => {
+                let grace = Duration::from_millis(context.grace_ms);
+                context.host.stop(life_ref.incarnation.0, grace).await?;
+                context.host.remove(life_ref.incarnation.0).await?;
+                true
+            }
+        };
+        if !gone {
+            return Ok(Next::Wait);
+        }
+    }
+    reports::deleted(&context.log, life_ref, cause).await?;
+    tracing::info!(agent = %life_ref.name, "deleted");
+    Ok(Next::Over)
+}

@@ -1,0 +1,261 @@
+//! One granted execution, from the start request to the release of its slot.
+//!
+//! | log says | agent server says | what is done |
+//! |---|---|---|
+//! | granted, not started | nothing | ask for the start; refused for good: reject; too late: regrant |
+//! | granted, to be ended | nothing | leave a tombstone, record that it never started |
+//! | granted | tombstone | to be ended: never started; else: regrant under the next epoch |
+//! | granted | it runs, or has ended | record the start |
+//! | started | it runs | follow the output; carry out a stop; record the end |
+//! | started | nothing | lost |
+//! | ended | anything | forget the run there |
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::Notify;
+use trinity_agent_protocol::{ErrorBody, ErrorCode, ExecutionState, ExecutionStatus, StopReason};
+
+use super::Context;
+use super::dispatch::{self, Refused};
+use super::lifecycle::{chain, stop_request};
+use super::output::Follower;
+use super::wait::Waits;
+use crate::adapters::Adapter;
+use crate::clock;
+use crate::commands::Cause;
+use crate::commands::runs::{self, Grant};
+use crate::domain::agent::Agent;
+use crate::domain::execution::{ErrorClass, Execution, Request, Status, Urgency};
+use crate::domain::slots::{Active, Slots};
+use crate::domain::{AgentName, ExecutionId, StreamId};
+use crate::hosts::link::{self, Link};
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Look again at once.
+    Again,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// Follows one grant until its slot is released.
+pub(super) struct Run {
+    pub(super) context: Arc<Context>,
+    pub(super) agent: AgentName,
+    pub(super) grant: Grant,
+    pub(super) link: Link,
+    pub(super) hint: Arc<Notify>,
+}
+
+/// What a look at a grant finds.
+enum Found {
+    /// The grant stands.
+    Granted(Box<Look>),
+    /// The execution has ended.
+    Ended,
+    /// Another epoch has been granted.
+    GrantedAnew,
+}
+
+/// An execution as a look finds it.
+struct Look {
+    execution: Execution,
+    active: Active,
+    cause: Cause,
+}
+
+impl Run {
+    pub(super) fn new(context: Arc<Context>, agent: AgentName, grant: Grant, link: Link) -> Self {
+        let hint = context.runs.register(grant.execution_id);
+        Self { context, agent, grant, link, hint }
+    }
+
+    /// Does what is missing until nothing is; failures are tried again, later each time.
+    pub(super) async fn follow(self) -> (ExecutionId, u32) {
+        let mut waits = Waits::new();
+        loop {
+            match self.step().await {
+                Ok(Step::Done) => break,
+                Ok(Step::Again) => waits.succeeded(),
+                Err(error) => {
+                    if !waits.failing() {
+                        let (agent, execution) = (&self.agent, self.grant.execution_id);
+                        tracing::warn!(%agent, %execution, "{error:#}; trying again");
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(waits.failed()) => {}
+                        () = self.hint.notified() => {}
+                    }
+                }
+            }
+        }
+        self.context.runs.forget(self.grant.execution_id);
+        (self.grant.execution_id, self.grant.epoch)
+    }
+
+    async fn step(&self) -> anyhow::Result<Step> {
+        let look = match self.look().await? {
+            Found::Granted(look) => *look,
+            Found::Ended => return Ok(self.forget().await),
+            Found::GrantedAnew => return Ok(Step::Done),
+        };
+        let status = self.link.status(&self.id()).await.context("cannot ask the agent server")?;
+        // What the agent server holds of an earlier epoch says nothing about this one.
+        let status = status.filter(|status| status.epoch == u64::from(self.grant.epoch));
+        match (look.execution.status, status) {
+            (Some(Status::Pending), None) if look.execution.may_start() => self.start(look).await,
+            (Some(Status::Pending), None) => self.prevent().await,
+            (Some(Status::Pending), Some(status)) => self.begun(&look, &status).await,
+            (Some(Status::Running), None) => {
+                let error = "the agent server has no trace of the run".to_owned();
+                let now = clock::now();
+                runs::record_lost(&self.context.log, self.grant, error, now, &look.cause).await?;
+                Ok(Step::Again)
+            }
+            (Some(Status::Running), Some(_)) => {
+                Follower::new(self, &look.execution, look.cause).await?.follow().await
+            }
+            (Some(Status::Completed | Status::Failed | Status::Cancelled) | None, _) => {
+                Ok(self.forget().await)
+            }
+        }
+    }
+
+    async fn look(&self) -> anyhow::Result<Found> {
+        let log = &self.context.log;
+        let Grant { execution_id, incarnation, epoch, .. } = self.grant;
+        let execution = log.state::<Execution>(execution_id).await;
+        let execution = execution.context("cannot read the execution")?;
+        let slots = log.state::<Slots>(incarnation).await.context("cannot read the slots")?.state;
+        let active = slots.slot_of(execution_id).map(|(_, active)| active);
+        let Some(active) = active.filter(|active| active.epoch == epoch).cloned() else {
+            let ended = execution.state.is_terminal();
+            return Ok(if ended { Found::Ended } else { Found::GrantedAnew });
+        };
+        let stream = StreamId::of::<Execution>(execution_id);
+        let last = log.stream(&stream, execution.version - 1, 1).await;
+        let last = last.context("cannot read the execution's last event")?;
+        let cause = Cause::of(last.first().context("the execution has no event")?);
+        Ok(Found::Granted(Box::new(Look { execution: execution.state, active, cause })))
+    }
+
+    fn id(&self) -> String {
+        self.grant.execution_id.to_string()
+    }
+
+    async fn start(&self, look: Look) -> anyhow::Result<Step> {
+        let request = look.execution.request.as_deref().context("the execution asks nothing")?;
+        let log = &self.context.log;
+        if let Err(refused) = dispatch::check_permission(&self.context, request).await? {
+            return self.reject(refused, &look.cause).await;
+        }
+        let agent = log.state::<Agent>(&self.agent).await.context("cannot read the agent")?.state;
+        let life = agent.life.context("the agent is gone")?;
+        let Some(adapter) = self.context.adapters.get(life.config.runtime) else {
+            let error = "this version cannot run the agent's runtime".to_owned();
+            return self.reject(Refused { class: ErrorClass::Spawn, error }, &look.cause).await;
+        };
+        let info = self.link.info().await.context("cannot ask the agent server")?;
+        let adapter = adapter.as_ref();
+        let start = dispatch::start_request(
+            &self.context,
+            adapter,
+            &life,
+            request,
+            &self.grant,
+            &look.active,
+            &info,
+        );
+        let start = match start {
+            Ok(start) => start,
+            Err(refused) => return self.reject(refused, &look.cause).await,
+        };
+        match self.link.start(&self.id(), &start).await {
+            Ok(_) => Ok(Step::Again),
+            Err(link::Error::Refused(body)) => self.not_started(adapter, body, &look.cause).await,
+            Err(error) => Err(error).context("cannot start the run"),
+        }
+    }
+
+    /// What follows from the agent server's refusal to start the run.
+    async fn not_started(
+        &self,
+        adapter: &dyn Adapter,
+        body: ErrorBody,
+        cause: &Cause,
+    ) -> anyhow::Result<Step> {
+        let for_good = |error| Refused { class: ErrorClass::Spawn, error };
+        match (body.code, body.class) {
+            (ErrorCode::StaleEpoch | ErrorCode::Tombstone, _) => Ok(Step::Again),
+            (ErrorCode::DeadlineTooNear, _) => self.begin_anew(cause).await,
+            (ErrorCode::SpawnFailed, Some(class)) if !class.is_transient() => {
+                let error = adapter.spawn_error(class, &body.message);
+                self.reject(for_good(error), cause).await
+            }
+            (ErrorCode::InvalidRequest, _) => self.reject(for_good(body.message), cause).await,
+            _ => Err(link::Error::Refused(body)).context("the agent server cannot start the run"),
+        }
+    }
+
+    async fn reject(&self, refused: Refused, cause: &Cause) -> anyhow::Result<Step> {
+        let Refused { class, error } = refused;
+        runs::reject(&self.context.log, self.grant, class, error, clock::now(), cause).await?;
+        Ok(Step::Again)
+    }
+
+    /// Makes sure that this epoch never starts, then grants the next one.
+    async fn begin_anew(&self, cause: &Cause) -> anyhow::Result<Step> {
+        let request = stop_request(self.grant.epoch, StopReason::Cancel, false);
+        self.link.stop(&self.id(), &request).await.context("cannot leave a tombstone")?;
+        runs::regrant(&self.context.log, self.grant, clock::now(), cause).await?;
+        Ok(Step::Again)
+    }
+
+    /// Leaves a tombstone for a run that is to end before it began.
+    async fn prevent(&self) -> anyhow::Result<Step> {
+        let request = stop_request(self.grant.epoch, StopReason::Cancel, false);
+        self.link.stop(&self.id(), &request).await.context("cannot leave a tombstone")?;
+        Ok(Step::Again)
+    }
+
+    /// Records what the agent server knows of a run that the log does not know to have started.
+    async fn begun(&self, look: &Look, status: &ExecutionStatus) -> anyhow::Result<Step> {
+        let log = &self.context.log;
+        match (status.state, look.execution.may_start()) {
+            (ExecutionState::Tombstone, true) => {
+                runs::regrant(log, self.grant, clock::now(), &look.cause).await?;
+            }
+            (ExecutionState::Tombstone, false) => {
+                runs::record_never_started(log, self.grant, clock::now(), &look.cause).await?;
+            }
+            (ExecutionState::Starting, _) => tokio::task::yield_now().await,
+            (ExecutionState::Running | ExecutionState::Exited | ExecutionState::Lost, _) => {
+                let request: &Request =
+                    look.execution.request.as_deref().context("the execution asks nothing")?;
+                let session = dispatch::session(request, &self.grant).id().to_owned();
+                let at = status.started_at.unwrap_or_else(clock::now);
+                runs::record_started(log, self.grant, session, at, &look.cause).await?;
+            }
+        }
+        Ok(Step::Again)
+    }
+
+    /// Lets the agent server forget a run that has ended in the log, transcript and all.
+    async fn forget(&self) -> Step {
+        if let Err(error) = self.link.delete(&self.id()).await {
+            // Out of reach, or it still runs although its execution has ended.
+            tracing::debug!(agent = %self.agent, "left to the reconciler: {}", chain(&error));
+        }
+        Step::Done
+    }
+
+    /// Asks the agent server for the end of the run, as urgently as the log says.
+    pub(super) async fn stop(&self, execution: &Execution) -> anyhow::Result<()> {
+        let force = execution.urgency == Some(Urgency::Kill);
+        let request = stop_request(self.grant.epoch, StopReason::Cancel, force);
+        self.link.stop(&self.id(), &request).await.context("cannot stop the run")?;
+        Ok(())
+    }
+}
