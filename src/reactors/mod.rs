@@ -87,6 +87,11 @@ impl Hints {
         }
     }
 
+    /// Whether a run is being followed.
+    fn follows(&self, id: ExecutionId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
     /// How many runs are being followed.
     pub fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()

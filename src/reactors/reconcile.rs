@@ -65,6 +65,9 @@ impl Reconciler {
 async fn end_if_unknown(look: &Look<'_>, status: &ExecutionStatus) -> anyhow::Result<()> {
     // What is no execution of the log, such as a start script, has an owner of its own.
     let Ok(id) = status.id.parse::<ExecutionId>() else { return Ok(()) };
+    if look.context.runs.follows(id) {
+        return Ok(());
+    }
     let held = look.slots.slot_of(id).map(|(_, active)| u64::from(active.epoch));
     if held.is_some_and(|epoch| epoch >= status.epoch) {
         return Ok(());
