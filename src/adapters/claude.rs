@@ -38,8 +38,13 @@ impl Claude {
         Self { runtime, command }
     }
 
+    /// What error texts call the CLI.
     fn program(&self) -> &str {
-        self.command.first().map_or("claude", String::as_str)
+        match (self.runtime, self.command.first()) {
+            (Runtime::Demo, _) => "the demo",
+            (_, Some(program)) => program,
+            (_, None) => "claude",
+        }
     }
 }
 
