@@ -2,6 +2,7 @@
 //! verdict is checked.
 
 mod real_claude;
+mod scenarios;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
