@@ -2,6 +2,8 @@
 # make test    every test on SQLite and on Postgres, then `make check`
 # make check   formatting, lints, docs, dependency rules
 # make bench   the published measurements
+# make test-long     soaks that take longer than a coffee
+# make test-claude   the real Claude Code CLI against a mock of its API
 # make test-claude   what needs the real Claude Code, which it installs in target/ by npm
 
 SHELL := bash
@@ -18,6 +20,7 @@ run: tools
 	cargo run --bin trinity -- serve --demo
 
 test: tools
+	@scripts/install-missing faketime=faketime jq=jq curl=curl
 	scripts/with-postgres scripts/run-tests $(TEST)
 	$(MAKE) check
 
@@ -26,6 +29,14 @@ check: tools
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-dependencies
+
+# The soaks: 200 kills of the server under load on each store.
+test-long: tools
+	TRINITY_TEST_KILLS=200 scripts/with-postgres scripts/run-tests $(TEST) kills_under_load
+
+# The real Claude Code against a mock of its API on loopback; installs it by npm.
+test-claude: tools
+	scripts/test-real-claude
 
 bench: tools
 	scripts/with-postgres cargo bench
