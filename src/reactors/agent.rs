@@ -8,57 +8,18 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::look::{Look, Next, grants};
 use super::reconcile::Reconciler;
 use super::run::Run;
 use super::wait::{Waits, period};
 use super::{Context, lifecycle, removal};
 use crate::commands::Cause;
 use crate::commands::reports::LifeRef;
-use crate::commands::runs::Grant;
 use crate::domain::agent::{Agent, Life, Phase};
 use crate::domain::execution::CancelReason;
 use crate::domain::slots::Slots;
 use crate::domain::{ExecutionId, IncarnationId, StreamId};
 use crate::hosts::link::Link;
-
-/// What a look at an agent comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Look again when something hints at a change, or after the period.
-    Wait,
-    /// Look again at once: the phase has changed.
-    Again,
-    /// Look again after this time at the latest.
-    After(Duration),
-    /// This life is over.
-    Over,
-}
-
-/// One life of an agent as a look finds it.
-pub(super) struct Look<'a> {
-    pub(super) context: &'a Context,
-    pub(super) life_ref: &'a LifeRef,
-    pub(super) life: &'a Life,
-    pub(super) slots: &'a Slots,
-    pub(super) link: &'a Link,
-    pub(super) cause: Cause,
-}
-
-impl Look<'_> {
-    /// The executions that hold a slot.
-    pub(super) fn grants(&self) -> impl Iterator<Item = Grant> + '_ {
-        grants(self.life_ref.incarnation, self.slots)
-    }
-}
-
-fn grants(incarnation: IncarnationId, slots: &Slots) -> impl Iterator<Item = Grant> + '_ {
-    slots.active.iter().map(move |(slot, active)| Grant {
-        execution_id: active.execution_id,
-        incarnation,
-        slot: *slot,
-        epoch: active.epoch,
-    })
-}
 
 /// Looks after one life of an agent until it is over.
 pub(super) struct AgentTask {

@@ -1,9 +1,9 @@
-//! What the agent server is asked to start for a grant.
+//! What the agent server is asked for a grant: to start a run, and to stop it.
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use nix::unistd::Uid;
-use trinity_agent_protocol::{Info, StartRequest};
+use trinity_agent_protocol::{Info, StartRequest, StopReason, StopRequest};
 
 use super::Context;
 use crate::adapters::tools::ToolSet;
@@ -95,4 +95,9 @@ pub(super) fn start_request(
 /// When the slot expires: a start that could not end before it is refused by the agent server.
 fn deadline(active: &Active) -> DateTime<Utc> {
     active.expires_at
+}
+
+/// A stop request for a grant's epoch.
+pub(super) fn stop_request(epoch: u32, reason: StopReason, force: bool) -> StopRequest {
+    StopRequest { epoch: u64::from(epoch), reason, force }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
-use trinity_agent_protocol::{Exit, StartRequest, StopReason, StopRequest};
+use trinity_agent_protocol::{Exit, StartRequest, StopReason};
 
-use super::agent::{Look, Next};
+use super::chain;
+use super::look::{Look, Next};
 use crate::clock;
 use crate::commands::{reports, runs};
 use crate::domain::agent::{Life, ObservedStatus, Phase, Step};
@@ -36,18 +37,6 @@ impl Failure {
     fn at<E: std::error::Error + 'static>(step: Step) -> impl FnOnce(E) -> Self {
         move |error| Self { step, error: chain(&error) }
     }
-}
-
-/// An error with everything that caused it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Makes the agent's place: the steps from the template to the container.
@@ -263,17 +252,12 @@ async fn is_up(look: &Look<'_>) -> Result<bool, hosts::Error> {
     Ok(shown.is_some_and(|hosted| hosted.state.normalised() != Status::Stopped))
 }
 
-/// A stop request for a grant's epoch.
-pub(super) fn stop_request(epoch: u32, reason: StopReason, force: bool) -> StopRequest {
-    StopRequest { epoch: u64::from(epoch), reason, force }
-}
-
 /// Whole milliseconds of a duration that is known to be short.
-pub(super) fn millis(duration: Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The time `wait` after `now`.
-pub(super) fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
 }

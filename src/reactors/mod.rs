@@ -20,6 +20,7 @@ mod agent;
 mod dispatch;
 mod fleet;
 mod lifecycle;
+mod look;
 mod output;
 mod reconcile;
 mod removal;
@@ -101,4 +102,16 @@ impl Hints {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// An error with everything that caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 use trinity_agent_protocol::{Exit, OutputLine, StopReason};
 
-use super::lifecycle::stop_request;
+use super::dispatch::stop_request;
 use super::run::{Run, Step};
 use crate::adapters::{Event, Parser, input_preview};
 use crate::clock;

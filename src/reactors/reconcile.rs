@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use trinity_agent_protocol::{ExecutionStatus, StopReason};
 
-use super::agent::Look;
-use super::lifecycle::{chain, stop_request};
+use super::chain;
+use super::dispatch::stop_request;
+use super::look::Look;
 use crate::clock;
 use crate::commands::runs;
 use crate::domain::ExecutionId;

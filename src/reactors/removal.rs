@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::agent::{Look, Next};
 use super::lifecycle::runs_have_ended;
+use super::look::{Look, Next};
 use crate::commands::{reports, tasks};
 use crate::domain::execution::CancelReason;
 

@@ -16,11 +16,10 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 use trinity_agent_protocol::{ErrorBody, ErrorCode, ExecutionState, ExecutionStatus, StopReason};
 
-use super::Context;
-use super::dispatch::{self, Refused};
-use super::lifecycle::{chain, stop_request};
+use super::dispatch::{self, Refused, stop_request};
 use super::output::Follower;
 use super::wait::Waits;
+use super::{Context, chain};
 use crate::adapters::Adapter;
 use crate::clock;
 use crate::commands::Cause;
