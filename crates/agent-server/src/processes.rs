@@ -23,6 +23,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// Finds a process by its id.
+    pub fn find(pid: i32) -> Option<Self> {
+        parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
     /// Tells whether it has ended and only waits for its parent to notice.
     pub fn is_zombie(&self) -> bool {
         matches!(self.state, 'Z' | 'X')
@@ -44,14 +49,14 @@ impl ProcessIdentity {
     /// Names the calling process.
     pub fn own() -> io::Result<Self> {
         let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;
-        let process = find(pid).ok_or(io::ErrorKind::NotFound)?;
+        let process = Process::find(pid).ok_or(io::ErrorKind::NotFound)?;
         let machine_boot_id = machine_boot_id()?;
         Ok(Self { pid, started_ticks: process.started_ticks, machine_boot_id })
     }
 
     /// Finds the process, unless it has ended.
     pub fn find(&self) -> Option<Process> {
-        let process = find(self.pid).filter(|process| !process.is_zombie())?;
+        let process = Process::find(self.pid).filter(|process| !process.is_zombie())?;
         let is_same = process.started_ticks == self.started_ticks
             && machine_boot_id().is_ok_and(|id| id == self.machine_boot_id);
         is_same.then_some(process)
@@ -73,11 +78,6 @@ fn machine_boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// Finds a process by its id.
-pub(crate) fn find(pid: i32) -> Option<Process> {
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
-}
-
 /// Parses `/proc/PID/stat`. The name in parentheses is the process's own choice, so it may hold
 /// anything, parentheses and newlines included: what follows its last `)` is sound.
 fn parse_stat(stat: &[u8]) -> Option<Process> {
@@ -97,7 +97,7 @@ pub(crate) fn all() -> Vec<Process> {
     let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
     folder
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(find)
+        .filter_map(Process::find)
         .collect()
 }
 
@@ -117,6 +117,21 @@ pub(crate) fn descendants(table: &[Process], root: i32, except: &HashSet<i32>) -
         }
     }
     found
+}
+
+/// Closes what this process inherited beyond the three standard streams.
+///
+/// Whoever started the platform may have left descriptors open, a lock among them, that must not
+/// live on in an agent. To be called before this process opens anything itself.
+pub(crate) fn close_inherited() -> io::Result<()> {
+    let listed: Vec<i32> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in listed.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The folder that was listed is among them and closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
 }
 
 /// Sends SIGKILL to one process. One that is gone already is none of our business.
@@ -151,7 +166,7 @@ mod tests {
 
     #[test]
     fn this_process_is_found_below_its_parent() {
-        let me = find(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let me = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap();
         let table = all();
         let below = descendants(&table, me.parent, &HashSet::new());
         assert!(below.iter().any(|process| process.pid == me.pid));

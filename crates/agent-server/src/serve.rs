@@ -24,7 +24,7 @@ use trinity_agent_protocol::{
 
 use crate::executions::{Execution, Executions, Places, starting};
 use crate::http::{self, Server};
-use crate::processes::ProcessIdentity;
+use crate::processes::{ProcessIdentity, close_inherited};
 use crate::runner::StopOrder;
 use crate::state::{ServerRecord, State, create_private_folder};
 use crate::supervise::{remove_files, settle_left_over};
@@ -32,6 +32,9 @@ use crate::{clock, detach};
 
 /// How many bytes the path of a unix socket can have.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Passed through by everybody, listed by the agent server alone.
+const FILES_FOLDER_MODE: u32 = 0o711;
 
 /// How many connections are open at once; one platform needs one.
 const CONNECTIONS_MAX: usize = 256;
@@ -76,6 +79,7 @@ pub struct Args {
 
 /// Serves until told to end.
 pub(crate) fn main(args: Args) -> anyhow::Result<()> {
+    close_inherited().context("cannot read /proc")?;
     if args.detach {
         return detach::start();
     }
@@ -108,7 +112,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         home: text(&args.workspace.join(".home"))?,
         files: args.files.clone(),
     };
-    create_private_folder(&args.files).context("cannot make the folder for files")?;
+    make_files_folder(&args.files).context("cannot make the folder for files")?;
     let info = Info {
         protocol: PROTOCOL_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -130,6 +134,12 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let result = accept(listener, server, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);
     result
+}
+
+/// Makes the folder of which each run gets one of its own; a run with another user passes through.
+fn make_files_folder(path: &Path) -> std::io::Result<()> {
+    create_private_folder(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(FILES_FOLDER_MODE))
 }
 
 /// Writes who serves into the state folder and says it on standard output, if anybody listens.

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use trinity_agent_protocol::{ErrorBody, ExecutionState, ExecutionStatus, Exit};
 
 use crate::executions::{Execution, Executions, blocking, starting};
@@ -21,6 +21,9 @@ use crate::{SELF_EXE, clock};
 
 /// How often a runner of an earlier life of the agent server is looked at.
 const RUNNER_POLL_MS: u64 = 50;
+
+/// How long the last report of a runner that has ended may take.
+const LAST_REPORT_MS_MAX: u64 = 1_000;
 
 /// The pause between two rounds of a sweep.
 const SWEEP_PAUSE_MS: u64 = 20;
@@ -93,10 +96,7 @@ pub(crate) async fn run(
         Ok(spawned) => spawned,
         Err(error) => return give_back(executions, execution, not_spawned(&error)).await,
     };
-    let last = match (child.stdin.take(), child.stdout.take()) {
-        (Some(stdin), Some(stdout)) => follow(execution, spec, stdin, stdout, orders).await,
-        _ => Report::default(),
-    };
+    let last = follow(execution, spec, &mut child, orders).await;
     if let Err(error) = child.wait().await {
         tracing::error!(id = execution.id, %error, "cannot wait for a runner");
     }
@@ -111,11 +111,13 @@ pub(crate) async fn run(
 async fn follow(
     execution: &Execution,
     spec: &Spec,
-    mut stdin: ChildStdin,
-    stdout: ChildStdout,
+    child: &mut Child,
     mut orders: mpsc::Receiver<StopOrder>,
 ) -> Report {
     let mut last = Report::default();
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return last;
+    };
     // A runner that cannot be told anything ends, and its silence is settled like a death.
     if let Err(error) = tell(&mut stdin, spec).await {
         tracing::error!(id = execution.id, %error, "cannot talk to a runner");
@@ -124,15 +126,23 @@ async fn follow(
     let mut lines = BufReader::new(stdout).lines();
     loop {
         tokio::select! {
+            biased;
             report = next_report(&mut lines) => match report {
                 Some(report) => {
-                    if report.failed.is_none() && report.ended.is_none() {
-                        show(execution, &report);
-                    }
+                    show(execution, &report);
                     last = report;
                 }
                 None => return last,
             },
+            // What the runner said last is in the pipe already. Its end is not waited for: should a
+            // process of the run ever hold the pipe, it must not outlive the runner by that.
+            _ = child.wait() => {
+                let limit = Duration::from_millis(LAST_REPORT_MS_MAX);
+                while let Ok(Some(report)) = timeout(limit, next_report(&mut lines)).await {
+                    last = report;
+                }
+                return last;
+            }
             Some(order) = orders.recv() => {
                 if let Err(error) = tell(&mut stdin, &order).await {
                     tracing::warn!(id = execution.id, %error, "cannot pass an order on");
@@ -153,7 +163,11 @@ async fn next_report(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<Report
     serde_json::from_str(&line).ok()
 }
 
+/// Shows a report to whoever asks. An end is shown only once it is settled.
 fn show(execution: &Execution, report: &Report) {
+    if report.failed.is_some() || report.ended.is_some() {
+        return;
+    }
     execution.update(|live| {
         live.bytes = report.bytes;
         live.status.last_seq = report.last_seq;

@@ -93,7 +93,7 @@ impl Folders {
         let socket_name = self.free_socket_name(spec.incarnation)?;
         let place = Place { folder, socket_name, spec: spec.clone() };
         make_folder(&place.folder, PASSAGE_MODE)?;
-        for private in [place.workspace(), place.home(), place.state(), place.files()] {
+        for private in [place.workspace(), place.home(), place.state()] {
             make_folder(&private, PRIVATE_MODE)?;
         }
         let record = Record { spec: spec.clone(), socket_name: place.socket_name.clone() };

@@ -9,6 +9,7 @@ mod store;
 mod sweep;
 mod watch;
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
 
 /// Reads the spec, then passes orders on. The channel ends with the agent server.
 async fn listen() -> anyhow::Result<(Spec, mpsc::Receiver<StopOrder>)> {
-    let stdin = nix::unistd::dup(std::io::stdin()).context("standard input is closed")?;
+    let stdin = own_copy(std::io::stdin()).context("standard input is closed")?;
     let mut lines = BufReader::new(Receiver::from_owned_fd(stdin)?).lines();
     let first = lines.next_line().await?.context("told nothing")?;
     let spec = serde_json::from_str(&first).context("the first line is no spec")?;
@@ -107,7 +108,7 @@ async fn listen() -> anyhow::Result<(Spec, mpsc::Receiver<StopOrder>)> {
 
 /// Writes the newest report whenever there is one. Never waited for: the reader may be frozen.
 fn speak(mut said: latest::Receiver<Report>) -> anyhow::Result<impl Future<Output = ()>> {
-    let stdout = nix::unistd::dup(std::io::stdout()).context("standard output is closed")?;
+    let stdout = own_copy(std::io::stdout()).context("standard output is closed")?;
     let mut pipe = Sender::from_owned_fd(stdout)?;
     Ok(async move {
         while said.changed().await.is_ok() {
@@ -119,4 +120,9 @@ fn speak(mut said: latest::Receiver<Report>) -> anyhow::Result<impl Future<Outpu
             }
         }
     })
+}
+
+/// Copies a descriptor so that the run does not inherit it: it would keep the pipe open.
+fn own_copy(stream: impl AsFd) -> std::io::Result<OwnedFd> {
+    stream.as_fd().try_clone_to_owned()
 }
