@@ -227,24 +227,33 @@ pub(super) async fn runs_have_ended(look: &Look<'_>, reason: CancelReason) -> an
         runs::cancel_with_agent(&context.log, grant, reason, cause).await?;
         context.runs.wake(grant.execution_id);
     }
-    if !none && !is_up(look).await? {
-        // Nothing of a run outlives its agent server; started again, it says how each one ended.
-        context.host.start(life_ref.incarnation.0).await?;
+    if none || is_up(look).await? {
+        return Ok(none);
     }
-    Ok(none)
+    // Nothing of a run outlives its agent server; started again, it says how each one ended.
+    if let Err(error) = context.host.start(life_ref.incarnation.0).await {
+        tracing::warn!(agent = %life_ref.name, "ends without its agent server: {}", chain(&error));
+        give_up_runs(look).await?;
+    }
+    Ok(false)
 }
 
 /// What may still be open when an agent is down: runs whose end nobody will report.
 pub(super) async fn down(look: &Look<'_>) -> anyhow::Result<Next> {
-    let Look { context, cause, .. } = look;
     if look.slots.active.is_empty() || is_up(look).await? {
         return Ok(Next::Wait);
     }
+    give_up_runs(look).await?;
+    Ok(Next::Again)
+}
+
+async fn give_up_runs(look: &Look<'_>) -> anyhow::Result<()> {
     for grant in look.grants() {
         let error = "the agent went down and took the run with it".to_owned();
-        runs::record_lost(&context.log, grant, error, clock::now(), cause).await?;
+        let now = clock::now();
+        runs::record_lost(&look.context.log, grant, error, now, &look.cause).await?;
     }
-    Ok(Next::Again)
+    Ok(())
 }
 
 async fn is_up(look: &Look<'_>) -> Result<bool, hosts::Error> {

@@ -14,11 +14,13 @@
 //! | `dispatch` | what the agent server is asked to start |
 //! | `output` | lines of output into the transcript and the log |
 //! | `reconcile` | runs nobody knows, slots past their time |
+//! | `foreign` | slots past their time on nodes that are away |
 //! | `removal` | everything that goes with a deleted agent |
 
 mod agent;
 mod dispatch;
 mod fleet;
+mod foreign;
 mod lifecycle;
 mod look;
 mod output;
@@ -42,6 +44,7 @@ use crate::projections::Views;
 use crate::state::transcripts::Transcripts;
 
 pub use fleet::spawn;
+pub use foreign::spawn as spawn_foreign;
 
 /// What reactors work with; built once by the composition root.
 pub struct Context {

@@ -4,8 +4,6 @@
 //! else goes, and only when all of it is gone the deletion is recorded. What read models show of
 //! the current life goes with the events themselves.
 
-use std::time::Duration;
-
 use super::lifecycle::runs_have_ended;
 use super::look::{Look, Next};
 use crate::commands::{reports, tasks};
@@ -39,8 +37,6 @@ pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Res
             }
             Kept::Runs => runs_have_ended(look, reason).await?,
             Kept::Place => {
-                let grace = Duration::from_millis(context.grace_ms);
-                context.host.stop(life_ref.incarnation.0, grace).await?;
                 context.host.remove(life_ref.incarnation.0).await?;
                 true
             }
