@@ -2,6 +2,8 @@
 
 /// The CLIs: the command that runs a task, and what its output means.
 pub mod adapters;
+/// The command line.
+pub mod cli;
 /// The one place that reads the wall clock.
 pub mod clock;
 /// Commands that several aggregates decide in one append.

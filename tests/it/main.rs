@@ -8,6 +8,7 @@
 )]
 
 mod adapters;
+mod cli;
 mod event_log;
 mod hosts;
 mod state;

@@ -15,7 +15,7 @@ pub enum Command {
     AgentServer(serve::Args),
     /// Runs one execution; told what to do on standard input.
     #[command(hide = true)]
-    Run,
+    Runner,
     /// Restricts itself, then becomes the program named after `--`.
     #[command(hide = true)]
     Confine(confine::Args),
@@ -32,7 +32,7 @@ impl Command {
     pub fn execute(self) -> ExitCode {
         match self {
             Self::AgentServer(args) => report(serve::main(args)),
-            Self::Run => report(runner::main()),
+            Self::Runner => report(runner::main()),
             Self::Confine(args) => confine::main(&args),
             Self::Bridge(args) => report(bridge::main(&args)),
             Self::FakeClaude(args) => fake_claude::main(args.words),

@@ -42,7 +42,7 @@ impl Runners {
     fn spawn(&self) -> io::Result<(Child, i32)> {
         let mut pids = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
         let child = Command::new(SELF_EXE)
-            .arg("run")
+            .arg("runner")
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,0 +1,389 @@
+//! `trinity agent`: creates, shows and controls agents.
+
+mod settings;
+
+use std::io::{IsTerminal as _, stderr, stdin};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use super::Session;
+use super::client::{Answer, Call};
+use super::error::{Error, Exit, Result};
+use super::output::{Form, cell, number, print, status, status_style};
+use super::progress::Progress;
+use super::server::Common;
+use super::text::{UNKNOWN, ago, clean, or_unknown, short_id, time};
+use super::wire::{Agent, AgentStatus, Capacity};
+use crate::clock;
+use crate::domain::AgentName;
+
+/// How often a state is asked for that is waited for.
+const POLL: Duration = Duration::from_millis(250);
+
+/// The most agents that a list shows.
+const AGENTS_MAX: usize = 100_000;
+
+/// What `trinity agent` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Create an agent and start it
+    Create(Box<CreateArgs>),
+    /// List agents
+    Ls,
+    /// Show an agent and what it does
+    Show(NameArgs),
+    /// Start an agent
+    Start(WaitArgs),
+    /// Stop an agent; what runs on it is cancelled, what waits stays
+    Stop(WaitArgs),
+    /// Delete an agent with its workspace
+    Delete(DeleteArgs),
+    /// Show or set how many executions run at once
+    Capacity(settings::CapacityArgs),
+    /// Show or set how long an execution may run
+    Timeout(settings::TimeoutArgs),
+    /// Show or set the model that tasks use when they name none
+    Model(settings::ModelArgs),
+    /// Show or set whether schedules may start work
+    Autonomy(settings::AutonomyArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct NameArgs {
+    /// Name of the agent
+    name: AgentName,
+}
+
+#[derive(Debug, clap::Args)]
+struct WaitArgs {
+    /// Name of the agent
+    name: AgentName,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Wait {
+    /// How long to wait until it is done; it goes on afterwards
+    #[arg(long = "wait", value_name = "SECONDS", default_value_t = 60)]
+    wait_seconds: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteArgs {
+    /// Name of the agent
+    name: AgentName,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+#[derive(Debug, clap::Args)]
+struct CreateArgs {
+    /// Name: lowercase letters, digits and inner hyphens
+    name: AgentName,
+    /// The CLI that does the work: claude-code, gemini-cli or demo
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<String>,
+    /// Model that tasks use when they name none
+    #[arg(long)]
+    model: Option<String>,
+    /// A word for what the agent is for
+    #[arg(long = "type", value_name = "WORD")]
+    kind: Option<String>,
+    /// Executions that run at once, 1 to 32 [default: 3]
+    #[arg(long, value_name = "N")]
+    capacity: Option<u32>,
+    /// Seconds that an execution may run, 10 to 86400 [default: 900]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+    /// The only tools that tasks may use
+    #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Text for the agent's instruction file
+    #[arg(long, value_name = "TEXT")]
+    instructions: Option<String>,
+    /// Let schedules start work
+    #[arg(long)]
+    autonomy: bool,
+    /// Leave it stopped
+    #[arg(long)]
+    no_start: bool,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+impl Args {
+    /// Does what the subcommand says.
+    pub async fn execute(self) -> Result<()> {
+        let session = Session::new(&self.common)?;
+        match self.command {
+            Command::Create(args) => session.create(*args).await,
+            Command::Ls => session.list_agents().await,
+            Command::Show(NameArgs { name }) => session.show_agent(&name).await,
+            Command::Start(WaitArgs { name, wait }) => session.start(&name, wait).await,
+            Command::Stop(WaitArgs { name, wait }) => session.stop(&name, wait).await,
+            Command::Delete(args) => session.delete(args).await,
+            Command::Capacity(args) => session.capacity(args).await,
+            Command::Timeout(args) => session.timeout(args).await,
+            Command::Model(args) => session.model(args).await,
+            Command::Autonomy(args) => session.autonomy(args).await,
+        }
+    }
+}
+
+fn path(name: &AgentName) -> String {
+    format!("/api/agents/{name}")
+}
+
+impl CreateArgs {
+    /// The body of the request: only what was said, so that the server's defaults hold.
+    fn body(&self) -> Value {
+        let fields = [
+            ("name", Some(Value::from(self.name.as_str()))),
+            ("runtime", self.runtime.clone().map(Value::from)),
+            ("model", self.model.clone().map(Value::from)),
+            ("type", self.kind.clone().map(Value::from)),
+            ("max_parallel_tasks", self.capacity.map(Value::from)),
+            ("execution_timeout_seconds", self.timeout.map(Value::from)),
+            ("tools", Some(Value::from(self.tools.clone())).filter(|_| !self.tools.is_empty())),
+            ("custom_instructions", self.instructions.clone().map(Value::from)),
+            ("autonomy", self.autonomy.then_some(Value::Bool(true))),
+        ];
+        let said = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(said.collect::<Map<String, Value>>())
+    }
+}
+
+impl Session {
+    async fn create(&self, args: CreateArgs) -> Result<()> {
+        let start = args.no_start.then_some("false");
+        let call = Call::post("/api/agents").query("start", start).json(args.body());
+        self.client.call(call).await?;
+        let (answer, agent) = self.settled(&args.name, args.wait).await?;
+        match self.output.form() {
+            Form::Json => self.output.json(&answer.body)?,
+            Form::Text => {
+                let word = status_style(agent.state()).apply_to(clean(agent.state()));
+                print(&format!("created {}, which is {word}", args.name))?;
+            }
+        }
+        if let Some(failure) = &agent.failure {
+            let detail = format!("the step `{}` failed: {}", failure.step, failure.error);
+            return Err(Error::new(Exit::Failed, detail)
+                .hint(format!("try again: trinity agent start {}", args.name)));
+        }
+        if self.output.form() == Form::Text && !args.no_start {
+            eprintln!("give it a task: trinity run {} \"…\"", args.name);
+        }
+        Ok(())
+    }
+
+    /// Waits until the agent is neither being created nor being started.
+    async fn settled(&self, name: &AgentName, wait: Wait) -> Result<(Answer, Agent)> {
+        let progress = Progress::new(&format!("{name} is being created"));
+        let deadline = wait.deadline();
+        loop {
+            let answer = self.client.call(Call::get(path(name))).await?;
+            let agent: Agent = answer.read()?;
+            if !matches!(agent.state(), "creating" | "starting") {
+                return Ok((answer, agent));
+            }
+            progress.say(&format!("{name} is {}", agent.state()));
+            if deadline.is_over() {
+                return Err(wait.over(name, agent.state()));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn list_agents(&self) -> Result<()> {
+        let call = Call::get("/api/agents").query("limit", Some(1_000));
+        let items = self.client.list(call, AGENTS_MAX).await?;
+        if self.output.form() == Form::Json {
+            return self.output.json_list(&items);
+        }
+        let agents = items.iter().map(|item| super::client::read_json::<Agent>(item.get()));
+        let rows = agents.map(|agent| agent.map(row)).collect::<Result<Vec<_>>>()?;
+        let header = ["NAME", "STATUS", "RUNTIME", "SLOTS", "QUEUED", "OWNER"];
+        self.output.table(&header, rows, "no agents yet; make one: trinity agent create NAME")
+    }
+
+    async fn show_agent(&self, name: &AgentName) -> Result<()> {
+        let answer = self.client.call(Call::get(path(name))).await?;
+        if self.output.form() == Form::Json {
+            return self.output.json(&answer.body);
+        }
+        let agent: Agent = answer.read()?;
+        let capacity = self.client.call(Call::get(format!("{}/capacity", path(name)))).await?;
+        self.output.block(block(&agent))?;
+        let capacity: Capacity = capacity.read()?;
+        let rows = capacity.slots.iter().map(|slot| {
+            let age = super::text::duration(slot.duration_seconds.saturating_mul(1_000));
+            vec![
+                number(slot.slot_number),
+                cell(short_id(slot.execution_id)),
+                number(age),
+                cell(super::text::one_line(&slot.message_preview)),
+            ]
+        });
+        print("")?;
+        let header = ["SLOT", "EXECUTION", "FOR", "MESSAGE"];
+        self.output.table(&header, rows.collect(), "nothing runs on it")
+    }
+
+    async fn start(&self, name: &AgentName, wait: Wait) -> Result<()> {
+        let answer = self.until_done(name, "start", wait).await?;
+        self.told(name, &answer)
+    }
+
+    async fn stop(&self, name: &AgentName, wait: Wait) -> Result<()> {
+        let answer = self.until_done(name, "stop", wait).await?;
+        self.told(name, &answer)
+    }
+
+    /// Asks until the answer is not "still on the way": asking again changes nothing.
+    async fn until_done(&self, name: &AgentName, verb: &str, wait: Wait) -> Result<Answer> {
+        let progress = Progress::new(&format!("{verb} {name}"));
+        let deadline = wait.deadline();
+        loop {
+            let call = Call::post(format!("{}/{verb}", path(name)));
+            let answer = self.client.call(call.query("wait_ms", Some(deadline.wait_ms()))).await?;
+            if answer.status != 202 {
+                return Ok(answer);
+            }
+            let state: AgentStatus = answer.read()?;
+            let word = state.status.unwrap_or_default();
+            progress.say(&format!("{name} is {word}"));
+            if deadline.is_over() {
+                return Err(wait.over(name, &word));
+            }
+        }
+    }
+
+    fn told(&self, name: &AgentName, answer: &Answer) -> Result<()> {
+        match self.output.form() {
+            Form::Json => self.output.json(&answer.body),
+            Form::Text => {
+                let state: AgentStatus = answer.read()?;
+                let word = or_unknown(state.status);
+                let word = status_style(&word).apply_to(clean(&word));
+                print(&format!("{name} is {word}"))
+            }
+        }
+    }
+
+    async fn delete(&self, args: DeleteArgs) -> Result<()> {
+        let name = &args.name;
+        if !args.yes && stdin().is_terminal() && stderr().is_terminal() {
+            confirm_deletion(name)?;
+        }
+        let progress = Progress::new(&format!("delete {name}"));
+        let deadline = args.wait.deadline();
+        let mut answer = self.client.call(Call::delete(path(name))).await?;
+        while answer.status == 202 {
+            if deadline.is_over() {
+                return Err(args.wait.over(name, "deleting"));
+            }
+            tokio::time::sleep(POLL).await;
+            match self.client.call(Call::get(path(name))).await {
+                Ok(_) => {}
+                Err(error) if error.exit() == Some(Exit::NotFound) => answer.status = 200,
+                Err(error) => return Err(error),
+            }
+        }
+        drop(progress);
+        match self.output.form() {
+            Form::Json => self.output.json(&answer.body),
+            Form::Text => print(&format!("deleted {name}")),
+        }
+    }
+}
+
+/// Asks for the name, because the workspace does not come back.
+fn confirm_deletion(name: &AgentName) -> Result<()> {
+    eprint!("This deletes {name} with its workspace for ever. Its name, to confirm: ");
+    let mut typed = String::new();
+    let read = stdin().read_line(&mut typed);
+    if read.is_ok() && typed.trim() == name.as_str() {
+        return Ok(());
+    }
+    Err(Error::new(Exit::Usage, "that is another name; nothing was deleted"))
+}
+
+/// The end of a wait.
+#[derive(Debug, Clone, Copy)]
+struct Deadline(Option<Instant>);
+
+impl Wait {
+    fn deadline(self) -> Deadline {
+        Deadline(Instant::now().checked_add(Duration::from_secs(self.wait_seconds)))
+    }
+
+    fn over(self, name: &AgentName, word: &str) -> Error {
+        let detail = format!("{name} is still {word} after {} s; it goes on", self.wait_seconds);
+        Error::new(Exit::TimedOut, detail).hint(format!("trinity agent show {name}"))
+    }
+}
+
+impl Deadline {
+    /// The longest that the server may be asked to wait, in milliseconds.
+    const SERVER_WAIT_MS_MAX: u64 = 10_000;
+
+    fn is_over(self) -> bool {
+        self.0.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// What is left of the wait, as far as the server waits at once.
+    fn wait_ms(self) -> u64 {
+        let left = self.0.map(|at| at.saturating_duration_since(Instant::now()).as_millis());
+        let left = left.and_then(|left| u64::try_from(left).ok()).unwrap_or(u64::MAX);
+        left.min(Self::SERVER_WAIT_MS_MAX)
+    }
+}
+
+fn row(agent: Agent) -> Vec<comfy_table::Cell> {
+    vec![
+        cell(&agent.name),
+        status(agent.state()),
+        cell(or_unknown(agent.runtime)),
+        number(format!("{}/{}", agent.slots.active, agent.slots.max)),
+        number(agent.slots.queued),
+        cell(or_unknown(agent.owner)),
+    ]
+}
+
+fn block(agent: &Agent) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("name", agent.name.clone()),
+        ("status", agent.state().to_owned()),
+        ("type", or_unknown(agent.kind.clone())),
+        ("runtime", or_unknown(agent.runtime.clone())),
+        ("model", agent.model.clone().unwrap_or_else(|| "the runtime's default".to_owned())),
+        ("slots", format!("{} of {} taken", agent.slots.active, agent.slots.max)),
+        ("queued", agent.slots.queued.to_string()),
+        ("timeout", agent.execution_timeout_seconds.map_or(UNKNOWN.into(), |s| format!("{s} s"))),
+        ("autonomy", if agent.autonomy { "on" } else { "off" }.to_owned()),
+        ("owner", or_unknown(agent.owner.clone())),
+    ];
+    let created = |at| format!("{} ({})", time(at), ago(at, clock::now()));
+    rows.extend(agent.created.map(|at| ("created", created(at))));
+    rows.extend(agent.container_id.clone().map(|id| ("host reference", id)));
+    rows.extend(agent.isolation.as_ref().map(|isolation| ("isolation", isolation.to_string())));
+    if let Some(failure) = &agent.failure {
+        rows.push(("failed step", failure.step.clone()));
+        rows.push(("error", failure.error.clone()));
+    }
+    rows
+}

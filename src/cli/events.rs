@@ -1,0 +1,106 @@
+//! `trinity events`: the log of everything that happens, as it happens.
+
+use console::style;
+use serde_json::Value;
+
+use super::Session;
+use super::client::{Call, read_json};
+use super::error::Result;
+use super::output::{Form, print};
+use super::server::Common;
+use super::stream::{Follow, Numbered, Step};
+use super::text::{clean, one_line, time};
+use super::wire::Event;
+use crate::domain::AgentName;
+
+/// What `trinity events` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print events as they happen, until Ctrl-C
+    Tail(TailArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct TailArgs {
+    /// Begin after this position; 0 is the beginning [default: now]
+    #[arg(long, value_name = "POSITION")]
+    after: Option<u64>,
+    /// Only these types, such as ExecutionStarted
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    types: Vec<String>,
+    /// Only about: agent, execution, activity, permission
+    #[arg(long, value_name = "TOPIC,…", value_delimiter = ',')]
+    topics: Vec<String>,
+    /// Only of this agent
+    #[arg(long, value_name = "NAME")]
+    agent: Option<AgentName>,
+    /// End after so many events
+    #[arg(long, short = 'n', value_name = "N")]
+    limit: Option<u64>,
+}
+
+impl Args {
+    /// Does what the subcommand says.
+    pub async fn execute(self) -> Result<()> {
+        let session = Session::new(&self.common)?;
+        match self.command {
+            Command::Tail(args) => session.tail(args).await,
+        }
+    }
+}
+
+impl Session {
+    async fn tail(&self, args: TailArgs) -> Result<()> {
+        let topics = Some(args.topics.join(",")).filter(|topics| !topics.is_empty());
+        let call = Call::get("/api/stream").query("topics", topics).query("agent", args.agent);
+        let mut follow = Follow::new(&self.client, call, Numbered::All, args.after);
+        let mut left = args.limit.unwrap_or(u64::MAX);
+        while left > 0
+            && let Some(step) = follow.next().await?
+        {
+            let Step::Frame(frame) = step else { continue };
+            let event: Event = read_json(&frame.data)?;
+            if args.types.is_empty() || args.types.contains(&event.kind) {
+                left -= 1;
+                match self.output.form() {
+                    Form::Json => self.output.json(&frame.data)?,
+                    Form::Text => print(&line(&event))?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Position, time, type, stream, actor and what there is to say about it.
+fn line(event: &Event) -> String {
+    let stream = clean(&format!("{}:{}", event.stream_type, event.stream_id));
+    let data = match &event.data {
+        Value::Null => String::new(),
+        Value::Object(fields) if fields.is_empty() => String::new(),
+        data => one_line(&data.to_string()),
+    };
+    format!(
+        "{:>6} {} {} {stream} {} {}",
+        event.position,
+        style(time(event.recorded_at)).dim(),
+        style(clean(&event.kind)).bold(),
+        style(format!("by {}", actor(&event.actor))).dim(),
+        style(data).dim(),
+    )
+}
+
+fn actor(actor: &Value) -> String {
+    match actor {
+        Value::String(actor) => clean(actor),
+        other => one_line(&other.to_string()),
+    }
+}

@@ -1,0 +1,139 @@
+//! The command line: one file per noun, and what they share.
+
+mod agent;
+mod client;
+mod completions;
+mod error;
+mod events;
+mod exec;
+mod health;
+mod login;
+mod output;
+mod progress;
+mod queue;
+mod rebuild;
+mod run;
+mod server;
+mod stream;
+mod text;
+mod transcript;
+mod watch;
+mod wire;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use client::Client;
+use error::{Error, Exit, Result};
+use output::Output;
+use server::Common;
+
+/// What the help says below the commands.
+const AFTER_HELP: &str = "\
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 conflict, \
+6 waited too long, 8 server unreachable.
+The server is found by TRINITY_URL and TRINITY_TOKEN, else by `trinity login`, else, on the same \
+machine, in the data directory.";
+
+/// Runs fleets of autonomous AI agents.
+#[derive(Debug, Parser)]
+#[command(name = "trinity", version, about, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    User(UserCommand),
+    #[command(flatten)]
+    AgentServer(trinity_agent_server::Command),
+}
+
+/// The commands that people type.
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Write the completion script of a shell
+    Completions(completions::Args),
+}
+
+/// The commands that call a server.
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// Log in to a server, for all later commands
+    Login(login::Args),
+    /// Create, show and control agents
+    Agent(agent::Args),
+    /// Give an agent a task and watch it
+    Run(run::Args),
+    /// Look at executions and stop them
+    Exec(exec::Args),
+    /// Follow the log of everything that happens
+    Events(events::Args),
+    /// Look at the queue of an agent and empty it
+    Queue(queue::Args),
+    /// Build a read model again from the log
+    Rebuild(rebuild::Args),
+    /// Ask the server how it is
+    Health(health::Args),
+}
+
+/// Does what the command line says and gives the exit code of the process.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::User(UserCommand::Client(command)) => block_on(command.execute()),
+        Command::User(UserCommand::Completions(args)) => report(&args.execute()),
+        Command::AgentServer(command) => command.execute(),
+    }
+}
+
+impl ClientCommand {
+    async fn execute(self) -> Result<()> {
+        match self {
+            Self::Login(args) => args.execute().await,
+            Self::Agent(args) => args.execute().await,
+            Self::Run(args) => args.execute().await,
+            Self::Exec(args) => args.execute().await,
+            Self::Events(args) => args.execute().await,
+            Self::Queue(args) => args.execute().await,
+            Self::Rebuild(args) => args.execute().await,
+            Self::Health(args) => args.execute().await,
+        }
+    }
+}
+
+/// Runs a command of the client; one thread is enough for it.
+fn block_on(command: impl Future<Output = Result<()>>) -> ExitCode {
+    // Fails only when a provider is installed already, which then serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => report(&runtime.block_on(command)),
+        Err(error) => {
+            report(&Err(Error::new(Exit::Failed, format!("cannot start the runtime: {error}"))))
+        }
+    }
+}
+
+fn report(result: &Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+/// A client and where its answers go.
+struct Session {
+    client: Client,
+    output: Output,
+}
+
+impl Session {
+    fn new(common: &Common) -> Result<Self> {
+        Ok(Self { client: Client::new(common)?, output: Output::new(common) })
+    }
+}

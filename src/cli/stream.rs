@@ -1,0 +1,189 @@
+//! Follows a stream of the server across disconnects and restarts: no gap, no repeat.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use eventsource_stream::{Event, EventStreamError, Eventsource as _};
+use futures::{Stream, StreamExt as _};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::client::{Call, Client};
+use super::error::{Error, Exit, Result};
+
+/// The wait before the first attempt to connect again, unless the server says another.
+const RETRY_DEFAULT: Duration = Duration::from_secs(1);
+
+/// The longest wait between two attempts.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// How long a server may be gone before a stream that was open is given up.
+const ABSENCE_MAX: Duration = Duration::from_mins(10);
+
+/// The most often the wait doubles.
+const DOUBLINGS_MAX: u32 = 8;
+
+/// The frames that the server sends about the stream itself.
+const HEARTBEAT: &str = "heartbeat";
+const READY: &str = "stream.ready";
+const RESET: &str = "stream.reset";
+const END: &str = "stream.end";
+
+/// A stream that is followed.
+pub struct Follow<'c> {
+    client: &'c Client,
+    call: Call,
+    numbered: Numbered,
+    last_id: Option<u64>,
+    live: Option<Live>,
+    retry: Duration,
+    /// Attempts to connect since the last frame.
+    attempts: u32,
+    /// When the stream was lost; none before it was ever open.
+    lost_at: Option<Instant>,
+}
+
+type Live = Pin<Box<dyn Stream<Item = Result<Event, EventStreamError<reqwest::Error>>>>>;
+
+/// Which frames of a stream carry a number of their own.
+///
+/// The parser hands the last number on to frames that have none, so it cannot tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbered {
+    /// Those with this name.
+    Only(&'static str),
+    /// All that are not about the stream itself.
+    All,
+}
+
+/// What happens to a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It is open, or open again.
+    Open,
+    /// It broke off; it will be opened again.
+    Lost,
+    /// A frame came.
+    Frame(Frame),
+}
+
+/// One thing that the server sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its number, if frames of its kind have one.
+    pub id: Option<u64>,
+    /// Its name.
+    pub event: String,
+    /// Its JSON.
+    pub data: String,
+}
+
+impl<'c> Follow<'c> {
+    /// Follows what `call` opens; `after` is the number of the last frame that is known already.
+    pub fn new(client: &'c Client, call: Call, numbered: Numbered, after: Option<u64>) -> Self {
+        Self {
+            client,
+            call,
+            numbered,
+            last_id: after,
+            live: None,
+            retry: RETRY_DEFAULT,
+            attempts: 0,
+            lost_at: None,
+        }
+    }
+
+    /// Waits for what happens next; none is the end that the server announced.
+    ///
+    /// # Errors
+    /// When the stream cannot be opened the first time, when the server refuses it, or when the
+    /// server is gone for longer than [`ABSENCE_MAX`].
+    pub async fn next(&mut self) -> Result<Option<Step>> {
+        loop {
+            let Some(live) = &mut self.live else {
+                self.connect().await?;
+                return Ok(Some(Step::Open));
+            };
+            let Some(Ok(event)) = live.next().await else {
+                self.lose();
+                return Ok(Some(Step::Lost));
+            };
+            self.retry = event.retry.unwrap_or(self.retry).min(RETRY_MAX);
+            match event.event.as_str() {
+                READY | HEARTBEAT => {}
+                RESET => {
+                    self.lose();
+                    return Ok(Some(Step::Lost));
+                }
+                END => return Ok(None),
+                _ => {
+                    if let Some(frame) = self.take(event) {
+                        return Ok(Some(Step::Frame(frame)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self) {
+        self.live = None;
+        self.lost_at.get_or_insert_with(Instant::now);
+    }
+
+    /// Gives the frame, unless it came already.
+    fn take(&mut self, event: Event) -> Option<Frame> {
+        self.attempts = 0;
+        self.lost_at = None;
+        let has_number = match self.numbered {
+            Numbered::Only(name) => event.event == name,
+            Numbered::All => true,
+        };
+        let id = event.id.parse().ok().filter(|_| has_number);
+        if let Some(id) = id {
+            if self.last_id.is_some_and(|last| id <= last) {
+                return None;
+            }
+            self.last_id = Some(id);
+        }
+        Some(Frame { id, event: event.event, data: event.data })
+    }
+
+    async fn connect(&mut self) -> Result<()> {
+        loop {
+            if self.lost_at.is_some() {
+                tokio::time::sleep(self.pause()).await;
+                self.attempts += 1;
+            }
+            match self.open().await {
+                Ok(live) => {
+                    self.live = Some(live);
+                    return Ok(());
+                }
+                Err(error) if self.is_final(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Live> {
+        let mut headers = HeaderMap::new();
+        if let Some(id) = self.last_id {
+            headers.insert(HeaderName::from_static("last-event-id"), HeaderValue::from(id));
+        }
+        let response = self.client.stream(&self.call, headers).await?;
+        Ok(Box::pin(response.bytes_stream().eventsource()))
+    }
+
+    fn is_final(&self, error: &Error) -> bool {
+        let is_absence = error.exit() == Some(Exit::Unreachable);
+        !is_absence || self.lost_at.is_none_or(|at| at.elapsed() > ABSENCE_MAX)
+    }
+
+    /// The wait before the next attempt: doubled each time, and never the same for two clients.
+    fn pause(&self) -> Duration {
+        let doubled = self.retry.saturating_mul(1 << self.attempts.min(DOUBLINGS_MAX));
+        doubled.min(RETRY_MAX).mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

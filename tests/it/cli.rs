@@ -1,0 +1,4 @@
+//! The command line, as the real executable.
+
+mod offline;
+mod support;
