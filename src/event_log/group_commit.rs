@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use super::append::{APPEND_BYTES_MAX, Append, AppendError, Outcome, Submitted};
 use super::error::{Invalid, Unavailable};
 use super::feed::{Feed, Placed};
-use super::snapshots::StoredState;
+use super::snapshots::KeptState;
 
 /// The most appends that wait; one more is refused as unavailable.
 pub const QUEUE_APPENDS_MAX: usize = 8192;
@@ -38,7 +38,7 @@ pub(super) trait Engine: Send {
     ) -> impl Future<Output = Result<Vec<Outcome>, BatchError>> + Send;
 
     /// Keeps a state for later loads; a failure costs time then, nothing else.
-    fn keep_state(&mut self, state: StoredState) -> impl Future<Output = ()> + Send;
+    fn keep_state(&mut self, state: KeptState) -> impl Future<Output = ()> + Send;
 }
 
 /// Why a batch as a whole was not committed.
@@ -53,7 +53,7 @@ pub(super) enum BatchError {
 #[derive(Debug)]
 enum Job {
     Append(Submitted),
-    State(StoredState),
+    State(KeptState),
 }
 
 /// The way in.
@@ -79,7 +79,7 @@ struct Batch {
     bytes: usize,
     /// Hashes of the streams written to; two streams with one hash merely wait for each other.
     written: HashSet<u64>,
-    states: Vec<StoredState>,
+    states: Vec<KeptState>,
 }
 
 pub(super) fn queue() -> (Queue, Batcher) {
@@ -105,7 +105,7 @@ impl Queue {
     }
 
     /// Hands over a state to keep; dropped when the queue is full.
-    pub(super) fn keep_state(&self, state: StoredState) {
+    pub(super) fn keep_state(&self, state: KeptState) {
         drop(self.jobs.try_send(Job::State(state)));
     }
 
@@ -246,7 +246,7 @@ mod tests {
             Ok(outcomes.collect())
         }
 
-        async fn keep_state(&mut self, _state: StoredState) {}
+        async fn keep_state(&mut self, _state: KeptState) {}
     }
 
     fn stream(id: &str) -> StreamId {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::feed::Placed;
+use super::snapshots::KeptState;
 use crate::domain::{Decider, Event, Recorded};
 
 /// The state of some aggregate.
@@ -59,6 +60,18 @@ pub(super) struct Versioned {
 }
 
 impl Versioned {
+    /// The state of a stream without events.
+    pub(super) fn empty(kind: Kind) -> Self {
+        Self { state: (kind.empty)().into(), version: 0, position: 0, bytes: 0 }
+    }
+
+    /// The state that was kept.
+    pub(super) fn restore(kind: Kind, kept: &KeptState) -> Result<Self, serde_json::Error> {
+        let state = (kind.from_json)(&kept.json)?.into();
+        let bytes = kept.json.len();
+        Ok(Self { state, version: kept.version, position: kept.position, bytes })
+    }
+
     /// Moves the state by its next event: in place, unless somebody else holds it too.
     pub(super) fn evolve(&mut self, placed: &Placed) {
         let Recorded { event, version, position, .. } = &*placed.recorded;

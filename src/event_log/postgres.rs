@@ -18,7 +18,7 @@ use super::error::{LogError, OpenError, Unavailable};
 use super::feed::Feed;
 use super::group_commit::{BatchError, Engine};
 use super::rows::{COLUMNS_POSTGRES, Row};
-use super::snapshots::{FINGERPRINT, StoredState};
+use super::snapshots::{FINGERPRINT, KeptState};
 use super::store::Standing;
 use crate::domain::StreamId;
 
@@ -30,6 +30,8 @@ pub(super) const WRITERS: usize = 2;
 const READERS_MAX: u32 = 16;
 /// How long a reader waits for a connection.
 const ACQUIRE_TIMEOUT_MS: u64 = 3_000;
+/// How long a query may take before the server is given up as dead.
+const READ_TIMEOUT_MS: u64 = 10_000;
 /// How long another writer may hold the head of the log.
 const LOCK_TIMEOUT_MS: u64 = 5_000;
 /// How long a batch may take before its connection is given up as dead.
@@ -61,8 +63,6 @@ const UPSERT_STATE: &str = "INSERT INTO aggregate_states AS kept \
      version = excluded.version, position = excluded.position, \
      fingerprint = excluded.fingerprint, state = excluded.state \
      WHERE kept.version < excluded.version OR kept.fingerprint <> excluded.fingerprint";
-const SELECT_STATE: &str = "SELECT version, position, state FROM aggregate_states \
-     WHERE aggregate_type = $1 AND aggregate_id = $2 AND fingerprint = $3";
 
 /// A writing connection.
 pub(super) struct PostgresEngine {
@@ -182,7 +182,7 @@ impl Engine for PostgresEngine {
         }
     }
 
-    async fn keep_state(&mut self, state: StoredState) {
+    async fn keep_state(&mut self, state: KeptState) {
         let Some(connection) = &mut self.connection else { return };
         let kept = sqlx::query(UPSERT_STATE)
             .bind(state.stream.kind.as_str())
@@ -304,8 +304,8 @@ impl PostgresReader {
         let sql = format!(
             "SELECT {COLUMNS_POSTGRES} FROM events WHERE position > $1 ORDER BY position LIMIT $2"
         );
-        let rows = sqlx::query(&sql).bind(position).bind(to_i64(limit)).fetch_all(&self.pool).await;
-        read(rows)
+        let query = sqlx::query(&sql).bind(position).bind(to_i64(limit));
+        read(query.fetch_all(&self.pool)).await
     }
 
     pub(super) async fn stream(
@@ -318,48 +318,68 @@ impl PostgresReader {
             "SELECT {COLUMNS_POSTGRES} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 \
              AND sequence > $3 ORDER BY sequence LIMIT $4"
         );
-        let rows = sqlx::query(&sql)
+        let query = sqlx::query(&sql)
             .bind(stream.kind.as_str())
             .bind(&stream.id)
             .bind(after_version)
-            .bind(to_i64(limit))
-            .fetch_all(&self.pool)
-            .await;
-        read(rows)
+            .bind(to_i64(limit));
+        read(query.fetch_all(&self.pool)).await
     }
 
     pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
         let (kinds, ids): (Vec<&str>, Vec<&str>) =
             streams.iter().map(|stream| (stream.kind.as_str(), stream.id.as_str())).unzip();
-        let (head, versions) = sqlx::query_as(SELECT_STANDING)
-            .bind(kinds)
-            .bind(ids)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|error| unavailable(&error))?;
+        let query = sqlx::query_as(SELECT_STANDING).bind(kinds).bind(ids);
+        let (head, versions) = limited(query.fetch_one(&self.pool)).await?;
         Ok(Standing { head, versions })
     }
 
-    pub(super) async fn state(&self, stream: &StreamId) -> Result<Option<StoredState>, LogError> {
-        let found: Option<(i64, i64, String)> = sqlx::query_as(SELECT_STATE)
+    /// The state kept of a stream, and the first events since.
+    pub(super) async fn load(
+        &self,
+        stream: &StreamId,
+        limit: usize,
+    ) -> Result<(Option<KeptState>, Vec<Row>), LogError> {
+        let sql = format!(
+            "WITH kept AS MATERIALIZED (SELECT version, position, state FROM aggregate_states \
+                 WHERE aggregate_type = $1 AND aggregate_id = $2 AND fingerprint = $4) \
+             SELECT '', '', version, '', '', state, '', position, '', 0::bigint FROM kept \
+             UNION ALL (SELECT {COLUMNS_POSTGRES} FROM events \
+                 WHERE aggregate_type = $1 AND aggregate_id = $2 \
+                 AND sequence > coalesce((SELECT version FROM kept), 0) \
+                 ORDER BY sequence LIMIT $3)"
+        );
+        let query = sqlx::query(&sql)
             .bind(stream.kind.as_str())
             .bind(&stream.id)
-            .bind(FINGERPRINT)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| unavailable(&error))?;
-        Ok(found.map(|(version, position, json)| StoredState {
+            .bind(to_i64(limit))
+            .bind(FINGERPRINT);
+        let mut rows = read(query.fetch_all(&self.pool)).await?;
+        // Only the kept state has no event's id.
+        let kept = rows.iter().position(|row| row.event_id.is_empty());
+        let kept = kept.map(|index| rows.remove(index));
+        let kept = kept.map(|row| KeptState {
             stream: stream.clone(),
-            version,
-            position,
-            json,
-        }))
+            version: row.sequence,
+            position: row.position,
+            json: row.payload,
+        });
+        Ok((kept, rows))
     }
 }
 
-fn read(rows: sqlx::Result<Vec<PgRow>>) -> Result<Vec<Row>, LogError> {
-    let rows = rows.and_then(|rows| rows.iter().map(row).collect());
+async fn read(query: impl Future<Output = sqlx::Result<Vec<PgRow>>>) -> Result<Vec<Row>, LogError> {
+    let rows = limited(query).await?;
+    let rows: sqlx::Result<Vec<Row>> = rows.iter().map(row).collect();
     rows.map_err(|error| unavailable(&error).into())
+}
+
+/// Gives up on a server that does not answer.
+async fn limited<T>(query: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unavailable> {
+    match tokio::time::timeout(Duration::from_millis(READ_TIMEOUT_MS), query).await {
+        Ok(result) => result.map_err(|error| unavailable(&error)),
+        Err(_) => Err(Unavailable::new("the Postgres server does not answer")),
+    }
 }
 
 fn row(row: &PgRow) -> sqlx::Result<Row> {

@@ -15,7 +15,7 @@ pub(super) const FINGERPRINT: &str = env!("TRINITY_DOMAIN_FINGERPRINT");
 
 /// A state in its stored form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct StoredState {
+pub(super) struct KeptState {
     pub(super) stream: StreamId,
     pub(super) version: i64,
     pub(super) position: i64,

@@ -17,7 +17,7 @@ use super::error::{LogError, OpenError, Unavailable};
 use super::feed::Feed;
 use super::group_commit::{self, BatchError, Batcher, Engine};
 use super::rows::{COLUMNS_SQLITE, Row};
-use super::snapshots::{FINGERPRINT, StoredState};
+use super::snapshots::{FINGERPRINT, KeptState};
 use super::store::Standing;
 use crate::clock;
 use crate::domain::StreamId;
@@ -120,8 +120,8 @@ impl Engine for SqliteEngine {
         self.commit_batch(appends).map_err(|error| batch_error(&error))
     }
 
-    async fn keep_state(&mut self, state: StoredState) {
-        let StoredState { stream, version, position, json } = state;
+    async fn keep_state(&mut self, state: KeptState) {
+        let KeptState { stream, version, position, json } = state;
         let kept = self.connection.prepare_cached(UPSERT_STATE).and_then(|mut upsert| {
             let kind = stream.kind.as_str();
             upsert.execute(params![kind, stream.id, version, position, FINGERPRINT, json])
@@ -224,17 +224,8 @@ impl SqliteReader {
         after_version: i64,
         limit: usize,
     ) -> Result<Vec<Row>, LogError> {
-        let sql = format!(
-            "SELECT {COLUMNS_SQLITE} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 \
-             AND sequence > $3 ORDER BY sequence LIMIT $4"
-        );
         let stream = stream.clone();
-        self.read(move |connection| {
-            let mut select = connection.prepare_cached(&sql)?;
-            let kind = stream.kind.as_str();
-            select.query_map(params![kind, stream.id, after_version, to_i64(limit)], row)?.collect()
-        })
-        .await
+        self.read(move |connection| select_stream(connection, &stream, after_version, limit)).await
     }
 
     pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
@@ -254,21 +245,27 @@ impl SqliteReader {
         .await
     }
 
-    pub(super) async fn state(&self, stream: &StreamId) -> Result<Option<StoredState>, LogError> {
+    /// The state kept of a stream, and the first events since.
+    pub(super) async fn load(
+        &self,
+        stream: &StreamId,
+        limit: usize,
+    ) -> Result<(Option<KeptState>, Vec<Row>), LogError> {
         let stream = stream.clone();
         self.read(move |connection| {
-            let mut select = connection.prepare_cached(SELECT_STATE)?;
-            let found = select
-                .query_row(params![stream.kind.as_str(), stream.id, FINGERPRINT], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                });
-            let found = found.optional()?;
-            Ok(found.map(|(version, position, json)| StoredState {
-                stream,
-                version,
-                position,
-                json,
-            }))
+            let tx = connection.unchecked_transaction()?;
+            let kind = stream.kind.as_str();
+            let kept = tx
+                .prepare_cached(SELECT_STATE)?
+                .query_row(params![kind, stream.id, FINGERPRINT], |row| {
+                    let stream = stream.clone();
+                    let (version, position, json) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(KeptState { stream, version, position, json })
+                })
+                .optional()?;
+            let since = kept.as_ref().map_or(0, |kept| kept.version);
+            let rows = select_stream(&tx, &stream, since, limit)?;
+            Ok((kept, rows))
         })
         .await
     }
@@ -299,6 +296,20 @@ impl SqliteReader {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn select_stream(
+    connection: &Connection,
+    stream: &StreamId,
+    after_version: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Row>> {
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS_SQLITE} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 \
+         AND sequence > $3 ORDER BY sequence LIMIT $4"
+    ))?;
+    let kind = stream.kind.as_str();
+    select.query_map(params![kind, stream.id, after_version, to_i64(limit)], row)?.collect()
 }
 
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {

@@ -1,14 +1,11 @@
 //! The reading side of either engine, and what both share: contiguity, pages, states.
 
-use std::sync::Arc;
-
 use super::append::check_id;
 use super::error::LogError;
 use super::feed::Placed;
 use super::kind::{Kind, Versioned};
 use super::postgres::PostgresReader;
 use super::rows::{Row, Upcasters};
-use super::snapshots::StoredState;
 use super::sqlite::SqliteReader;
 use crate::domain::StreamId;
 
@@ -65,7 +62,7 @@ impl Store {
             Reader::Sqlite(sqlite) => sqlite.stream(stream, after_version, limit).await?,
             Reader::Postgres(postgres) => postgres.stream(stream, after_version, limit).await?,
         };
-        self.read(rows)
+        self.read_stream(after_version, rows)
     }
 
     /// Where the log and the streams stand now.
@@ -78,37 +75,47 @@ impl Store {
 
     /// The state of a stream: the one kept, if any, and the events since.
     pub(super) async fn load(&self, stream: &StreamId, kind: Kind) -> Result<Versioned, LogError> {
-        let kept = self.kept(stream, kind).await?;
-        let mut loaded = kept.unwrap_or_else(|| Versioned {
-            state: (kind.empty)().into(),
-            version: 0,
-            position: 0,
-            bytes: 0,
-        });
-        loop {
-            let page = self.stream(stream, loaded.version, STREAM_PAGE_EVENTS_MAX).await?;
-            let complete = page.len() < STREAM_PAGE_EVENTS_MAX;
-            for placed in page {
-                loaded.evolve(&placed);
+        let mut loaded = Versioned::empty(kind);
+        if check_id(stream).is_err() {
+            return Ok(loaded); // such a stream cannot exist
+        }
+        let limit = STREAM_PAGE_EVENTS_MAX;
+        let (kept, rows) = match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.load(stream, limit).await?,
+            Reader::Postgres(postgres) => postgres.load(stream, limit).await?,
+        };
+        let since = kept.as_ref().map_or(0, |kept| kept.version);
+        let mut page = match kept.map(|kept| Versioned::restore(kind, &kept)) {
+            None => self.read_stream(since, rows)?,
+            Some(Ok(restored)) => {
+                loaded = restored;
+                self.read_stream(since, rows)?
             }
-            if complete {
+            Some(Err(error)) => {
+                tracing::warn!(%stream, %error, "a kept state cannot be read; replaying the stream");
+                self.stream(stream, 0, limit).await?
+            }
+        };
+        loop {
+            for placed in &page {
+                loaded.evolve(placed);
+            }
+            if page.len() < limit {
                 return Ok(loaded);
             }
+            page = self.stream(stream, loaded.version, limit).await?;
         }
     }
 
-    async fn kept(&self, stream: &StreamId, kind: Kind) -> Result<Option<Versioned>, LogError> {
-        if check_id(stream).is_err() {
-            return Ok(None);
+    /// Reads the rows of one stream, which must follow the version without a gap.
+    fn read_stream(&self, after_version: i64, rows: Vec<Row>) -> Result<Vec<Placed>, LogError> {
+        for (expected, row) in (after_version + 1..).zip(&rows) {
+            if row.sequence != expected {
+                let reason = format!("version {expected} of its stream is missing");
+                return Err(LogError::Unreadable { position: row.position, reason: reason.into() });
+            }
         }
-        let found = match &self.engine {
-            Reader::Sqlite(sqlite) => sqlite.state(stream).await?,
-            Reader::Postgres(postgres) => postgres.state(stream).await?,
-        };
-        Ok(found.and_then(|StoredState { version, position, json, .. }| {
-            let state: Arc<_> = (kind.from_json)(&json).ok()?.into();
-            Some(Versioned { state, version, position, bytes: json.len() })
-        }))
+        self.read(rows)
     }
 
     fn read(&self, rows: Vec<Row>) -> Result<Vec<Placed>, LogError> {

@@ -9,7 +9,7 @@ use super::error::{ExecuteError, Invalid, Unavailable};
 use super::feed::Placed;
 use super::kind::Versioned;
 use super::plan::{Decided, Decision, Plan, Planned, Role};
-use super::snapshots::{self, SNAPSHOT_BYTES_MAX, StoredState};
+use super::snapshots::{self, KeptState, SNAPSHOT_BYTES_MAX};
 use super::{EventLog, LogError};
 use crate::domain::{Decider, Metadata, Recorded, StreamId};
 
@@ -186,7 +186,7 @@ impl EventLog {
 
     fn keep_state(&self, stream: &StreamId, versioned: &Versioned) {
         match versioned.state.to_json() {
-            Ok(json) if json.len() <= SNAPSHOT_BYTES_MAX => self.0.queue.keep_state(StoredState {
+            Ok(json) if json.len() <= SNAPSHOT_BYTES_MAX => self.0.queue.keep_state(KeptState {
                 stream: stream.clone(),
                 version: versioned.version,
                 position: versioned.position,
