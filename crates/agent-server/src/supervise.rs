@@ -194,21 +194,27 @@ async fn give_back(executions: &Executions, execution: &Execution, failed: Error
 pub(crate) async fn settle_left_over(executions: Arc<Executions>, execution: Arc<Execution>) {
     loop {
         match execution.folder.lock() {
+            Ok(_) => break,
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 sleep(Duration::from_millis(RUNNER_POLL_MS)).await;
             }
+            // Whether the runner lives is not known, so its run must not be settled yet.
             Err(error) => {
                 tracing::error!(id = execution.id, %error, "cannot lock the folder of a run");
-                break;
+                sleep(Duration::from_millis(WRITE_RETRY_MS)).await;
             }
-            Ok(_) => break,
         }
     }
     settle(&executions, &execution, None).await;
 }
 
 /// Publishes the end of an execution whose runner is gone.
-async fn settle(executions: &Executions, execution: &Execution, told: Option<ExecutionStatus>) {
+async fn settle(
+    executions: &Arc<Executions>,
+    execution: &Arc<Execution>,
+    told: Option<ExecutionStatus>,
+) {
     let folder = execution.folder.clone();
     let written = blocking(move || folder.exit()).await.unwrap_or_else(|error| {
         tracing::error!(id = execution.id, %error, "cannot read how a run ended");
@@ -220,7 +226,7 @@ async fn settle(executions: &Executions, execution: &Execution, told: Option<Exe
         (None, None) => (lose(executions, execution).await, false),
     };
     if !is_written {
-        write(execution, status.clone()).await;
+        write(executions, execution, status.clone()).await;
     }
     publish(execution, status);
 }
@@ -269,19 +275,20 @@ async fn lose(executions: &Executions, execution: &Execution) -> ExecutionStatus
 }
 
 /// Writes `exit.json`; while the disk takes nothing the end is known in memory alone.
-async fn write(execution: &Execution, status: ExecutionStatus) {
+async fn write(executions: &Arc<Executions>, execution: &Arc<Execution>, status: ExecutionStatus) {
     let folder = execution.folder.clone();
     let attempt = move || folder.write_exit(&status);
     let Err(error) = blocking(attempt.clone()).await else { return };
     tracing::error!(id = execution.id, %error, "cannot write how a run ended; trying again");
+    let (executions, execution) = (Arc::clone(executions), Arc::clone(execution));
     tokio::spawn(async move {
         loop {
             sleep(Duration::from_millis(WRITE_RETRY_MS)).await;
-            match blocking(attempt.clone()).await {
-                // Deleted meanwhile: there is nothing left to write it to.
-                Err(error) if error.kind() == ErrorKind::NotFound => return,
-                Err(_) => {}
-                Ok(()) => return,
+            // Deleted meanwhile: the folder is gone, or belongs to a later epoch.
+            let here = executions.find(&execution.id);
+            let is_here = here.is_some_and(|here| Arc::ptr_eq(&here, &execution));
+            if !is_here || blocking(attempt.clone()).await.is_ok() {
+                return;
             }
         }
     });

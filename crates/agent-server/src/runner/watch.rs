@@ -35,13 +35,17 @@ const PIPES_END_MS_MAX: u64 = 2_000;
 const DISK_RETRY_MS: u64 = 200;
 
 /// How long a disk that takes nothing is waited for once the run has ended.
-const DISK_WAIT_MS_MAX: u64 = 10_000;
+///
+/// A slot outlives the timeout of its run by 300 s; the end must be told well before.
+const DISK_WAIT_MS_MAX: u64 = 60_000;
 
 /// Signals whose inherited disposition must not reach the run.
 ///
 /// A shell starts background jobs with SIGINT ignored, and an ignored signal stays ignored over
 /// `exec`. A handler does not: so each gets one, and the run starts with the default action.
-const SIGNALS_RESET: [SignalKind; 7] = [
+///
+/// SIGXFSZ is here for the runner itself: a limit on file sizes is then an error like a full disk.
+const SIGNALS_RESET: [SignalKind; 8] = [
     SignalKind::interrupt(),
     SignalKind::terminate(),
     SignalKind::hangup(),
@@ -49,6 +53,7 @@ const SIGNALS_RESET: [SignalKind; 7] = [
     SignalKind::user_defined1(),
     SignalKind::user_defined2(),
     SignalKind::alarm(),
+    SignalKind::from_raw(Signal::SIGXFSZ as i32),
 ];
 
 /// Runs the execution to its end. Fails only when the end could not be recorded.

@@ -9,9 +9,12 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use trinity_agent_protocol::{LINE_BYTES_MAX, LineStream, STDERR_TAIL_BYTES_MAX, paths};
+use tokio::process::Command;
+use trinity_agent_protocol::{
+    ExecutionState, LINE_BYTES_MAX, LineStream, STDERR_TAIL_BYTES_MAX, paths,
+};
 
-use crate::support::{Server, shell};
+use crate::support::{Server, runner_of, shell};
 
 #[tokio::test]
 async fn lines_are_numbered_over_both_streams_and_replayed_from_any() {
@@ -131,4 +134,28 @@ async fn a_run_without_output_has_none() {
     let (id, exit) = server.exit_of(&shell("true")).await;
     assert_eq!((exit.last_seq, exit.swept, exit.stderr_tail.as_str()), (0, 0, ""));
     assert!(server.output(&id).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_stalls_a_run_and_loses_nothing() {
+    let mut server = Server::start().await;
+    server.kill().await;
+    // A bound on file sizes stands for the full disk: both fail the write in the middle of a line.
+    server.start_again(&["sh", "-c", "ulimit -S -f 64; exec \"$0\" \"$@\""]).await;
+    let id = server.run(&shell("seq 1 100000")).await;
+    let stalled = server.wait_status(&id, |status| status.problem.is_some()).await;
+    assert_eq!(stalled.state, ExecutionState::Running);
+    assert!(stalled.last_seq < 100_000);
+    let stored = server.output_so_far(&id).await.len() as u64;
+    assert_eq!(stored, stalled.last_seq.min(1_000));
+
+    let runner = runner_of(&stalled).pid.to_string();
+    let freed = Command::new("prlimit").args(["--pid", &runner, "--fsize=unlimited"]).status();
+    assert!(freed.await.unwrap().success());
+    let status = server.ended_run(&id).await;
+    let exit = status.exit.unwrap();
+    assert_eq!((exit.code, exit.last_seq, exit.dropped_lines), (Some(0), 100_000, 0));
+    assert_eq!(status.problem, None);
+    let lines = server.output(&id).await;
+    assert!(lines.iter().zip(1_u64..).all(|(line, n)| line.seq == n && line.line == n.to_string()));
 }
