@@ -2,6 +2,8 @@
 
 /// The CLIs: the command that runs a task, and what its output means.
 pub mod adapters;
+/// Proofs that a log keeps its invariants.
+pub mod audit;
 /// The command line.
 pub mod cli;
 /// The one place that reads the wall clock.

@@ -8,6 +8,7 @@
 )]
 
 mod adapters;
+mod audit;
 mod cli;
 mod event_log;
 mod hosts;

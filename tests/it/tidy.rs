@@ -59,7 +59,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 12] = [
         ],
         &["tokio", "axum", "rand"],
     ),
-    ("audit", &["audit"], &["tokio", "sqlx", "rusqlite"]),
+    ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
 ];
 

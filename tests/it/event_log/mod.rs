@@ -8,4 +8,4 @@ mod outage;
 mod server;
 mod stock;
 mod storage;
-mod support;
+pub mod support;
