@@ -103,7 +103,12 @@ impl Judge {
                 let error = "the agent server of the run was gone and the run was stopped";
                 failed(ErrorClass::Lost, error.to_owned())
             }
-            (Some(StopReason::Cancel | StopReason::AgentStopped | StopReason::Orphan), _) => {
+            // Where somebody has asked for it, the execution makes a cancelled one of this.
+            (Some(StopReason::AgentStopped), _) => {
+                let error = "the agent went down and took the run with it";
+                failed(ErrorClass::Lost, error.to_owned())
+            }
+            (Some(StopReason::Cancel | StopReason::Orphan), _) => {
                 failed(ErrorClass::Exit, "the run was stopped on request".to_owned())
             }
             (_, Some(result)) if result.is_error => failed(class(result), self.error(result, exit)),

@@ -410,7 +410,7 @@ fn success_needs_a_result_a_zero_and_no_stop() {
 fn a_stopped_run_is_never_a_success() {
     for (reason, class) in [
         (StopReason::Cancel, ErrorClass::Exit),
-        (StopReason::AgentStopped, ErrorClass::Exit),
+        (StopReason::AgentStopped, ErrorClass::Lost),
         (StopReason::Orphan, ErrorClass::Exit),
         (StopReason::Finished, ErrorClass::Exit),
         (StopReason::Timeout, ErrorClass::Timeout),
