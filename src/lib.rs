@@ -2,8 +2,10 @@
 
 /// The CLIs: the command that runs a task, and what its output means.
 pub mod adapters;
-/// Proofs that a log keeps its invariants.
-pub mod audit;
+/// The HTTP API: one file per resource.
+pub mod api;
+/// The composition root.
+pub mod app;
 /// The command line.
 pub mod cli;
 /// The one place that reads the wall clock.
@@ -16,6 +18,8 @@ pub mod config;
 pub mod data_dir;
 /// One SQL text on SQLite and Postgres.
 pub mod db;
+/// The demo fleet.
+pub mod demo;
 /// Pure decisions: aggregates, commands, events.
 pub mod domain;
 /// The append-only log of every decision.

@@ -84,6 +84,15 @@ pub async fn create_user(
     execute(log, id, AccountCommand::CreateUser { name, role }, metadata).await
 }
 
+/// Records that a user has another password now.
+pub async fn record_password_changed(
+    log: &EventLog,
+    id: AccountId,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    execute(log, id, AccountCommand::RecordPasswordChanged, metadata).await
+}
+
 /// Removes a user.
 pub async fn delete_user(log: &EventLog, id: AccountId, metadata: Metadata) -> Result<Receipt> {
     execute(log, id, AccountCommand::DeleteUser, metadata).await

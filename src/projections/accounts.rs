@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
 use super::wire::{Timestamp, words};
 use super::{Build, FoldError, Projection, TableDef, Viewer};
 use crate::db::{self, Db, Record, Rows, Statement, record};
@@ -123,7 +123,7 @@ impl Accounts<'_> {
     ) -> Result<Page<User>, db::Error> {
         let (columns, table) = (User::columns("u"), User::TABLE);
         let mut select = Statement::new(format!("SELECT {columns} FROM {table} u WHERE 1 = 1"));
-        page.finish(&mut select, "u");
+        page.finish(&mut select, "u", Order::NewestFirst);
         page.page(filter, self.0.query(select).await?)
     }
 
@@ -172,7 +172,7 @@ impl Accounts<'_> {
         if let Some(owner) = filter.owner {
             select.push(" AND k.owner_id = ").bind(owner);
         }
-        page.finish(&mut select, "k");
+        page.finish(&mut select, "k", Order::NewestFirst);
         page.page(filter, self.0.query(select).await?)
     }
 }

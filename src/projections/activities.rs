@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::agents::visible_life;
 use super::executions::stream_id;
-use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
 use super::wire::{Timestamp, preview, words};
 use super::{Build, FoldError, Projection, TableDef, Viewer};
 use crate::db::{self, Db, Json, Record, Rows, Statement, record, word_columns};
@@ -184,7 +184,7 @@ impl Activities<'_> {
     ) -> Result<Page<ActivityRow>, db::Error> {
         let mut select = select(viewer);
         narrow(&mut select, filter);
-        page.finish(&mut select, "a");
+        page.finish(&mut select, "a", Order::NewestFirst);
         page.page(filter, self.0.query(select).await?)
     }
 
@@ -203,12 +203,8 @@ impl Activities<'_> {
 /// The SELECT of what the viewer may see; it ends in a condition.
 fn select(viewer: &Viewer) -> Statement {
     let (columns, table) = (ActivityRow::columns("a"), ActivityRow::TABLE);
-    let mut select = Statement::new(format!("SELECT {columns} FROM {table} a WHERE "));
-    if let Viewer::User(user) = viewer {
-        visible_life(&mut select, "a.incarnation", *user);
-    } else {
-        select.push("1 = 1");
-    }
+    let mut select = Statement::new(format!("SELECT {columns} FROM {table} a WHERE 1 = 1"));
+    visible_life(&mut select, "a.incarnation", viewer);
     select
 }
 

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::accounts::User;
-use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
 use super::slots::{SlotCounts, SlotsRow};
 use super::wire::{Timestamp, words};
 use super::{Build, FoldError, Projection, TableDef, Viewer};
@@ -245,7 +245,7 @@ impl Agents<'_> {
         page: &PageRequest,
     ) -> Result<Page<AgentRow>, db::Error> {
         let mut select = select(viewer);
-        page.finish(&mut select, "a");
+        page.finish(&mut select, "a", Order::NewestFirst);
         let found: Page<AgentRecord> = page.page(filter, self.0.query(select).await?)?;
         Ok(found.map(|record| record.into_row(viewer)))
     }
@@ -349,17 +349,27 @@ fn select(viewer: &Viewer) -> Statement {
             shared(&mut select, *user);
             select.push(")");
         }
-        Viewer::Admin(_) | Viewer::System => {
+        Viewer::Admin(_) | Viewer::System | Viewer::Lives(_) => {
             select.push("1 = 1");
+            visible_life(&mut select, "a.incarnation", viewer);
         }
     }
     select
 }
 
-/// Appends the condition that a life is the user's own or one that is shared with them.
-pub(super) fn visible_life(select: &mut Statement, incarnation: &str, user: AccountId) {
+/// Appends the condition that the viewer may see a life: none for who sees all.
+pub(super) fn visible_life(select: &mut Statement, incarnation: &str, viewer: &Viewer) {
+    let user = match viewer {
+        Viewer::Admin(_) | Viewer::System => return,
+        Viewer::Lives(lives) => {
+            let lives = lives.iter().map(db::Param::to_value).collect();
+            select.push(&format!(" AND {incarnation} IN (")).bind_list(lives).push(")");
+            return;
+        }
+        Viewer::User(user) => *user,
+    };
     select.push(&format!(
-        "EXISTS (SELECT 1 FROM {} l WHERE l.incarnation = {incarnation} AND (l.owner = ",
+        " AND EXISTS (SELECT 1 FROM {} l WHERE l.incarnation = {incarnation} AND (l.owner = ",
         AgentLife::TABLE,
     ));
     select.bind(user).push(&format!(
@@ -419,7 +429,7 @@ impl AgentRecord {
         let life = self.life.0.clone();
         let (expose_enabled, consume_enabled) = life.folders;
         let agent = self.into_row(viewer);
-        let owns = agent.is_owner || !matches!(viewer, Viewer::User(_));
+        let owns = agent.is_owner || matches!(viewer, Viewer::Admin(_) | Viewer::System);
         AgentDetail {
             can_share: owns,
             can_delete: owns && !agent.is_system,

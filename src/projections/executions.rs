@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::agents::visible_life;
-use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
 use super::wire::{Cost, Timestamp, preview, words, words_or_null};
 use super::{Build, FoldError, Projection, TableDef, Viewer};
 use crate::db::{self, Db, Json, Record, Rows, Statement, record};
@@ -26,6 +26,10 @@ use crate::domain::{AccountId, AgentName, Event, ExecutionId, IncarnationId, Rec
 
 /// How much of a message, a response or an error a list shows, in characters.
 pub const PREVIEW_CHARS_MAX: usize = 2_000;
+/// How many rows one request looks through for a text.
+pub const SEARCH_ROWS_MAX: usize = 10_000;
+/// How many of them are read at once.
+const SEARCH_PAGE_ROWS: u32 = 500;
 
 record! {
     /// An execution. In a list its texts are cut at [`PREVIEW_CHARS_MAX`] characters.
@@ -176,6 +180,10 @@ pub struct ExecutionFilter {
     pub from: Option<DateTime<Utc>>,
     /// Created before that time.
     pub to: Option<DateTime<Utc>>,
+    /// With this text in the message's beginning, without regard to case.
+    pub q: Option<String>,
+    /// In which order.
+    pub order: Order,
 }
 
 impl Filter for ExecutionFilter {
@@ -200,14 +208,53 @@ impl Executions<'_> {
         filter: &ExecutionFilter,
         page: &PageRequest,
     ) -> Result<Page<ExecutionRow>, db::Error> {
+        match &filter.q {
+            None => self.rows(viewer, filter, page).await,
+            Some(q) => self.search(viewer, filter, page, q).await,
+        }
+    }
+
+    async fn rows(
+        &self,
+        viewer: &Viewer,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ExecutionRow>, db::Error> {
         let mut select = Statement::new(select(Texts::Cut));
         narrow(&mut select, filter);
-        if let Viewer::User(user) = viewer {
-            select.push(" AND ");
-            visible_life(&mut select, "e.incarnation", *user);
-        }
-        page.finish(&mut select, "e");
+        visible_life(&mut select, "e.incarnation", viewer);
+        page.finish(&mut select, "e", filter.order);
         page.page(filter, self.0.query(select).await?)
+    }
+
+    /// Looks through a bounded number of rows; what it has not come to is on the next page.
+    async fn search(
+        &self,
+        viewer: &Viewer,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+        q: &str,
+    ) -> Result<Page<ExecutionRow>, db::Error> {
+        let wanted = q.to_lowercase();
+        let (mut items, mut looked_at) = (Vec::new(), 0);
+        let mut next = page.of_length(SEARCH_PAGE_ROWS);
+        loop {
+            let found = self.rows(viewer, filter, &next).await?;
+            for row in found.items {
+                looked_at += 1;
+                let place = row.place();
+                if row.message.to_lowercase().contains(&wanted) {
+                    items.push(row);
+                }
+                if page.is_full(items.len()) || looked_at >= SEARCH_ROWS_MAX {
+                    return Ok(Page { items, next_cursor: Some(filter.cursor_at(place)) });
+                }
+                next = next.after(place);
+            }
+            if found.next_cursor.is_none() {
+                return Ok(Page { items, next_cursor: None });
+            }
+        }
     }
 
     /// An execution with its whole texts, whoever may see it.
@@ -225,10 +272,7 @@ impl Executions<'_> {
     ) -> Result<Option<ExecutionRow>, db::Error> {
         let mut select = Statement::new(select(Texts::Whole));
         select.push(" AND e.id = ").bind(id);
-        if let Viewer::User(user) = viewer {
-            select.push(" AND ");
-            visible_life(&mut select, "e.incarnation", *user);
-        }
+        visible_life(&mut select, "e.incarnation", viewer);
         Ok(self.0.fetch(select).await?.pop())
     }
 }
@@ -264,7 +308,8 @@ fn select(texts: Texts) -> String {
     )
 }
 
-fn narrow(select: &mut Statement, filter: &ExecutionFilter) {
+/// Appends the conditions of the filter to a SELECT over table `e`.
+pub(super) fn narrow(select: &mut Statement, filter: &ExecutionFilter) {
     let mut one_of = |column: &str, values: Vec<db::Value>| {
         if !values.is_empty() {
             select.push(&format!(" AND e.{column} IN (")).bind_list(values).push(")");

@@ -14,6 +14,7 @@ mod page;
 pub mod permissions;
 mod runner;
 pub mod slots;
+pub mod statistics;
 mod views;
 mod wire;
 
@@ -21,22 +22,27 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use crate::db::Error;
 pub use builds::OpenError;
-pub use page::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Listed, Page, PageError, PageRequest, Place};
+pub use page::{
+    Filter, LIMIT_DEFAULT, LIMIT_MAX, Listed, Order, Page, PageError, PageRequest, Place,
+};
 pub use runner::{ATTEMPTS_MAX, BATCH_EVENTS_MAX, Standing, Stopped};
 pub use views::{Lag, ProjectionHealth, RebuildError, Views};
 pub use wire::{Cost, Timestamp};
 
 use crate::db::{self, Db, Record, Statement};
-use crate::domain::{AccountId, Recorded};
+use crate::domain::{AccountId, IncarnationId, Recorded};
 
 /// Through whose eyes a list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Viewer {
     /// An administrator, who sees everything.
     Admin(AccountId),
     /// A user, who sees their own agents and those shared with them.
     User(AccountId),
+    /// An agent, which sees these lives: its own and those it may call.
+    Lives(Vec<IncarnationId>),
     /// The server itself, and whoever may see everything without being anyone's.
     System,
 }
@@ -46,7 +52,7 @@ impl Viewer {
     pub fn user(&self) -> Option<AccountId> {
         match self {
             Self::Admin(id) | Self::User(id) => Some(*id),
-            Self::System => None,
+            Self::Lives(_) | Self::System => None,
         }
     }
 }

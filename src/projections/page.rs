@@ -20,6 +20,16 @@ pub const LIMIT_DEFAULT: u32 = 50;
 const DIGEST_BYTES: usize = 8;
 const CURSOR_BYTES: usize = DIGEST_BYTES + 2 * size_of::<i64>();
 
+/// In which order a list is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest row first.
+    #[default]
+    NewestFirst,
+    /// The oldest row first.
+    OldestFirst,
+}
+
 /// What is wrong with a request for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
@@ -84,6 +94,11 @@ pub trait Filter: std::fmt::Debug {
         Ok(PageRequest { limit, after })
     }
 
+    /// The cursor of the page that begins after a row.
+    fn cursor_at(&self, place: Place) -> String {
+        encode(place, self.digest())
+    }
+
     /// Tells filters apart.
     fn digest(&self) -> [u8; DIGEST_BYTES] {
         let hash = Sha256::digest(format!("{}\n{self:?}", Self::LIST));
@@ -105,14 +120,34 @@ impl PageRequest {
         Self { limit: limit.clamp(1, LIMIT_MAX), after: None }
     }
 
-    /// Ends a SELECT that has a WHERE: rows after the cursor, newest first, and one more than asked
-    /// for, which tells whether there is another page.
-    pub(super) fn finish(&self, select: &mut Statement, alias: &str) {
+    /// The same place in the list with pages of another length.
+    pub(super) fn of_length(self, limit: u32) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The page after a row.
+    pub(super) fn after(self, place: Place) -> Self {
+        Self { after: Some(place), ..self }
+    }
+
+    /// Whether the page holds no more than that many rows.
+    pub(super) fn is_full(&self, rows: usize) -> bool {
+        rows >= self.limit as usize
+    }
+
+    /// Ends a SELECT that has a WHERE: rows after the cursor, and one more than asked for, which
+    /// tells whether there is another page.
+    pub(super) fn finish(&self, select: &mut Statement, alias: &str, order: Order) {
+        let (word, comparison) = match order {
+            Order::NewestFirst => ("DESC", "<"),
+            Order::OldestFirst => ("ASC", ">"),
+        };
         if let Some(Place { created_at, row_no }) = self.after {
-            select.push(&format!(" AND ({alias}.created_at, {alias}.row_no) < ("));
+            select.push(&format!(" AND ({alias}.created_at, {alias}.row_no) {comparison} ("));
             select.bind(created_at).push(", ").bind(row_no).push(")");
         }
-        select.push(&format!(" ORDER BY {alias}.created_at DESC, {alias}.row_no DESC LIMIT "));
+        let by = format!(" ORDER BY {alias}.created_at {word}, {alias}.row_no {word} LIMIT ");
+        select.push(&by);
         select.bind(self.limit + 1);
     }
 

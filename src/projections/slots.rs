@@ -133,10 +133,7 @@ impl Slots<'_> {
             SlotsRow::columns("s"),
             SlotsRow::TABLE,
         ));
-        if let Viewer::User(user) = viewer {
-            select.push(" AND ");
-            visible_life(&mut select, "s.incarnation", *user);
-        }
+        visible_life(&mut select, "s.incarnation", viewer);
         let rows: Vec<SlotsRow> = self.0.fetch(select).await?;
         Ok(rows.into_iter().map(|row| (row.agent_name.clone(), row.counts())).collect())
     }

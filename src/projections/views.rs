@@ -19,6 +19,7 @@ use super::executions::Executions;
 use super::permissions::Permissions;
 use super::runner::{Runner, Standing};
 use super::slots::Slots;
+use super::statistics::Statistics;
 use super::{Projection, all};
 use crate::db::{self, Db};
 use crate::event_log::EventLog;
@@ -155,6 +156,11 @@ impl Views {
     /// Executions.
     pub fn executions(&self) -> Executions<'_> {
         Executions(&self.0.db)
+    }
+
+    /// Executions counted.
+    pub fn statistics(&self) -> Statistics<'_> {
+        Statistics(&self.0.db)
     }
 
     /// The activity stream.

@@ -40,6 +40,15 @@ impl Passwords {
         Ok(())
     }
 
+    /// Whether the user has a password at all.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn is_set(&self, user: AccountId) -> anyhow::Result<bool> {
+        let find = Statement::new("SELECT user_id FROM passwords WHERE user_id = $1").with(user.0);
+        Ok(!self.0.query(find).await?.is_empty())
+    }
+
     /// Whether this is the user's password. Takes as long for a user without one.
     ///
     /// # Errors

@@ -1,0 +1,158 @@
+//! The activity stream: what happened, for people.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+use super::auth::{Caller, OnAgent};
+use super::error::{ApiError, Result};
+use super::executions::{names, words};
+use super::extract::{Fresh, NoParams, Path, ReadQuery};
+use super::reply::Reply;
+use crate::domain::{EventId, ExecutionId, IncarnationId};
+use crate::projections::activities::{ActivityFilter, ActivityRow};
+use crate::projections::{Filter as _, Viewer};
+
+const VIEWS: &[&str] = &["activities"];
+
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct OfAgentQuery {
+    /// Only these types, separated by commas.
+    activity_type: Option<String>,
+    /// Only these states, separated by commas.
+    activity_state: Option<String>,
+    /// Only entries about this execution.
+    #[param(value_type = Option<uuid::Uuid>)]
+    related_execution_id: Option<ExecutionId>,
+    /// The most entries to answer with.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// An earlier life of the name, for its owner then and for administrators.
+    #[param(value_type = Option<uuid::Uuid>)]
+    #[expect(dead_code, reason = "the authorization reads it")]
+    incarnation: Option<IncarnationId>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TimelineQuery {
+    /// Only entries of this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    start_time: Option<DateTime<Utc>>,
+    /// Only entries before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    end_time: Option<DateTime<Utc>>,
+    /// Only these types, separated by commas.
+    activity_types: Option<String>,
+    /// Only these agents, separated by commas.
+    agent: Option<String>,
+    /// The most entries to answer with.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of the activity stream, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+struct Activities {
+    /// How many entries this page has.
+    count: usize,
+    activities: Vec<ActivityRow>,
+    /// Where the next page begins; null on the last one.
+    next_cursor: Option<String>,
+    position: i64,
+}
+
+/// The routes of this resource.
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(of_agent)).routes(routes!(timeline)).routes(routes!(show))
+}
+
+/// Lists what happened on an agent, newest first.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/activities", tag = "activities",
+    params(("name" = String, Path, description = "The agent's name"), OfAgentQuery, Fresh),
+    responses((status = 200, body = Activities)),
+)]
+async fn of_agent(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    query: ReadQuery<OfAgentQuery>,
+) -> Result<Reply<Activities>> {
+    let asked = query.params;
+    let filter = ActivityFilter {
+        incarnation: Some(on.life.incarnation),
+        activity_type: words("activity_type", asked.activity_type.as_deref())?,
+        activity_state: words("activity_state", asked.activity_state.as_deref())?,
+        related_execution_id: asked.related_execution_id,
+        ..ActivityFilter::default()
+    };
+    let bounds = (asked.limit, asked.cursor.as_deref());
+    list(&state, &Viewer::System, &filter, bounds, query.fresh).await
+}
+
+/// Lists what happened on every agent the caller may see, newest first.
+#[utoipa::path(
+    get, path = "/api/activities/timeline", tag = "activities",
+    params(TimelineQuery, Fresh),
+    responses((status = 200, body = Activities)),
+)]
+async fn timeline(
+    State(state): State<ApiState>,
+    caller: Caller,
+    query: ReadQuery<TimelineQuery>,
+) -> Result<Reply<Activities>> {
+    let asked = query.params;
+    let filter = ActivityFilter {
+        agent: names("agent", asked.agent.as_deref())?,
+        activity_type: words("activity_types", asked.activity_types.as_deref())?,
+        start_time: asked.start_time,
+        end_time: asked.end_time,
+        ..ActivityFilter::default()
+    };
+    let viewer = state.viewer(&caller).await?;
+    let bounds = (asked.limit, asked.cursor.as_deref());
+    list(&state, &viewer, &filter, bounds, query.fresh).await
+}
+
+async fn list(
+    state: &ApiState,
+    viewer: &Viewer,
+    filter: &ActivityFilter,
+    (limit, cursor): (Option<u32>, Option<&str>),
+    fresh: Fresh,
+) -> Result<Reply<Activities>> {
+    let page = filter.page(limit, cursor)?;
+    let position = state.caught_up(fresh, VIEWS).await?;
+    let found = state.app.views.activities().list(viewer, filter, &page).await?;
+    let (activities, next_cursor) = (found.items, found.next_cursor);
+    let count = activities.len();
+    Ok(Reply::ok(position, Activities { count, activities, next_cursor, position }))
+}
+
+/// Shows one entry.
+#[utoipa::path(
+    get, path = "/api/activities/{id}", tag = "activities",
+    params(("id" = uuid::Uuid, Path, description = "The entry's id"), Fresh),
+    responses((status = 200, body = ActivityRow)),
+)]
+async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<EventId>,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<ActivityRow>> {
+    let position = state.caught_up(query.fresh, VIEWS).await?;
+    let viewer = state.viewer(&caller).await?;
+    let found = state.app.views.activities().get(&viewer, id).await?;
+    let found = found.ok_or_else(|| ApiError::not_found(format_args!("activity `{id}`")))?;
+    Ok(Reply::ok(position, found))
+}

@@ -1,0 +1,256 @@
+//! Creation.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::not_shown_yet;
+use crate::adapters::tools;
+use crate::api::ApiState;
+use crate::api::auth::{Caller, FIRST_USER, Identity};
+use crate::api::error::{ApiError, Code, Result};
+use crate::api::extract::{Body, Fields, Fresh, Query};
+use crate::api::idempotency;
+use crate::api::reply::Reply;
+use crate::clock;
+use crate::commands::{agents, ids};
+use crate::domain::agent::{AgentConfig, Create, ReadOnly, Resources, Runtime};
+use crate::domain::{AccountId, AgentName};
+use crate::projections::agents::AgentRow;
+
+/// The longest of the free texts of a configuration, in bytes.
+const TEXT_BYTES_MAX: usize = 1_024;
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CreateQuery {
+    /// Whether the agent starts once it is made.
+    #[param(default = true)]
+    start: Option<bool>,
+}
+
+/// An agent as asked for.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateAgent {
+    /// 1 to 63 lowercase letters, digits and inner hyphens.
+    name: String,
+    /// A word of the creator's for what the agent is for.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// The CLI that does the work: `claude-code` (default), `gemini-cli` or `demo`.
+    #[schema(value_type = Option<String>)]
+    runtime: Option<Runtime>,
+    /// The model that tasks use when they name none.
+    model: Option<String>,
+    /// The container image, on hosts that have images.
+    base_image: Option<String>,
+    /// Processor and memory limits, on hosts that can enforce them.
+    resources: Option<CreateResources>,
+    /// The default and the upper bound of every task's `allowed_tools`; empty is no bound.
+    tools: Option<Vec<String>>,
+    /// External MCP servers by name.
+    mcp_servers: Option<Vec<String>>,
+    /// The template the workspace is made from.
+    template: Option<String>,
+    /// The repository the workspace is cloned from.
+    github_repo: Option<String>,
+    /// Instructions for the CLI.
+    custom_instructions: Option<String>,
+    /// Whether scheduled work runs.
+    autonomy: Option<bool>,
+    /// Which files of the workspace the agent may not change.
+    read_only: Option<CreateReadOnly>,
+    /// How many executions may run at once.
+    #[schema(minimum = 1, maximum = 32, default = 3)]
+    max_parallel_tasks: Option<u32>,
+    /// The longest time an execution may run, in seconds.
+    #[schema(minimum = 10, maximum = 86400, default = 900)]
+    execution_timeout_seconds: Option<u32>,
+    /// Whether the container keeps its capabilities.
+    full_capabilities: Option<bool>,
+}
+
+impl Fields for CreateAgent {
+    const LEGACY: &'static [&'static str] = &["port", "ssh_port"];
+}
+
+/// Processor and memory limits.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateResources {
+    /// Processors, as a decimal number such as `1.5`.
+    cpu: Option<String>,
+    /// Memory with a unit, such as `2g`.
+    memory: Option<String>,
+}
+
+/// Files of the workspace protected from the agent.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateReadOnly {
+    /// Whether the protection is on.
+    enabled: bool,
+    /// Patterns of protected files.
+    #[serde(default)]
+    blocked_patterns: Vec<String>,
+    /// Patterns of files excepted from that.
+    #[serde(default)]
+    allowed_patterns: Vec<String>,
+}
+
+/// Creates an agent, and starts it unless `start=false`; the answer does not wait for that.
+///
+/// A host that fails shows as phase `failed`, with the step that failed.
+#[utoipa::path(
+    post, path = "/api/agents", tag = "agents",
+    params(CreateQuery, idempotency::Header),
+    request_body = CreateAgent,
+    responses((status = 201, body = AgentRow)),
+)]
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Query(query): Query<CreateQuery>,
+    body: Body<CreateAgent>,
+) -> Result<Reply<AgentRow>> {
+    let config = config(&state, body.value)?;
+    let name = config.name.clone();
+    let actor = caller.actor().to_string();
+    let key = idempotency::key(&headers, &actor, uri.path())?;
+    let create = Create {
+        incarnation: ids::incarnation_id(key),
+        owner: owner(&state, &caller).await?,
+        is_system: false,
+        node_id: Some(state.app.node_id),
+        config,
+        start: query.start.unwrap_or(true),
+    };
+    let metadata = caller.metadata_with_body(&body.sha256);
+    let made = agents::create(&state.app.log, create, metadata, clock::now()).await?;
+    let fresh = Fresh { min_position: Some(made.position), ..Fresh::default() };
+    state.caught_up(fresh, super::VIEWS).await?;
+    let viewer = state.viewer(&caller).await?;
+    let row = state.app.views.agents().get(&viewer, &name).await?;
+    let row = row.ok_or_else(|| not_shown_yet(made.position))?;
+    let reply = Reply::ok(made.position, row).status(StatusCode::CREATED);
+    let location = format!("/api/agents/{name}");
+    Ok(reply.location(&location).replayed(made.is_replay).ignored(&body.legacy))
+}
+
+/// Whose the new agent is: the caller's, or of whoever owns the calling agent.
+async fn owner(state: &ApiState, caller: &Caller) -> Result<AccountId> {
+    match &caller.identity {
+        Identity::User { id, .. } => Ok(*id),
+        Identity::System => Ok(ids::user_id(FIRST_USER)),
+        Identity::Agent(life) => {
+            let agent = state.app.log.state::<crate::domain::agent::Agent>(&life.name).await?;
+            let owner = agent.state.life.map(|life| life.owner);
+            owner.ok_or_else(|| crate::api::auth::no_agent(&life.name))
+        }
+    }
+}
+
+fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
+    let name = parse_name(&asked.name)?;
+    let runtime = asked.runtime.unwrap_or_default();
+    refuse_without_effect(&asked)?;
+    let adapter = state.app.adapters.get(runtime).ok_or_else(|| {
+        let runtime: &str = runtime.into();
+        not_enforceable("/runtime", &format!("this server has no adapter for {runtime}"))
+    })?;
+    if let Some(model) = &asked.model {
+        adapter.model(model).map_err(|error| ApiError::field("/model", error.to_string()))?;
+    }
+    let tools = asked.tools.unwrap_or_default();
+    tools::check(&tools).map_err(|error| ApiError::field("/tools", error.to_string()))?;
+    let texts = [("/type", &asked.kind), ("/model", &asked.model)];
+    for (pointer, text) in texts {
+        check_text(pointer, text.as_deref())?;
+    }
+    let defaults = AgentConfig::new(name, runtime);
+    let resources = asked.resources.unwrap_or_default();
+    let read_only = asked.read_only.unwrap_or_default();
+    Ok(AgentConfig {
+        kind: asked.kind.unwrap_or_else(|| defaults.kind.clone()),
+        model: asked.model,
+        base_image: asked.base_image,
+        resources: Resources { cpu: resources.cpu, memory: resources.memory },
+        tools,
+        mcp_servers: asked.mcp_servers.unwrap_or_default(),
+        template: asked.template,
+        github_repo: asked.github_repo,
+        custom_instructions: asked.custom_instructions,
+        autonomy: asked.autonomy.unwrap_or_default(),
+        read_only: ReadOnly {
+            enabled: read_only.enabled,
+            blocked_patterns: read_only.blocked_patterns,
+            allowed_patterns: read_only.allowed_patterns,
+        },
+        max_parallel_tasks: asked.max_parallel_tasks.unwrap_or(defaults.max_parallel_tasks),
+        execution_timeout_seconds: asked
+            .execution_timeout_seconds
+            .unwrap_or(defaults.execution_timeout_seconds),
+        full_capabilities: asked.full_capabilities.unwrap_or_default(),
+        ..defaults
+    })
+}
+
+/// A name, or why it is none, with the nearest one that is.
+fn parse_name(text: &str) -> Result<AgentName> {
+    let invalid = |detail: String| ApiError::field("/name", detail).with_code(Code::InvalidName);
+    let parsed: std::result::Result<AgentName, _> = text.parse();
+    let name = parsed.map_err(|error: crate::domain::name::InvalidName| {
+        let suggestion = error.suggestion.clone();
+        invalid(error.to_string()).with("suggestion", suggestion)
+    })?;
+    if name.is_reserved() {
+        return Err(invalid(format!("`{name}` is reserved")));
+    }
+    Ok(name)
+}
+
+/// No setting is taken that would change nothing: whoever asks for a limit relies on it.
+fn refuse_without_effect(asked: &CreateAgent) -> Result<()> {
+    let resources = asked.resources.clone().unwrap_or_default();
+    let is_set = [
+        ("/resources/cpu", resources.cpu.is_some()),
+        ("/resources/memory", resources.memory.is_some()),
+        ("/base_image", asked.base_image.is_some()),
+        ("/full_capabilities", asked.full_capabilities == Some(true)),
+        ("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled)),
+        ("/mcp_servers", asked.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty())),
+        ("/github_repo", asked.github_repo.is_some()),
+        ("/custom_instructions", asked.custom_instructions.is_some()),
+    ];
+    if asked.template.is_some() {
+        let detail = "there is no template of this name; leave template out";
+        return Err(ApiError::field("/template", detail).with_code(Code::InvalidParameter));
+    }
+    match is_set.iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((pointer, _)) => Err(not_enforceable(
+            pointer,
+            "agents that live as processes of this machine cannot have this; a container host can",
+        )),
+    }
+}
+
+fn not_enforceable(pointer: &str, detail: &str) -> ApiError {
+    let name = pointer.trim_start_matches('/');
+    ApiError::field(pointer, format!("{name}: {detail}")).with_code(Code::NotEnforceable)
+}
+
+/// Refuses a free text that is longer than anybody means.
+pub(super) fn check_text(pointer: &str, text: Option<&str>) -> Result<()> {
+    let length = text.map_or(0, str::len);
+    if length <= TEXT_BYTES_MAX && text.is_none_or(|text| !text.trim().is_empty()) {
+        return Ok(());
+    }
+    let name = pointer.trim_start_matches('/');
+    let detail = format!("{name} must have 1 to {TEXT_BYTES_MAX} bytes, not only spaces");
+    Err(ApiError::field(pointer, detail))
+}

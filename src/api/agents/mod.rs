@@ -1,0 +1,99 @@
+//! Agents: the list, one agent, creation, start, stop, deletion.
+
+mod create;
+mod settings;
+mod slots;
+mod transition;
+
+pub(super) use settings::check_model;
+
+use axum::extract::{OriginalUri, State};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+use super::auth::{Caller, Identity, OnAgent};
+use super::error::{ApiError, Code, Result};
+use super::extract::{Fresh, NoParams, ReadQuery};
+use super::page;
+use super::reply::Reply;
+use crate::projections::agents::{AgentDetail, AgentFilter, AgentRow};
+use crate::projections::{Filter as _, Viewer};
+
+/// The read models that an agent's row is made of.
+pub(super) const VIEWS: &[&str] = &["agents", "slots", "accounts"];
+
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// The most agents to answer with.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// Where the page begins: from the `Link` header of the page before.
+    cursor: Option<String>,
+}
+
+/// The routes of this resource.
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create::create))
+        .routes(routes!(show, transition::delete))
+        .routes(routes!(transition::start))
+        .routes(routes!(transition::stop))
+        .merge(settings::router())
+        .merge(slots::router())
+}
+
+/// Lists the agents the caller may see, newest first; an agent's key sees the names of all.
+///
+/// The header `Link` leads to the next page.
+#[utoipa::path(
+    get, path = "/api/agents", tag = "agents",
+    params(ListQuery, Fresh),
+    responses((status = 200, body = Vec<AgentRow>)),
+)]
+async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: ReadQuery<ListQuery>,
+) -> Result<Response> {
+    let filter = AgentFilter::default();
+    let page = filter.page(query.params.limit, query.params.cursor.as_deref())?;
+    let position = state.caught_up(query.fresh, VIEWS).await?;
+    let viewer = match caller.identity {
+        Identity::Agent(_) => Viewer::System,
+        Identity::User { .. } | Identity::System => state.viewer(&caller).await?,
+    };
+    let found = state.app.views.agents().list(&viewer, &filter, &page).await?;
+    let next = found.next_cursor.as_deref().and_then(|cursor| page::next_link(&uri, cursor));
+    Ok(Reply::ok(position, found.items).link(next).into_response())
+}
+
+/// Shows an agent with everything that its page needs.
+#[utoipa::path(
+    get, path = "/api/agents/{name}", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    responses((status = 200, body = AgentDetail)),
+)]
+async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<AgentDetail>> {
+    let position = state.caught_up(query.fresh, VIEWS).await?;
+    let viewer = state.viewer(&caller).await?;
+    let found = state.app.views.agents().detail(&viewer, &on.life.name).await?;
+    let found = found.filter(|detail| detail.agent.incarnation == on.life.incarnation);
+    Ok(Reply::ok(position, found.ok_or_else(|| not_shown_yet(position))?))
+}
+
+/// The answer when the log has it and the read model does not, yet.
+pub(super) fn not_shown_yet(position: i64) -> ApiError {
+    let detail = format!("the read model has got to position {position}; try again in a moment");
+    ApiError::new(Code::ProjectionLag, detail)
+}

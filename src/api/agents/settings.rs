@@ -1,0 +1,207 @@
+//! Settings that apply at once: autonomy, capacity, timeout, model.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::create::check_text;
+use crate::api::ApiState;
+use crate::api::auth::{Caller, OnAgent};
+use crate::api::error::{ApiError, Result};
+use crate::api::extract::{Body, Fields, NoParams, Query};
+use crate::api::reply::Reply;
+use crate::commands::agents;
+use crate::domain::AgentName;
+use crate::domain::agent::Setting;
+
+/// Whether scheduled work runs.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SetAutonomy {
+    /// Whether it does.
+    enabled: bool,
+}
+
+impl Fields for SetAutonomy {}
+
+/// How long an execution may run.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SetTimeout {
+    /// The longest time, in seconds.
+    #[schema(minimum = 10, maximum = 86400)]
+    execution_timeout_seconds: u32,
+}
+
+impl Fields for SetTimeout {}
+
+/// The model that tasks use when they name none.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SetModel {
+    /// Its name; null is the CLI's own default.
+    #[schema(required = true)]
+    model: Option<String>,
+}
+
+impl Fields for SetModel {}
+
+/// Whether scheduled work runs.
+#[derive(Debug, Serialize, ToSchema)]
+struct Autonomy {
+    #[schema(value_type = String)]
+    agent_name: AgentName,
+    enabled: bool,
+    position: i64,
+}
+
+/// How long an execution may run.
+#[derive(Debug, Serialize, ToSchema)]
+struct Timeout {
+    #[schema(value_type = String)]
+    agent_name: AgentName,
+    execution_timeout_seconds: u32,
+    position: i64,
+}
+
+/// The model that tasks use when they name none.
+#[derive(Debug, Serialize, ToSchema)]
+struct Model {
+    #[schema(value_type = String)]
+    agent_name: AgentName,
+    model: Option<String>,
+    position: i64,
+}
+
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(autonomy, set_autonomy))
+        .routes(routes!(timeout, set_timeout))
+        .routes(routes!(model, set_model))
+}
+
+/// Shows whether scheduled work runs.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/autonomy", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    responses((status = 200, body = Autonomy)),
+)]
+async fn autonomy(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    _query: Query<NoParams>,
+) -> Result<Reply<Autonomy>> {
+    let (enabled, position) = (on.current()?.config.autonomy, state.app.log.head());
+    Ok(Reply::ok(position, Autonomy { agent_name: on.life.name, enabled, position }))
+}
+
+/// Switches scheduled work on or off.
+#[utoipa::path(
+    put, path = "/api/agents/{name}/autonomy", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    request_body = SetAutonomy,
+    responses((status = 200, body = Autonomy)),
+)]
+async fn set_autonomy(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    _query: Query<NoParams>,
+    body: Body<SetAutonomy>,
+) -> Result<Reply<Autonomy>> {
+    let enabled = body.value.enabled;
+    let position = set(&state, &caller, &on, Setting::SetAutonomy { enabled }).await?;
+    Ok(Reply::ok(position, Autonomy { agent_name: on.life.name, enabled, position }))
+}
+
+/// Shows how long an execution may run.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/timeout", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    responses((status = 200, body = Timeout)),
+)]
+async fn timeout(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    _query: Query<NoParams>,
+) -> Result<Reply<Timeout>> {
+    let execution_timeout_seconds = on.current()?.config.execution_timeout_seconds;
+    let position = state.app.log.head();
+    let agent_name = on.life.name;
+    Ok(Reply::ok(position, Timeout { agent_name, execution_timeout_seconds, position }))
+}
+
+/// Sets how long an execution may run; those that have a slot keep theirs.
+#[utoipa::path(
+    put, path = "/api/agents/{name}/timeout", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    request_body = SetTimeout,
+    responses((status = 200, body = Timeout)),
+)]
+async fn set_timeout(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    _query: Query<NoParams>,
+    body: Body<SetTimeout>,
+) -> Result<Reply<Timeout>> {
+    let SetTimeout { execution_timeout_seconds } = body.value;
+    let (log, metadata) = (&state.app.log, caller.metadata());
+    let receipt = agents::set_timeout(log, &on.life, execution_timeout_seconds, metadata).await?;
+    let (agent_name, position) = (on.life.name, receipt.position);
+    Ok(Reply::ok(position, Timeout { agent_name, execution_timeout_seconds, position }))
+}
+
+/// Shows the model that tasks use when they name none.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/model", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    responses((status = 200, body = Model)),
+)]
+async fn model(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    _query: Query<NoParams>,
+) -> Result<Reply<Model>> {
+    let (model, position) = (on.current()?.config.model.clone(), state.app.log.head());
+    Ok(Reply::ok(position, Model { agent_name: on.life.name, model, position }))
+}
+
+/// Sets the model that tasks use when they name none.
+#[utoipa::path(
+    put, path = "/api/agents/{name}/model", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    request_body = SetModel,
+    responses((status = 200, body = Model)),
+)]
+async fn set_model(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    _query: Query<NoParams>,
+    body: Body<SetModel>,
+) -> Result<Reply<Model>> {
+    let model = body.value.model;
+    check_text("/model", model.as_deref())?;
+    if let Some(name) = &model {
+        check_model(&state, &on, name)?;
+    }
+    let setting = Setting::SetModel { model: model.clone() };
+    let position = set(&state, &caller, &on, setting).await?;
+    Ok(Reply::ok(position, Model { agent_name: on.life.name, model, position }))
+}
+
+/// Refuses a model that the agent's CLI does not have.
+pub(in crate::api) fn check_model(state: &ApiState, on: &OnAgent, name: &str) -> Result<()> {
+    let runtime = on.current()?.config.runtime;
+    let Some(adapter) = state.app.adapters.get(runtime) else { return Ok(()) };
+    let resolved = adapter.model(name);
+    resolved.map(|_| ()).map_err(|error| ApiError::field("/model", error.to_string()))
+}
+
+async fn set(state: &ApiState, caller: &Caller, on: &OnAgent, setting: Setting) -> Result<i64> {
+    let receipt = agents::set(&state.app.log, &on.life, setting, caller.metadata()).await?;
+    Ok(receipt.position)
+}

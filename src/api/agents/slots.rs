@@ -1,0 +1,216 @@
+//! Slots and queues: how full agents are, how many may run at once, and what waits.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use chrono::SecondsFormat;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::not_shown_yet;
+use crate::api::ApiState;
+use crate::api::auth::{Caller, OnAgent};
+use crate::api::error::Result;
+use crate::api::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
+use crate::api::reply::Reply;
+use crate::clock;
+use crate::commands::{agents, tasks};
+use crate::domain::AgentName;
+use crate::domain::execution::{CancelReason, Urgency};
+use crate::domain::slots::Slots;
+use crate::projections::Timestamp;
+use crate::projections::slots::{Capacity, Queue, SlotCounts};
+
+/// The read models that these answers are made of.
+const VIEWS: &[&str] = &["slots", "executions"];
+
+/// How full every agent is.
+#[derive(Debug, Serialize, ToSchema)]
+struct AllSlots {
+    /// By name.
+    agents: BTreeMap<String, SlotCounts>,
+    /// When this was so.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// The position at which it was so.
+    position: i64,
+}
+
+/// How many executions may run at once.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SetCapacity {
+    /// The number.
+    #[schema(minimum = 1, maximum = 32)]
+    max_parallel_tasks: u32,
+}
+
+impl Fields for SetCapacity {}
+
+/// A queue that was emptied.
+#[derive(Debug, Serialize, ToSchema)]
+struct Cleared {
+    /// `cleared`.
+    status: &'static str,
+    #[schema(value_type = String)]
+    agent: AgentName,
+    /// How many executions were cancelled.
+    cleared_count: usize,
+    position: i64,
+}
+
+/// An agent whose slots were asked back.
+#[derive(Debug, Serialize, ToSchema)]
+struct Released {
+    /// `released`.
+    status: &'static str,
+    #[schema(value_type = String)]
+    agent: AgentName,
+    /// Whether anything held a slot.
+    was_running: bool,
+    position: i64,
+}
+
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(all))
+        .routes(routes!(capacity, set_capacity))
+        .routes(routes!(queue))
+        .routes(routes!(clear))
+        .routes(routes!(release))
+}
+
+/// Shows how full each agent is that the caller may see.
+#[utoipa::path(
+    get, path = "/api/agents/slots", tag = "agents",
+    params(Fresh),
+    responses((status = 200, body = AllSlots)),
+)]
+async fn all(
+    State(state): State<ApiState>,
+    caller: Caller,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<AllSlots>> {
+    let position = state.caught_up(query.fresh, VIEWS).await?;
+    let viewer = state.viewer(&caller).await?;
+    let counts = state.app.views.slots().counts(&viewer).await?;
+    let agents = counts.into_iter().map(|(name, counts)| (name.to_string(), counts)).collect();
+    let timestamp = clock::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    Ok(Reply::ok(position, AllSlots { agents, timestamp, position }))
+}
+
+/// Shows an agent's slots, one by one.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/capacity", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    responses((status = 200, body = Capacity)),
+)]
+async fn capacity(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<Capacity>> {
+    show_capacity(&state, &on, query.fresh).await
+}
+
+/// Sets how many executions may run at once; a smaller number ends nothing that runs.
+#[utoipa::path(
+    put, path = "/api/agents/{name}/capacity", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    request_body = SetCapacity,
+    responses((status = 200, body = Capacity)),
+)]
+async fn set_capacity(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    _query: Query<NoParams>,
+    body: Body<SetCapacity>,
+) -> Result<Reply<Capacity>> {
+    let SetCapacity { max_parallel_tasks } = body.value;
+    let (log, metadata) = (&state.app.log, caller.metadata());
+    let set = agents::set_capacity(log, &on.life, max_parallel_tasks, metadata, clock::now());
+    let min_position = Some(set.await?.position);
+    show_capacity(&state, &on, Fresh { min_position, ..Fresh::default() }).await
+}
+
+async fn show_capacity(state: &ApiState, on: &OnAgent, fresh: Fresh) -> Result<Reply<Capacity>> {
+    let position = state.caught_up(fresh, VIEWS).await?;
+    let now = Timestamp(clock::now());
+    let found = state.app.views.slots().capacity(on.life.incarnation, now).await?;
+    Ok(Reply::ok(position, found.ok_or_else(|| not_shown_yet(position))?))
+}
+
+/// Shows what waits for an agent, in order.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/queue", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    responses((status = 200, body = Queue)),
+)]
+async fn queue(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<Queue>> {
+    let position = state.caught_up(query.fresh, VIEWS).await?;
+    let found = state.app.views.slots().queue(on.life.incarnation).await?;
+    Ok(Reply::ok(position, found.ok_or_else(|| not_shown_yet(position))?))
+}
+
+/// Cancels everything that waits for an agent; what runs goes on.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/queue/clear", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    responses((status = 200, body = Cleared)),
+)]
+async fn clear(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    _query: Query<NoParams>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Cleared>> {
+    let log = &state.app.log;
+    let slots = log.state::<Slots>(on.life.incarnation).await?.state;
+    let (mut cleared_count, mut position) = (0, log.head());
+    for waiting in &slots.queue {
+        let (id, metadata) = (waiting.execution_id, caller.metadata());
+        let cancel = tasks::cancel_if_queued(log, id, CancelReason::QueueCleared, metadata);
+        let (was_waiting, at) = cancel.await?;
+        cleared_count += usize::from(was_waiting);
+        position = position.max(at);
+    }
+    let agent = on.life.name;
+    Ok(Reply::ok(position, Cleared { status: "cleared", agent, cleared_count, position }))
+}
+
+/// Asks for the end of everything that holds a slot of the agent.
+///
+/// A slot is given back when the end of its processes was seen, never before: so no more run at
+/// once than may.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/queue/release", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    responses((status = 200, body = Released)),
+)]
+async fn release(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    _query: Query<NoParams>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Released>> {
+    let log = &state.app.log;
+    let slots = log.state::<Slots>(on.life.incarnation).await?.state;
+    let mut position = log.head();
+    for active in slots.active.values() {
+        let (id, metadata) = (active.execution_id, caller.metadata());
+        let cancel =
+            tasks::cancel(log, id, CancelReason::Requested, Urgency::Graceful, metadata).await?;
+        position = position.max(cancel.1);
+    }
+    let (agent, was_running) = (on.life.name, !slots.active.is_empty());
+    Ok(Reply::ok(position, Released { status: "released", agent, was_running, position }))
+}

@@ -1,0 +1,177 @@
+//! Start, stop and delete: asked for in the log, done by the server, and waited for.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::ApiState;
+use crate::api::auth::{Caller, OnAgent};
+use crate::api::error::{ApiError, Code, Result};
+use crate::api::extract::{Body, Fresh, NoFields, Query, WAIT_MS_MAX, check_wait_ms};
+use crate::api::reply::Reply;
+use crate::commands::agents;
+use crate::commands::reports::LifeRef;
+use crate::domain::agent::{Agent, Phase, Step};
+use crate::projections::agents::AgentStatus;
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WaitQuery {
+    /// How long to wait for the end of it, in milliseconds; 10000 when left out.
+    #[param(maximum = 10000)]
+    wait_ms: Option<u64>,
+}
+
+impl WaitQuery {
+    fn duration(self) -> Result<Duration> {
+        check_wait_ms(self.wait_ms)?;
+        Ok(Duration::from_millis(self.wait_ms.unwrap_or(WAIT_MS_MAX)))
+    }
+}
+
+/// Where an agent has got to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Transition {
+    /// What has happened, in words.
+    message: String,
+    /// What the agent does now.
+    status: AgentStatus,
+    /// The same in finer words, such as `starting`.
+    phase: &'static str,
+    /// The position up to which this holds.
+    position: i64,
+}
+
+/// Starts the agent; starting a running one does nothing.
+///
+/// Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/start", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery),
+    responses((status = 200, body = Transition), (status = 202, body = Transition)),
+)]
+pub(super) async fn start(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    Query(query): Query<WaitQuery>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Transition>> {
+    let wait = query.duration()?;
+    let receipt = agents::request_start(&state.app.log, &on.life, caller.metadata()).await?;
+    let reached =
+        settle(&state, &on.life, wait, |phase| matches!(phase, Phase::Running | Phase::Failed));
+    let reached = reached.await?;
+    if let (Phase::Failed, Some((step, error))) = (reached.phase, &reached.failure) {
+        let step: &str = step.into();
+        let detail = format!("the start failed at step `{step}`: {error}");
+        let failed = ApiError::new(Code::AgentNotRunning, detail);
+        return Err(failed.with("step", step).with("position", receipt.position));
+    }
+    answer(&state, &on.life, &reached, Phase::Running, receipt.position).await
+}
+
+/// Stops the agent: what runs on it is ended, what waits waits on; stopping twice does nothing.
+///
+/// Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/stop", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery),
+    responses((status = 200, body = Transition), (status = 202, body = Transition)),
+)]
+pub(super) async fn stop(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    Query(query): Query<WaitQuery>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Transition>> {
+    let wait = query.duration()?;
+    let receipt = agents::request_stop(&state.app.log, &on.life, caller.metadata()).await?;
+    let reached =
+        settle(&state, &on.life, wait, |phase| matches!(phase, Phase::Stopped | Phase::Failed));
+    answer(&state, &on.life, &reached.await?, Phase::Stopped, receipt.position).await
+}
+
+/// Deletes the agent with its workspace and everything that is its own; its history stays.
+///
+/// Answers 200 once it is gone, 202 if that takes longer than `wait_ms`.
+#[utoipa::path(
+    delete, path = "/api/agents/{name}", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery),
+    responses((status = 200, body = Transition), (status = 202, body = Transition)),
+)]
+pub(super) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    Query(query): Query<WaitQuery>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Transition>> {
+    let wait = query.duration()?;
+    let receipt = agents::request_delete(&state.app.log, &on.life, caller.metadata()).await?;
+    let reached = settle(&state, &on.life, wait, |phase| phase == Phase::Absent).await?;
+    answer(&state, &on.life, &reached, Phase::Absent, receipt.position).await
+}
+
+/// Where an agent stands.
+struct Reached {
+    phase: Phase,
+    failure: Option<(Step, String)>,
+}
+
+/// Waits until the life is in one of the phases it settles in, or the time is over.
+async fn settle(
+    state: &ApiState,
+    life: &LifeRef,
+    wait: Duration,
+    is_settled: impl Fn(Phase) -> bool,
+) -> Result<Reached> {
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut head = state.app.log.watch_head();
+    loop {
+        head.mark_unchanged();
+        let agent = state.app.log.state::<Agent>(&life.name).await?.state;
+        let current = agent.life.filter(|current| current.incarnation == life.incarnation);
+        let reached = match current {
+            Some(current) => Reached { phase: agent.phase, failure: current.failure },
+            None => Reached { phase: Phase::Absent, failure: None },
+        };
+        if is_settled(reached.phase) {
+            return Ok(reached);
+        }
+        match tokio::time::timeout_at(deadline, head.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Ok(reached),
+        }
+    }
+}
+
+async fn answer(
+    state: &ApiState,
+    life: &LifeRef,
+    reached: &Reached,
+    wanted: Phase,
+    asked_at: i64,
+) -> Result<Reply<Transition>> {
+    let position = state.app.log.head().max(asked_at);
+    let phase: &'static str = reached.phase.into();
+    let name = &life.name;
+    let is_there = reached.phase == wanted;
+    let message = match (is_there, wanted) {
+        (true, Phase::Absent) => format!("agent `{name}` is deleted"),
+        (true, _) => format!("agent `{name}` is {phase}"),
+        (false, _) => format!("agent `{name}` is {phase}; this goes on by itself"),
+    };
+    if is_there {
+        // What this answer says can be read at once.
+        let fresh = Fresh { min_position: Some(position), ..Fresh::default() };
+        let _in_time = state.caught_up(fresh, super::VIEWS).await;
+    }
+    let status = reached.phase.into();
+    let code = if is_there { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(Reply::ok(position, Transition { message, status, phase, position }).status(code))
+}

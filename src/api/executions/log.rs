@@ -1,0 +1,138 @@
+//! The transcript of an execution, page by page.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use trinity_agent_protocol::OutputLine;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::OnExecution;
+use crate::adapters::transcript::{self, Entry};
+use crate::api::ApiState;
+use crate::api::error::{ApiError, Result};
+use crate::api::extract::ReadQuery;
+use crate::api::page;
+use crate::api::reply::Reply;
+use crate::domain::{ExecutionId, IncarnationId};
+
+/// How many lines one request looks through for a text.
+const SEARCH_LINES_MAX: usize = 50_000;
+
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LogQuery {
+    /// Only lines after this one: `next` of the page before.
+    #[param(minimum = 0)]
+    after: Option<u64>,
+    /// Only lines before this one, the last of them; for reading backwards.
+    #[param(minimum = 0)]
+    before: Option<u64>,
+    /// The most lines to answer with.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// Only lines with this text, without regard to case; from the beginning, or after `after`.
+    q: Option<String>,
+    /// An earlier life of the name, for its owner then and for administrators.
+    #[param(value_type = Option<uuid::Uuid>)]
+    #[expect(dead_code, reason = "the authorization reads it")]
+    incarnation: Option<IncarnationId>,
+}
+
+/// A part of a transcript; without a place it is the end.
+#[derive(Debug, Serialize, ToSchema)]
+struct Log {
+    #[schema(value_type = uuid::Uuid)]
+    execution_id: ExecutionId,
+    /// The lines, oldest first.
+    entries: Vec<Entry>,
+    /// Pass it as `after` to go on; it is the last line that was looked at.
+    next: u64,
+    /// How many lines there are by now.
+    total: u64,
+}
+
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// Shows lines of an execution's transcript: the last ones, or those around a place.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/executions/{id}/log", tag = "executions",
+    params(
+        ("name" = String, Path, description = "The agent's name"),
+        ("id" = uuid::Uuid, Path, description = "The execution's id"),
+        LogQuery, crate::api::extract::Fresh,
+    ),
+    responses((status = 200, body = Log)),
+)]
+async fn show(
+    State(state): State<ApiState>,
+    OnExecution(id): OnExecution,
+    query: ReadQuery<LogQuery>,
+) -> Result<Reply<Log>> {
+    state.wait_for_log(query.fresh).await?;
+    let LogQuery { after, before, limit, q, .. } = query.params;
+    let limit = page::limit(limit)?;
+    let position = state.app.log.head();
+    let transcripts = &state.app.state.transcripts;
+    let lines = match (after, before, &q) {
+        (Some(_), Some(_), _) | (_, Some(_), Some(_)) => {
+            let detail = "before goes neither with after nor with q";
+            return Err(ApiError::parameter("before", detail));
+        }
+        (after, None, Some(q)) => search(&state, id, after.unwrap_or_default(), limit, q).await?,
+        (Some(after), None, None) => seen(transcripts.after(id, after, limit).await?, after),
+        (None, before, None) => seen(transcripts.before(id, before, limit).await?, 0),
+    };
+    let total = transcripts.last_seq(id).await?;
+    let (found, next) = lines;
+    let log = Log { execution_id: id, entries: entries(found), next, total };
+    Ok(Reply::ok(position, log))
+}
+
+/// The lines with the number of the last one.
+fn seen(lines: Vec<OutputLine>, before: u64) -> (Vec<OutputLine>, u64) {
+    let last = lines.last().map_or(before, |line| line.seq);
+    (lines, last)
+}
+
+/// The lines after a place that hold a text, and how far it was looked for.
+async fn search(
+    state: &ApiState,
+    id: ExecutionId,
+    after: u64,
+    limit: usize,
+    q: &str,
+) -> Result<(Vec<OutputLine>, u64)> {
+    let wanted = q.to_lowercase();
+    let (mut found, mut last, mut looked_at) = (Vec::new(), after, 0);
+    while looked_at < SEARCH_LINES_MAX {
+        let page = crate::state::transcripts::READ_LINES_MAX;
+        let lines = state.app.state.transcripts.after(id, last, page).await?;
+        if lines.is_empty() {
+            break;
+        }
+        looked_at += lines.len();
+        for line in lines {
+            last = line.seq;
+            if line.line.to_lowercase().contains(&wanted) {
+                found.push(line);
+                if found.len() == limit {
+                    return Ok((found, last));
+                }
+            }
+        }
+    }
+    Ok((found, last))
+}
+
+/// The lines as clients see them.
+pub(in crate::api) fn entries(lines: Vec<OutputLine>) -> Vec<Entry> {
+    lines.iter().map(entry).collect()
+}
+
+/// A line as clients see it.
+pub(super) fn entry(line: &OutputLine) -> Entry {
+    transcript::entry(line.seq, line.at, line.stream, line.line.as_bytes())
+}

@@ -1,0 +1,367 @@
+//! Executions: lists, one record, its end on request.
+
+mod follow;
+mod log;
+mod summary;
+
+use axum::extract::{FromRequestParts, OriginalUri, RawPathParams, State};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+use super::auth::{Caller, OnAgent, no_execution};
+use super::error::{ApiError, Result};
+use super::extract::{Body, Fresh, NoFields, NoParams, Query, ReadQuery};
+use super::page;
+use super::reply::Reply;
+use crate::commands::tasks::{self, Cancelled};
+use crate::domain::execution::{CancelReason, Execution, Status, Urgency};
+use crate::domain::{AgentName, ExecutionId, IncarnationId};
+use crate::projections::executions::{ExecutionFilter, ExecutionRow};
+use crate::projections::{Filter as _, Order, Viewer};
+
+pub(super) use log::entries;
+
+/// The read models that an execution's row is made of.
+const VIEWS: &[&str] = &["executions", "slots"];
+
+/// Which executions of one agent are wanted.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct OfAgentQuery {
+    /// The most executions to answer with.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// Where the page begins: from the `Link` header of the page before.
+    cursor: Option<String>,
+    /// Only these statuses, separated by commas.
+    status: Option<String>,
+    /// Only these triggers, separated by commas.
+    triggered_by: Option<String>,
+    /// Only those created at this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<DateTime<Utc>>,
+    /// Only those created before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<DateTime<Utc>>,
+    /// An earlier life of the name, for its owner then and for administrators.
+    #[param(value_type = Option<uuid::Uuid>)]
+    #[expect(dead_code, reason = "the authorization reads it")]
+    incarnation: Option<IncarnationId>,
+}
+
+/// Which executions of all agents are wanted.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct AllQuery {
+    /// The most executions to answer with.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// Where the page begins: from the `Link` header of the page before.
+    cursor: Option<String>,
+    /// Only these agents, separated by commas.
+    agent: Option<String>,
+    /// Only these statuses, separated by commas.
+    status: Option<String>,
+    /// Only these triggers, separated by commas.
+    triggered_by: Option<String>,
+    /// Only those created at this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<DateTime<Utc>>,
+    /// Only those created before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<DateTime<Utc>>,
+    /// Only those with this text in the first 2000 characters of the message, without regard to
+    /// case. A page may then hold fewer than `limit` and still have a next one.
+    q: Option<String>,
+    /// `-created_at` (newest first, as without it) or `created_at`.
+    sort: Option<Sort>,
+}
+
+/// In which order.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+enum Sort {
+    #[serde(rename = "-created_at")]
+    NewestFirst,
+    #[serde(rename = "created_at")]
+    OldestFirst,
+}
+
+/// The one parameter of reads below an agent that lead to earlier lives.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LifeQuery {
+    /// An earlier life of the name, for its owner then and for administrators.
+    #[param(value_type = Option<uuid::Uuid>)]
+    #[expect(dead_code, reason = "the authorization reads it")]
+    incarnation: Option<IncarnationId>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TerminateQuery {
+    /// Whether to kill at once, without the interrupt and the grace.
+    #[param(default = false)]
+    force: Option<bool>,
+}
+
+/// What the request to end an execution has led to.
+#[derive(Debug, Serialize, ToSchema)]
+struct Terminated {
+    status: TerminatedStatus,
+    #[schema(value_type = uuid::Uuid)]
+    execution_id: ExecutionId,
+    position: i64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TerminatedStatus {
+    /// It is being ended.
+    Cancelling,
+    /// It was cancelled before.
+    Cancelled,
+    /// It had ended by itself before.
+    AlreadyFinished,
+    /// It was waiting, and is cancelled now.
+    CancelledWhileQueued,
+}
+
+/// The routes of this resource.
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(of_agent))
+        .routes(routes!(running))
+        .routes(routes!(show_of_agent))
+        .routes(routes!(terminate))
+        .routes(routes!(all))
+        .routes(routes!(show))
+        .merge(summary::router())
+        .merge(log::router())
+        .merge(follow::router())
+}
+
+/// Lists the executions of an agent, newest first; the header `Link` leads to the next page.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/executions", tag = "executions",
+    params(("name" = String, Path, description = "The agent's name"), OfAgentQuery, Fresh),
+    responses((status = 200, body = Vec<ExecutionRow>)),
+)]
+async fn of_agent(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    OriginalUri(uri): OriginalUri,
+    query: ReadQuery<OfAgentQuery>,
+) -> Result<Reply<Vec<ExecutionRow>>> {
+    let asked = query.params;
+    let filter = ExecutionFilter {
+        incarnation: Some(on.life.incarnation),
+        status: words("status", asked.status.as_deref())?,
+        triggered_by: words("triggered_by", asked.triggered_by.as_deref())?,
+        from: asked.from,
+        to: asked.to,
+        ..ExecutionFilter::default()
+    };
+    let bounds = (asked.limit, asked.cursor.as_deref());
+    list(&state, &Viewer::System, &filter, bounds, query.fresh, &uri).await
+}
+
+/// Lists the executions of every agent the caller may see, newest first; the header `Link` leads
+/// to the next page.
+#[utoipa::path(
+    get, path = "/api/executions", tag = "executions",
+    params(AllQuery, Fresh),
+    responses((status = 200, body = Vec<ExecutionRow>)),
+)]
+async fn all(
+    State(state): State<ApiState>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: ReadQuery<AllQuery>,
+) -> Result<Reply<Vec<ExecutionRow>>> {
+    let asked = query.params;
+    let filter = ExecutionFilter {
+        agent: names("agent", asked.agent.as_deref())?,
+        status: words("status", asked.status.as_deref())?,
+        triggered_by: words("triggered_by", asked.triggered_by.as_deref())?,
+        from: asked.from,
+        to: asked.to,
+        q: asked.q,
+        order: match asked.sort {
+            None | Some(Sort::NewestFirst) => Order::NewestFirst,
+            Some(Sort::OldestFirst) => Order::OldestFirst,
+        },
+        ..ExecutionFilter::default()
+    };
+    let viewer = state.viewer(&caller).await?;
+    let bounds = (asked.limit, asked.cursor.as_deref());
+    list(&state, &viewer, &filter, bounds, query.fresh, &uri).await
+}
+
+async fn list(
+    state: &ApiState,
+    viewer: &Viewer,
+    filter: &ExecutionFilter,
+    (limit, cursor): (Option<u32>, Option<&str>),
+    fresh: Fresh,
+    uri: &Uri,
+) -> Result<Reply<Vec<ExecutionRow>>> {
+    let page = filter.page(limit, cursor)?;
+    let position = state.caught_up(fresh, VIEWS).await?;
+    let found = state.app.views.executions().list(viewer, filter, &page).await?;
+    let next = found.next_cursor.as_deref().and_then(|cursor| page::next_link(uri, cursor));
+    Ok(Reply::ok(position, found.items).link(next))
+}
+
+/// Lists what runs on an agent at the moment, newest first.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/executions/running", tag = "executions",
+    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    responses((status = 200, body = Vec<ExecutionRow>)),
+)]
+async fn running(
+    State(state): State<ApiState>,
+    on: OnAgent,
+    OriginalUri(uri): OriginalUri,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<Vec<ExecutionRow>>> {
+    let filter = ExecutionFilter {
+        incarnation: Some(on.life.incarnation),
+        status: vec![Status::Running],
+        ..ExecutionFilter::default()
+    };
+    list(&state, &Viewer::System, &filter, (None, None), query.fresh, &uri).await
+}
+
+/// Shows an execution of an agent.
+#[utoipa::path(
+    get, path = "/api/agents/{name}/executions/{id}", tag = "executions",
+    params(
+        ("name" = String, Path, description = "The agent's name"),
+        ("id" = uuid::Uuid, Path, description = "The execution's id"),
+        LifeQuery, Fresh,
+    ),
+    responses((status = 200, body = ExecutionRow)),
+)]
+async fn show_of_agent(
+    State(state): State<ApiState>,
+    OnExecution(id): OnExecution,
+    query: ReadQuery<LifeQuery>,
+) -> Result<Reply<ExecutionRow>> {
+    record(&state, id, query.fresh).await
+}
+
+/// Shows an execution of any agent.
+#[utoipa::path(
+    get, path = "/api/executions/{id}", tag = "executions",
+    params(("id" = uuid::Uuid, Path, description = "The execution's id"), Fresh),
+    responses((status = 200, body = ExecutionRow)),
+)]
+async fn show(
+    State(state): State<ApiState>,
+    OnExecution(id): OnExecution,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<ExecutionRow>> {
+    record(&state, id, query.fresh).await
+}
+
+/// The execution that a request is about: one of the life that the caller may reach.
+struct OnExecution(ExecutionId);
+
+impl FromRequestParts<ApiState> for OnExecution {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self> {
+        let on = OnAgent::from_request_parts(parts, state).await?;
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| no_execution("?"))?;
+        let id = params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id);
+        let text = id.unwrap_or_default();
+        let id: ExecutionId = text.parse().map_err(|_| no_execution(text))?;
+        let origin = state.origins.of_execution(&state.app.log, id).await?;
+        match origin.filter(|origin| origin.life == on.life) {
+            Some(_) => Ok(Self(id)),
+            None => Err(no_execution(id)),
+        }
+    }
+}
+
+async fn record(state: &ApiState, id: ExecutionId, fresh: Fresh) -> Result<Reply<ExecutionRow>> {
+    let position = state.caught_up(fresh, VIEWS).await?;
+    let row = state.app.views.executions().get(id).await?;
+    let mut row = row.ok_or_else(|| super::agents::not_shown_yet(position))?;
+    if row.response_ref.is_some() {
+        let whole = state.app.state.transcripts.response(id).await?;
+        row.response = whole.or(row.response);
+    }
+    Ok(Reply::ok(position, row))
+}
+
+/// Ends an execution: SIGINT, a grace, SIGKILL; one that waits is cancelled at once.
+///
+/// Asking again, or for one that has ended, changes nothing.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/executions/{id}/terminate", tag = "executions",
+    params(
+        ("name" = String, Path, description = "The agent's name"),
+        ("id" = uuid::Uuid, Path, description = "The execution's id"),
+        TerminateQuery,
+    ),
+    responses((status = 200, body = Terminated)),
+)]
+async fn terminate(
+    State(state): State<ApiState>,
+    caller: Caller,
+    OnExecution(execution_id): OnExecution,
+    Query(query): Query<TerminateQuery>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Terminated>> {
+    let urgency = if query.force == Some(true) { Urgency::Kill } else { Urgency::Graceful };
+    let (log, metadata) = (&state.app.log, caller.metadata());
+    let cancel = tasks::cancel(log, execution_id, CancelReason::Requested, urgency, metadata);
+    let (cancelled, position) = cancel.await?;
+    let status = match cancelled {
+        Cancelled::WhileQueued => TerminatedStatus::CancelledWhileQueued,
+        Cancelled::Requested => TerminatedStatus::Cancelling,
+        Cancelled::AlreadyFinished(Status::Cancelled) => TerminatedStatus::Cancelled,
+        Cancelled::AlreadyFinished(_) => TerminatedStatus::AlreadyFinished,
+    };
+    Ok(Reply::ok(position, Terminated { status, execution_id, position }))
+}
+
+/// The state of an execution, and whether anything of it can still change.
+async fn state_of(state: &ApiState, id: ExecutionId) -> Result<Execution> {
+    Ok(state.app.log.state::<Execution>(id).await?.state)
+}
+
+/// Words separated by commas, each one of the domain's.
+pub(super) fn words<T>(parameter: &str, text: Option<&str>) -> Result<Vec<T>>
+where
+    T: std::str::FromStr + strum::VariantNames,
+{
+    let parse = |word: &str| {
+        let unknown = |_| {
+            let known = T::VARIANTS.join(", ");
+            let detail = format!("{parameter}: `{word}` is none of {known}");
+            ApiError::parameter(parameter, detail)
+        };
+        word.trim().parse().map_err(unknown)
+    };
+    text.map(|text| text.split(',').map(parse).collect()).unwrap_or_else(|| Ok(Vec::new()))
+}
+
+/// Names of agents separated by commas.
+pub(super) fn names(parameter: &str, text: Option<&str>) -> Result<Vec<AgentName>> {
+    let parse = |word: &str| {
+        let invalid = |error: crate::domain::name::InvalidName| {
+            ApiError::parameter(parameter, format!("{parameter}: `{word}`: {error}"))
+        };
+        word.trim().parse().map_err(invalid)
+    };
+    text.map(|text| text.split(',').map(parse).collect()).unwrap_or_else(|| Ok(Vec::new()))
+}

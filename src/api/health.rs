@@ -1,0 +1,112 @@
+//! How the server is.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::ApiState;
+use super::error::{ApiError, Code, Result};
+use super::extract::{NoParams, Query};
+use super::reply::Reply;
+use super::wire::millis;
+use crate::clock;
+use crate::projections::ProjectionHealth;
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    /// `healthy`, or `degraded` when something that is shown may be out of date.
+    status: Status,
+    #[schema(format = DateTime)]
+    timestamp: String,
+    version: &'static str,
+    node_id: Uuid,
+    /// The end of the log, as this node knows it.
+    log_position: i64,
+    /// Every read model by name.
+    projections: BTreeMap<&'static str, ProjectionHealth>,
+    /// Where agents live.
+    agent_host: &'static str,
+    /// Redis, where it is used; null where it is not.
+    redis: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Healthy,
+    Degraded,
+}
+
+/// A server that answers.
+#[derive(Debug, Serialize, ToSchema)]
+struct Alive {
+    /// `alive` or `ready`.
+    status: &'static str,
+}
+
+/// The routes of this resource.
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(short_health))
+        .routes(routes!(alive))
+        .routes(routes!(ready))
+}
+
+fn look(state: &ApiState) -> Health {
+    let app = &state.app;
+    let projections = app.views.health();
+    let degraded = projections.values().any(|projection| projection.degraded);
+    Health {
+        status: if degraded { Status::Degraded } else { Status::Healthy },
+        timestamp: millis(clock::now()),
+        version: env!("CARGO_PKG_VERSION"),
+        node_id: app.node_id,
+        log_position: app.log.head(),
+        projections,
+        agent_host: app.config.agent_host.into(),
+        redis: None,
+    }
+}
+
+/// Says how the server is; 200 as long as it serves requests, also when it is degraded.
+#[utoipa::path(get, path = "/api/health", tag = "health",
+    responses((status = 200, body = Health)))]
+async fn health(State(state): State<ApiState>, _query: Query<NoParams>) -> Reply<Health> {
+    let health = look(&state);
+    Reply::ok(health.log_position, health)
+}
+
+/// The same under the short path.
+#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Health)))]
+async fn short_health(State(state): State<ApiState>, _query: Query<NoParams>) -> Reply<Health> {
+    let health = look(&state);
+    Reply::ok(health.log_position, health)
+}
+
+/// Says that the process answers.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Alive)))]
+async fn alive(_query: Query<NoParams>) -> axum::Json<Alive> {
+    axum::Json(Alive { status: "alive" })
+}
+
+/// Says whether requests should be sent here: 503 while degraded or shutting down.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Alive)))]
+async fn ready(State(state): State<ApiState>, _query: Query<NoParams>) -> Result<Response> {
+    if state.app.shutdown.is_cancelled() {
+        return Err(ApiError::new(Code::NotReady, "the server is shutting down"));
+    }
+    if look(&state).status == Status::Degraded {
+        let detail = "a read model stands still; /api/health says which and why";
+        return Err(ApiError::new(Code::NotReady, detail));
+    }
+    Ok((StatusCode::OK, axum::Json(Alive { status: "ready" })).into_response())
+}

@@ -1,0 +1,99 @@
+//! The HTTP API: one file per resource, one place that authorizes, one form of errors.
+//!
+//! A resource file has its query and body types, its answers, then its handlers. A new one is a
+//! file, a line in `routes`, a row in the table of `auth/access.rs`, and a row in the authorization
+//! tests.
+
+mod activities;
+mod agents;
+pub mod auth;
+mod error;
+mod events;
+mod executions;
+mod extract;
+mod fields;
+mod headers;
+mod health;
+mod idempotency;
+mod openapi;
+mod page;
+mod rebuild;
+mod refusals;
+mod reply;
+mod request_id;
+mod setup;
+mod sse;
+mod state;
+mod stream;
+mod tasks;
+mod tokens;
+mod users;
+mod watchers;
+mod wire;
+
+pub use error::{ApiError, Code, Problem};
+pub use state::ApiState;
+pub use stream::LAG_EVENTS_MAX;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+/// The largest body of every route that says nothing else.
+const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Every resource.
+fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .merge(health::router())
+        .merge(openapi::router())
+        .merge(setup::router())
+        .merge(tokens::router())
+        .merge(users::router())
+        .merge(agents::router())
+        .merge(tasks::router())
+        .merge(executions::router())
+        .merge(activities::router())
+        .merge(events::router())
+        .merge(rebuild::router())
+        .merge(stream::router())
+}
+
+/// The description of the API.
+pub fn openapi() -> OpenApi {
+    openapi::complete(routes().into_openapi())
+}
+
+/// The API of this server.
+pub fn router(app: Arc<App>) -> Router {
+    let description = openapi().to_json().unwrap_or_else(|error| {
+        tracing::error!(%error, "the API has no description");
+        "{}".to_owned()
+    });
+    let state = ApiState::new(app, description);
+    let (routes, _) = routes().split_for_parts();
+    routes
+        .route_layer(from_fn_with_state(state.clone(), auth::authorize))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(error::render))
+        .layer(from_fn(headers::secure))
+        .layer(from_fn(request_id::assign))
+        .with_state(state)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    ApiError::internal(&anyhow::anyhow!("a handler panicked: {text}")).into_response()
+}

@@ -1,0 +1,98 @@
+//! The description of the API: made from the handlers, completed with what holds for all of them.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, Response as Described,
+    ResponseBuilder,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+use super::auth::{Level, SESSION_COOKIE, level};
+use super::error::{PROBLEM_JSON, Problem};
+use super::extract::{NoParams, Query};
+
+/// The routes of this resource.
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// Describes this API in OpenAPI 3.1.
+#[utoipa::path(
+    get, path = "/api/openapi.json", tag = "health",
+    responses((status = 200, body = Object)),
+)]
+async fn show(State(state): State<ApiState>, _query: Query<NoParams>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], state.openapi.to_string()).into_response()
+}
+
+/// Adds what no handler says of itself: who may call it, and how refusals look.
+pub(super) fn complete(mut api: OpenApi) -> OpenApi {
+    let description = "Runs fleets of autonomous AI agents. Every change is an event in one log; \
+                       a write answers with its `position`, a read takes `min_position`.";
+    api.info = InfoBuilder::new()
+        .title("Trinity")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(description))
+        .build();
+    let components = api.components.get_or_insert_with(Components::new);
+    let mut schemas = Vec::new();
+    Problem::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let cookie = ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE));
+    components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+    components.responses.insert("Problem".to_owned(), RefOr::T(problem()));
+    for (path, item) in &mut api.paths.paths {
+        let operations = [
+            ("GET", &mut item.get),
+            ("POST", &mut item.post),
+            ("PUT", &mut item.put),
+            ("DELETE", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                complete_operation(operation, level(method, path));
+            }
+        }
+    }
+    api
+}
+
+fn complete_operation(operation: &mut Operation, level: Option<Level>) {
+    let word = match level {
+        None | Some(Level::Open) => None,
+        Some(Level::Auth) => Some("auth"),
+        Some(Level::Access) => Some("access"),
+        Some(Level::Owner) => Some("owner"),
+        Some(Level::Admin) => Some("admin"),
+    };
+    operation.security = Some(match word {
+        None => Vec::new(),
+        Some(word) => {
+            ["bearer", "cookie"].map(|scheme| SecurityRequirement::new(scheme, [word])).to_vec()
+        }
+    });
+    let problem = RefOr::Ref(Ref::from_response_name("Problem"));
+    operation.responses.responses.insert("default".to_owned(), problem);
+}
+
+fn problem() -> Described {
+    let schema = RefOr::Ref(Ref::from_schema_name(Problem::name()));
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new()
+        .description("What went wrong, and what to do about it")
+        .content(PROBLEM_JSON, content)
+        .build()
+}

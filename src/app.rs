@@ -1,0 +1,232 @@
+//! The composition root: opens the stores, builds every long-lived thing once, owns shutdown.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::adapters::{Adapters, split_command_line};
+use crate::config::{AgentHostKind, Config, variable};
+use crate::data_dir::DataDir;
+use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
+use crate::event_log::EventLog;
+use crate::hosts::AgentHost;
+use crate::hosts::process::{Options, ProcessHost};
+use crate::projections::Views;
+use crate::reactors;
+use crate::state::State;
+use crate::{api, clock, demo};
+
+/// How long open requests have to end after the signal to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How many connections to Postgres the read models, sessions and transcripts share.
+const CONNECTIONS_MAX: u32 = 16;
+/// The search path of runs where the server itself has none.
+const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
+/// This very executable, also when its file was replaced by an upgrade.
+const OWN_EXECUTABLE: &str = "/proc/self/exe";
+
+/// Everything long-lived, built once.
+pub struct App {
+    /// What was configured.
+    pub config: Config,
+    /// The folder that this server has to itself.
+    pub data_dir: DataDir,
+    /// This node.
+    pub node_id: Uuid,
+    /// The truth.
+    pub log: EventLog,
+    /// What the truth looks like from different sides.
+    pub views: Views,
+    /// What events cannot rebuild: sessions, password hashes, transcripts.
+    pub state: State,
+    /// Where agents live.
+    pub host: Arc<dyn AgentHost>,
+    /// The CLIs.
+    pub adapters: Adapters,
+    /// Who is allowed in before there is a user.
+    pub setup: api::auth::Setup,
+    /// Ends streams and reactors.
+    pub shutdown: CancellationToken,
+    /// When this server began to serve.
+    pub started_at: DateTime<Utc>,
+}
+
+impl App {
+    /// Opens the stores and builds everything; nothing is served and no agent is looked after yet.
+    ///
+    /// # Errors
+    /// When the data directory, a store or a configured command cannot be used.
+    pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let node_id = data_dir.node_id()?;
+        let Stores { log, state, views } = Stores::open(&config, &data_dir).await?;
+        let views = Views::start(log.clone(), views).await.context("cannot open the read models")?;
+        let host: Arc<dyn AgentHost> = match config.agent_host {
+            AgentHostKind::Process => {
+                let mut options = Options::new(data_dir.path().to_owned());
+                options.runtime_dir = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+                Arc::new(ProcessHost::open(options).context("cannot host agents")?)
+            }
+        };
+        let adapters = adapters(&config)?;
+        let setup = api::auth::Setup::prepare(&config, &data_dir, &log, &state).await?;
+        Ok(Arc::new(Self {
+            config,
+            data_dir,
+            node_id,
+            log,
+            views,
+            state,
+            host,
+            adapters,
+            setup,
+            shutdown: CancellationToken::new(),
+            started_at: clock::now(),
+        }))
+    }
+
+    /// What reactors work with.
+    fn reactors(&self) -> reactors::Context {
+        reactors::Context {
+            log: self.log.clone(),
+            views: self.views.clone(),
+            transcripts: self.state.transcripts.clone(),
+            host: Arc::clone(&self.host),
+            adapters: self.adapters.clone(),
+            node_id: self.node_id,
+            path: variable("PATH").unwrap_or_else(|| PATH_DEFAULT.to_owned()),
+            grace_ms: self.config.grace_ms,
+            shutdown: self.shutdown.clone(),
+            runs: reactors::Hints::default(),
+        }
+    }
+}
+
+/// The databases behind everything.
+struct Stores {
+    log: EventLog,
+    state: State,
+    views: Db,
+}
+
+impl Stores {
+    async fn open(config: &Config, data_dir: &DataDir) -> anyhow::Result<Self> {
+        let Some(url) = &config.database_url else {
+            let log = EventLog::open_sqlite(&data_dir.join("log.db")).await;
+            let log = log.context("cannot open the event log")?;
+            let state = State::open_sqlite(data_dir.path()).await?;
+            let views = Db::open_sqlite(&data_dir.join("views.db"), Durability::Off);
+            return Ok(Self { log, state, views: views.context("cannot open the read models")? });
+        };
+        let log = EventLog::open_postgres(url.expose()).await;
+        let log = log.context("cannot open the event log on Postgres")?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(Duration::from_millis(ACQUIRE_TIMEOUT_MS))
+            .connect(url.expose())
+            .await
+            .context("cannot connect to Postgres")?;
+        let state = State::open_postgres(pool.clone()).await?;
+        // Rows and cursor of a read model are lost together, so they need not wait for the disk.
+        Ok(Self { log, state, views: Db::postgres(pool, Durability::Normal) })
+    }
+}
+
+fn adapters(config: &Config) -> anyhow::Result<Adapters> {
+    let claude = config.claude_command.as_deref().unwrap_or("claude");
+    let claude = split_command_line(claude).context("cannot use TRINITY_CLAUDE_COMMAND")?;
+    let demo = [OWN_EXECUTABLE, "fake-claude"].map(str::to_owned).to_vec();
+    Ok(Adapters::new(claude, demo))
+}
+
+/// Serves until a signal says to stop; a second one leaves at once.
+///
+/// # Errors
+/// When something cannot be opened, or the address cannot be listened on.
+pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; say --listen ADDR", config.listen))?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let app = App::open(config).await?;
+    let reactors = Arc::new(app.reactors());
+    let fleet = reactors::spawn(Arc::clone(&reactors));
+    reactors::spawn_foreign(Arc::clone(&reactors));
+    announce(&app, address)?;
+
+    let router = api::router(Arc::clone(&app));
+    let stop_accepting = app.shutdown.clone();
+    let server = axum::serve(listener, router.into_make_service())
+        .with_graceful_shutdown(async move { stop_accepting.cancelled().await });
+    let server = tokio::spawn(server.into_future());
+    if demo {
+        tokio::spawn(demo::seed(Arc::clone(&app)));
+    }
+
+    signals.next().await;
+    let running = reactors.runs.len();
+    app.shutdown.cancel();
+    let drain = async {
+        let _ended = tokio::time::timeout(DRAIN_MAX, server).await;
+        let _ended = fleet.await;
+        app.views.shutdown().await;
+        app.log.close().await;
+    };
+    tokio::select! {
+        () = drain => {}
+        () = signals.next() => {}
+    }
+    app.data_dir.remove("address")?;
+    match running {
+        0 => eprintln!("stopped"),
+        1 => eprintln!("stopped; 1 run goes on and will be re-adopted"),
+        n => eprintln!("stopped; {n} runs go on and will be re-adopted"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the server is and how to get in; clients on this machine read it from a file.
+fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
+    let url = format!("http://{address}");
+    app.data_dir.write_private("address", &url)?;
+    let store = if app.config.database_url.is_some() { "Postgres" } else { "SQLite" };
+    eprintln!("Trinity {} serves on {url}", env!("CARGO_PKG_VERSION"));
+    eprintln!("  data   {} ({store})", app.data_dir.path().display());
+    eprintln!("  agents on this machine, as processes of this user");
+    eprintln!("  {}", app.setup.how_to_log_in(&url));
+    Ok(())
+}
+
+/// The signals that ask this process to stop.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
