@@ -34,7 +34,10 @@ pub(super) fn text(report: &Report, with_table: bool) -> String {
             let _ = writeln!(
                 text,
                 "  first at position {}, {}, {}: {}",
-                first.position, first.stream, first.event_type, first.message
+                first.position,
+                printable(&first.stream),
+                printable(&first.event_type),
+                printable(&first.message)
             );
         }
     }
@@ -51,6 +54,17 @@ pub(super) fn text(report: &Report, with_table: bool) -> String {
         checked
     );
     text
+}
+
+/// The text without anything that a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let is_control = c.is_control();
+            let escaped = is_control.then(|| c.escape_default()).into_iter().flatten();
+            escaped.chain((!is_control).then_some(c))
+        })
+        .collect()
 }
 
 fn table(checks: &[Check]) -> String {
@@ -70,4 +84,14 @@ fn table(checks: &[Check]) -> String {
         }
     }
     table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_log_commands_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mé\n"), "a\\u{1b}[31mé\\n");
+    }
 }

@@ -58,6 +58,8 @@ enum Command {
 enum UserCommand {
     #[command(flatten)]
     Client(ClientCommand),
+    /// Prove that an event log keeps its invariants
+    Audit(crate::audit::Args),
     /// Write the completion script of a shell
     Completions(completions::Args),
 }
@@ -86,7 +88,10 @@ enum ClientCommand {
 /// Does what the command line says and gives the exit code of the process.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::User(UserCommand::Client(command)) => block_on(command.execute()),
+        Command::User(UserCommand::Client(command)) => {
+            block_on(async { report(&command.execute().await) })
+        }
+        Command::User(UserCommand::Audit(args)) => block_on(crate::audit::run(args)),
         Command::User(UserCommand::Completions(args)) => report(&args.execute()),
         Command::AgentServer(command) => command.execute(),
     }
@@ -107,12 +112,12 @@ impl ClientCommand {
     }
 }
 
-/// Runs a command of the client; one thread is enough for it.
-fn block_on(command: impl Future<Output = Result<()>>) -> ExitCode {
+/// Runs a command that waits; one thread is enough for it.
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
     // Fails only when a provider is installed already, which then serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => report(&runtime.block_on(command)),
+        Ok(runtime) => runtime.block_on(command),
         Err(error) => {
             report(&Err(Error::new(Exit::Failed, format!("cannot start the runtime: {error}"))))
         }

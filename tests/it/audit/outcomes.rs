@@ -1,27 +1,42 @@
 //! What the check says where there is nothing to prove, or somebody writes meanwhile.
 
-use std::process::ExitCode;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser;
-use trinity::audit::{self, Invariant, OpenError, Options, Source, verify};
+use serde_json::Value;
+use trinity::audit::{Invariant, OpenError, Options, Source, verify};
 use trinity::clock;
 
 use super::fleet::Fleet;
 use super::{assert_clean, audit, history, source};
 use crate::event_log::support::{Engine, TestDb, within};
 
-/// The command line around the arguments, as the program has it.
-#[derive(Parser)]
-struct Cli {
-    #[command(flatten)]
-    audit: audit::Args,
+/// A server that is not there.
+const NOBODY: &str = "postgres://nobody@127.0.0.1:1/nothing";
+
+/// What the executable answers.
+struct Answer {
+    code: i32,
+    stdout: String,
+    stderr: String,
 }
 
-async fn run(arguments: &[&str]) -> ExitCode {
-    let line = ["audit", "verify"].iter().chain(arguments);
-    audit::run(Cli::try_parse_from(line).unwrap().audit).await
+/// Runs `trinity audit verify` with an environment of its own.
+fn run(arguments: &[&str]) -> Answer {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_trinity"))
+        .args(["audit", "verify"])
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    Answer {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
 }
 
 /// The arguments that name the log of a test.
@@ -39,25 +54,43 @@ fn arguments(db: &TestDb) -> [String; 2] {
 async fn the_exit_code_is_0_for_a_clean_log_and_1_for_a_violated_one() {
     let db = history::build().await;
     let [flag, value] = arguments(&db);
-    assert_eq!(run(&[&flag, &value]).await, ExitCode::SUCCESS);
-    assert_eq!(run(&[&flag, &value, "--json"]).await, ExitCode::SUCCESS);
+    let clean = run(&[&flag, &value]);
+    assert_eq!((clean.code, clean.stderr.as_str()), (0, ""), "{}", clean.stdout);
+    assert!(clean.stdout.starts_with("clean: "), "{}", clean.stdout);
+    let report: Value = serde_json::from_str(&run(&[&flag, &value, "--json"]).stdout).unwrap();
+    assert_eq!(report["is_clean"], true);
+    assert_eq!(report["checks"].as_array().unwrap().len(), Invariant::ALL.len());
+
     db.run("UPDATE events SET event_type = 'Nothing' WHERE position = 3").await;
-    assert_eq!(run(&[&flag, &value]).await, ExitCode::from(1));
-    assert_eq!(run(&[&flag, &value, "--json"]).await, ExitCode::from(1));
+    let violated = run(&[&flag, &value]);
+    assert_eq!((violated.code, violated.stderr.as_str()), (1, ""), "{}", violated.stdout);
+    assert!(violated.stdout.starts_with("violated readable: "), "{}", violated.stdout);
+    assert!(violated.stdout.contains("first at position 3, account:"), "{}", violated.stdout);
+    let told = run(&[&flag, &value, "--json"]);
+    assert_eq!(told.code, 1);
+    let report: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(report["is_clean"], false);
+    assert_eq!(report["checks"][0]["first"]["position"], 3);
 }
 
-#[tokio::test]
-async fn the_exit_code_is_2_for_a_log_that_cannot_be_opened() {
+#[test]
+fn the_exit_code_is_2_for_a_log_that_cannot_be_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    assert_eq!(run(&["--data-dir", path]).await, ExitCode::from(2));
-    std::fs::write(folder.path().join("log.db"), "this is no database").unwrap();
-    assert_eq!(run(&["--data-dir", path]).await, ExitCode::from(2));
-    std::fs::write(folder.path().join("log.db"), "").unwrap();
-    assert_eq!(run(&["--data-dir", path]).await, ExitCode::from(2));
-    let nobody = "postgres://nobody@127.0.0.1:1/nothing";
-    assert_eq!(run(&["--database-url", nobody]).await, ExitCode::from(2));
-    assert_eq!(run(&["--database-url", "no url"]).await, ExitCode::from(2));
+    let file = folder.path().join("log.db");
+    let cases: [(Option<&str>, [&str; 2]); 5] = [
+        (None, ["--data-dir", path]),
+        (Some("this is no database, however long it may be"), ["--data-dir", path]),
+        (Some(""), ["--data-dir", path]),
+        (None, ["--database-url", NOBODY]),
+        (None, ["--database-url", "no url"]),
+    ];
+    for (content, arguments) in cases {
+        let _ = content.map(|content| std::fs::write(&file, content).unwrap());
+        let answer = run(&arguments);
+        assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(answer.stderr.starts_with("error: "), "{}", answer.stderr);
+    }
 }
 
 #[tokio::test]
@@ -66,17 +99,17 @@ async fn the_database_wins_over_the_folder() {
     let path = folder.path().to_str().unwrap();
     let missing = verify(&Source::Sqlite(folder.path().join("log.db")), Options::default()).await;
     assert!(matches!(missing, Err(OpenError::Missing(_))), "{missing:?}");
-    let nobody = "postgres://nobody@127.0.0.1:1/nothing";
     let db = TestDb::new().await;
     db.open().await.close().await;
     if db.engine == Engine::Postgres {
-        let both = ["--data-dir", path, "--database-url", db.url()];
-        assert_eq!(run(&both).await, ExitCode::SUCCESS);
+        assert_eq!(run(&["--data-dir", path, "--database-url", db.url()]).code, 0);
+        let settings = format!("database_url = '{}'", db.url());
+        std::fs::write(folder.path().join("config.toml"), settings).unwrap();
+        assert_eq!(run(&["--data-dir", path]).code, 0, "the folder's server has its log there");
     } else {
         let [flag, value] = arguments(&db);
-        assert_eq!(run(&[&flag, &value]).await, ExitCode::SUCCESS);
-        let both = [&flag, value.as_str(), "--database-url", nobody];
-        assert_eq!(run(&both).await, ExitCode::from(2));
+        assert_eq!(run(&[&flag, &value]).code, 0);
+        assert_eq!(run(&[&flag, &value, "--database-url", NOBODY]).code, 2);
     }
 }
 
