@@ -6,6 +6,8 @@ pub mod adapters;
 pub mod api;
 /// The composition root.
 pub mod app;
+/// Proofs of the invariants over any log.
+pub mod audit;
 /// The command line.
 pub mod cli;
 /// The one place that reads the wall clock.
