@@ -184,7 +184,7 @@ impl Db {
         }
     }
 
-    /// Whether `wanted` is SQLite: for the few places where the engines must differ.
+    /// Whether it is SQLite: for the few places where the engines must differ.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.0, Engine::Sqlite(_))
     }

@@ -83,6 +83,11 @@ impl Row {
         self.values.next().and_then(T::from_value).ok_or(column)
     }
 
+    /// The columns that have not been taken.
+    pub fn into_values(self) -> Vec<Value> {
+        self.values.collect()
+    }
+
     /// The next column, or the default when the query selected no more.
     pub fn take_or_default<T: Column + Default>(&mut self) -> Result<T, Error> {
         if self.values.len() == 0 { Ok(T::default()) } else { self.take() }

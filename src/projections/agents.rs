@@ -3,22 +3,24 @@
 //! Reads every event of agents. The fold is the aggregate's own `evolve`, so a page shows exactly the
 //! state that decisions are made on. A life's row outlives the agent: it says whose the history is.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod fold;
 
-use async_trait::async_trait;
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Viewer;
 use super::accounts::User;
 use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
 use super::slots::{SlotCounts, SlotsRow};
 use super::wire::{Timestamp, words};
-use super::{Build, FoldError, Projection, TableDef, Viewer};
-use crate::db::{self, Db, Json, Record, Rows, Statement, record};
-use crate::domain::agent::{Agent, AgentEvent, Life, Phase, Runtime};
-use crate::domain::{AccountId, AgentName, Decider, Event, IncarnationId, Recorded};
+use crate::db::{self, Db, Json, Record, Statement, record};
+use crate::domain::agent::{Life, Phase, Runtime};
+use crate::domain::{AccountId, AgentName, IncarnationId};
+
+pub(super) use fold::AgentsProjection;
 
 record! {
     /// An agent as stored: its state, and what queries look for.
@@ -98,6 +100,7 @@ impl From<Phase> for AgentStatus {
 /// An agent as lists show it to one viewer.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Agent)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent fields of the wire")]
 pub struct AgentRow {
     #[schema(value_type = String)]
     pub name: AgentName,
@@ -452,155 +455,4 @@ impl AgentRecord {
             git_sync: life.git_sync.map(|(repository, branch)| GitSync { repository, branch }),
         }
     }
-}
-
-/// The projection.
-#[derive(Debug)]
-pub(super) struct AgentsProjection;
-
-#[async_trait]
-impl Projection for AgentsProjection {
-    fn name(&self) -> &'static str {
-        "agents"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn tables(&self) -> Vec<TableDef> {
-        vec![
-            TableDef::of::<AgentRecord>(&["(created_at, row_no)"]),
-            TableDef::of::<AgentLife>(&["(agent_name)"]),
-            TableDef::of::<Share>(&["(user_id)"]),
-        ]
-    }
-
-    async fn fold(
-        &self,
-        db: &Db,
-        build: Build,
-        events: &[Arc<Recorded>],
-    ) -> Result<Vec<Statement>, FoldError> {
-        let mut memory = Memory::load(db, build, events).await?;
-        for recorded in events {
-            if let Event::Agent(event) = &recorded.event {
-                memory.evolve(recorded, event)?;
-            }
-        }
-        let mut statements = memory.agents.into_statements(&build.table::<AgentRecord>());
-        statements.extend(memory.lives.into_statements(&build.table::<AgentLife>()));
-        statements.extend(memory.shares.into_statements(&build.table::<Share>()));
-        Ok(statements)
-    }
-}
-
-struct Memory {
-    agents: Rows<AgentRecord>,
-    lives: Rows<AgentLife>,
-    shares: Rows<Share>,
-}
-
-impl Memory {
-    /// Reads the agents of the streams, their lives and their shares.
-    async fn load(db: &Db, build: Build, events: &[Arc<Recorded>]) -> Result<Self, FoldError> {
-        let mut names = BTreeSet::new();
-        for recorded in events {
-            if matches!(recorded.event, Event::Agent(_)) {
-                names.insert(name_of(recorded)?);
-            }
-        }
-        let names: Vec<_> = names.into_iter().collect();
-        let mut shares = Rows::default();
-        for chunk in db::power_chunks(&names, db::LOOKUP_KEYS_MAX) {
-            let mut select = Statement::new(format!(
-                "SELECT {} FROM {} s WHERE s.agent_name IN (",
-                Share::columns("s"),
-                build.table::<Share>(),
-            ));
-            select.bind_list(chunk.iter().map(db::Param::to_value).collect()).push(")");
-            shares.hold(db.fetch::<Share>(select).await?);
-        }
-        let agents: Rows<AgentRecord> =
-            Rows::load(db, &build.table::<AgentRecord>(), names).await?;
-        let lives = agents.iter().map(|agent| agent.incarnation);
-        let lives = Rows::load(db, &build.table::<AgentLife>(), lives).await?;
-        Ok(Self { agents, lives, shares })
-    }
-
-    fn evolve(&mut self, recorded: &Recorded, event: &AgentEvent) -> Result<(), FoldError> {
-        let name = name_of(recorded)?;
-        let at = Timestamp(recorded.recorded_at);
-        if let AgentEvent::AgentCreated { incarnation, owner, .. } = event {
-            self.lives.insert(AgentLife {
-                incarnation: *incarnation,
-                agent_name: name.clone(),
-                owner: *owner,
-                created_at: at,
-                deleted_at: None,
-            });
-        }
-        let before = self.agents.get(&name);
-        let (row_no, created_at) =
-            before.map_or((recorded.position, at), |row| (row.row_no, row.created_at));
-        let mut agent = before.map_or_else(Agent::default, |row| Agent {
-            phase: row.phase,
-            life: Some(row.life.0.clone()),
-        });
-        let ended = agent.life.as_ref().map(|life| life.incarnation);
-        Decider::evolve(&mut agent, event);
-        match agent.life {
-            Some(life) => {
-                self.share(&name, life.incarnation, event);
-                self.agents.insert(AgentRecord {
-                    name,
-                    incarnation: life.incarnation,
-                    row_no,
-                    created_at,
-                    owner: life.owner,
-                    is_system: life.is_system,
-                    phase: agent.phase,
-                    node_id: life.node_id,
-                    position: recorded.position,
-                    version: recorded.version,
-                    life: Json(life),
-                    owner_name: None,
-                    is_shared: false,
-                    active: 0,
-                    queued: 0,
-                });
-                Ok(())
-            }
-            None => {
-                let ended = ended.ok_or_else(|| FoldError::event(recorded, "no agent"))?;
-                self.end(&name, ended, at);
-                Ok(())
-            }
-        }
-    }
-
-    fn share(&mut self, name: &AgentName, incarnation: IncarnationId, event: &AgentEvent) {
-        if let AgentEvent::AgentShared { user } = event {
-            self.shares.insert(Share { agent_name: name.clone(), user_id: *user, incarnation });
-        } else if let AgentEvent::AgentUnshared { user } = event {
-            self.shares.remove(&(name.clone(), *user));
-        }
-    }
-
-    fn end(&mut self, name: &AgentName, incarnation: IncarnationId, at: Timestamp) {
-        self.agents.remove(name);
-        let shares = self.shares.iter().filter(|share| share.agent_name == *name);
-        let shares: Vec<_> = shares.map(Record::key).collect();
-        for share in shares {
-            self.shares.remove(&share);
-        }
-        if let Some(life) = self.lives.get_mut(&incarnation) {
-            life.deleted_at = Some(at);
-        }
-    }
-}
-
-fn name_of(recorded: &Recorded) -> Result<AgentName, FoldError> {
-    let no_name = |_| FoldError::event(recorded, "its stream's id is no agent name");
-    recorded.stream.id.parse().map_err(no_name)
 }

@@ -117,7 +117,7 @@ impl Build {
 #[derive(Debug)]
 pub struct TableDef {
     /// Its name, which ends in the version.
-    name: &'static str,
+    pub name: &'static str,
     create: fn(&str) -> String,
     indexes: &'static [&'static str],
 }

@@ -36,7 +36,7 @@ pub struct Standing {
 impl Standing {
     /// Whether the tables that queries read do not follow the log any more.
     pub fn stands_still(&self) -> bool {
-        self.stopped.as_ref().is_some_and(|stopped| !stopped.in_rebuild)
+        self.stopped.as_ref().is_some_and(|stopped| stopped.in_rebuild.is_none())
     }
 }
 
@@ -49,8 +49,8 @@ pub struct Stopped {
     pub event_type: Option<&'static str>,
     /// What is wrong with it.
     pub reason: String,
-    /// Whether it was met while building beside the live tables.
-    pub in_rebuild: bool,
+    /// The generation of the tables beside the live ones, when it was met while building those.
+    pub in_rebuild: Option<i64>,
 }
 
 /// A failed step.
@@ -131,15 +131,15 @@ impl Runner {
             position,
             event_type,
             reason,
-            in_rebuild,
+            in_rebuild = in_rebuild.is_some(),
             "a read model stops at an event; rebuild it once that is mended"
         );
         self.standing.send_modify(|standing| standing.stopped = Some(stopped));
-        let Ok(seen) = builds::cursors(&self.db, &*self.projection).await else { return };
-        if in_rebuild {
-            self.given_up = seen.rebuild.map(|cursor| cursor.generation);
+        if in_rebuild.is_some() {
+            self.given_up = in_rebuild;
             return;
         }
+        let Ok(seen) = builds::cursors(&self.db, &*self.projection).await else { return };
         // Somebody asks for a rebuild, or another node has got past the event.
         loop {
             tokio::select! {
@@ -188,7 +188,8 @@ impl Runner {
     /// Takes back what was said about a build that has got past its trouble.
     fn go_on(&self, build: Build) {
         self.standing.send_if_modified(|standing| {
-            let past = |stopped: &mut Stopped| stopped.in_rebuild == (build == Build::Rebuild);
+            let past =
+                |stopped: &mut Stopped| stopped.in_rebuild.is_some() == (build == Build::Rebuild);
             standing.stopped.take_if(past).is_some()
         });
     }
@@ -208,12 +209,7 @@ impl Runner {
         let position = cursors.live.position;
         // Another node may have seen what is still on its way here; the database knows.
         Ok(position > self.log.head()
-            && self
-                .log
-                .event(position)
-                .await
-                .map_err(|error| failure(Build::Live, error))?
-                .is_none())
+            && self.log.event(position).await.map_err(|error| failure(None, &error))?.is_none())
     }
 
     async fn advance(&self, build: Build, cursor: Cursor) -> Result<Step, Failure> {
@@ -225,7 +221,7 @@ impl Runner {
             }
             events => events,
         };
-        let events = events.map_err(|error| failure(build, error))?;
+        let events = events.map_err(|error| failure(rebuild_of(build, cursor), &error))?;
         if events.is_empty() {
             return Ok(Step::CaughtUp);
         }
@@ -277,7 +273,7 @@ impl Runner {
             position: event.position,
             event_type: Some(event.event.name()),
             reason: chain(error),
-            in_rebuild: build == Build::Rebuild,
+            in_rebuild: rebuild_of(build, seen),
         }))
     }
 
@@ -305,14 +301,18 @@ impl From<db::Error> for Failure {
     }
 }
 
-fn failure(build: Build, error: LogError) -> Failure {
+/// The generation, when the build is one beside the live tables.
+fn rebuild_of(build: Build, cursor: Cursor) -> Option<i64> {
+    (build == Build::Rebuild).then_some(cursor.generation)
+}
+
+fn failure(in_rebuild: Option<i64>, error: &LogError) -> Failure {
     let stopped = |position, reason| {
-        let in_rebuild = build == Build::Rebuild;
         Failure::Event(Stopped { position, event_type: None, reason, in_rebuild })
     };
     match error {
-        LogError::Unreadable { position, .. } => stopped(position, error.to_string()),
-        LogError::Hole { expected } => stopped(expected, error.to_string()),
+        LogError::Unreadable { position, .. } => stopped(*position, error.to_string()),
+        LogError::Hole { expected } => stopped(*expected, error.to_string()),
         LogError::Unavailable(_) | LogError::BeyondHead { .. } => {
             Failure::Passing(error.to_string())
         }

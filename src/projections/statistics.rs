@@ -82,7 +82,7 @@ impl Statistics<'_> {
         let total = status.values().sum();
         #[expect(clippy::cast_precision_loss, reason = "a share of counts needs no more")]
         let success_rate = (ended > 0).then(|| completed as f64 / ended as f64);
-        let cost = from(viewer, filter, "COALESCE(SUM(e.cost), 0)", "");
+        let cost = from(viewer, filter, "CAST(COALESCE(SUM(e.cost), 0) AS BIGINT)", "");
         let cost = self.one(cost).await?.map(Cost).unwrap_or_default();
         Ok(Totals {
             total,

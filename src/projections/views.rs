@@ -17,7 +17,7 @@ use super::agents::Agents;
 use super::builds::{self, OpenError};
 use super::executions::Executions;
 use super::permissions::Permissions;
-use super::runner::{Runner, Standing};
+use super::runner::{Runner, Standing, Stopped};
 use super::slots::Slots;
 use super::statistics::Statistics;
 use super::{Projection, all};
@@ -246,12 +246,11 @@ impl Views {
         let model = self.model(name)?;
         let mut standing = model.standing.clone();
         loop {
-            let rebuilding = builds::cursors(&self.0.db, &*model.projection).await?.rebuild;
-            if rebuilding.is_none() {
-                return Ok(());
-            }
+            let cursors = builds::cursors(&self.0.db, &*model.projection).await?;
+            let Some(rebuild) = cursors.rebuild else { return Ok(()) };
             let seen = standing.borrow_and_update().stopped.clone();
-            if let Some(stopped) = seen.filter(|stopped| stopped.in_rebuild) {
+            let here = |stopped: &Stopped| stopped.in_rebuild == Some(rebuild.generation);
+            if let Some(stopped) = seen.filter(here) {
                 let (position, reason) = (stopped.position, stopped.reason);
                 return Err(RebuildError::Stopped { position, reason });
             }
