@@ -111,9 +111,6 @@ struct CreateArgs {
     /// The only tools that tasks may use
     #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
     tools: Vec<String>,
-    /// Text for the agent's instruction file
-    #[arg(long, value_name = "TEXT")]
-    instructions: Option<String>,
     /// Let schedules start work
     #[arg(long)]
     autonomy: bool,
@@ -158,7 +155,6 @@ impl CreateArgs {
             ("max_parallel_tasks", self.capacity.map(Value::from)),
             ("execution_timeout_seconds", self.timeout.map(Value::from)),
             ("tools", Some(Value::from(self.tools.clone())).filter(|_| !self.tools.is_empty())),
-            ("custom_instructions", self.instructions.clone().map(Value::from)),
             ("autonomy", self.autonomy.then_some(Value::Bool(true))),
         ];
         let said = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

@@ -28,6 +28,15 @@ const REPEATS_MAX: u32 = 5;
 /// The wait before the first repeat; it doubles.
 const REPEAT_PAUSE: Duration = Duration::from_millis(200);
 
+/// The server's word for a read model that is behind the log.
+const LAG: &str = "projection-lag";
+
+/// How often a read model that is behind is asked again.
+const LAG_POLLS_MAX: u32 = 20;
+
+/// How long to wait before that.
+const LAG_POLL: Duration = Duration::from_millis(250);
+
 /// How long a stream may be silent; the server sends a heartbeat every 15 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
@@ -161,8 +170,22 @@ impl Client {
     }
 
     /// Makes the call; an answer of 400 or above is an error.
+    ///
+    /// A read model that is behind is waited for: what was just made is shown in a moment.
     pub async fn call(&self, call: Call) -> Result<Answer> {
-        let response = self.send(&self.requests, &call, HeaderMap::new()).await?;
+        let mut answer = self.call_once(&call).await;
+        for _ in 0..LAG_POLLS_MAX {
+            if !answer.as_ref().is_err_and(|error| error.code() == Some(LAG)) {
+                break;
+            }
+            tokio::time::sleep(LAG_POLL).await;
+            answer = self.call_once(&call).await;
+        }
+        answer
+    }
+
+    async fn call_once(&self, call: &Call) -> Result<Answer> {
+        let response = self.send(&self.requests, call, HeaderMap::new()).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = read_body(response).await.map_err(|error| self.unreachable(&error))?;
         if status >= 400 {

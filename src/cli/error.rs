@@ -128,6 +128,8 @@ pub struct Problem {
     request_id: Option<String>,
     errors: Vec<FieldProblem>,
     execution_id: Option<Uuid>,
+    /// The step of a start at which an agent failed.
+    step: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +155,7 @@ impl Problem {
 
     fn exit(&self) -> Exit {
         match (self.code.as_str(), self.status) {
+            _ if self.step.is_some() => Exit::Failed,
             ("agent-not-running", _) | (_, 409 | 412 | 428 | 429) => Exit::Conflict,
             ("projection-lag" | "execution-timeout", _) | (_, 504) => Exit::TimedOut,
             (_, 400 | 405 | 413 | 415 | 422) => Exit::Usage,
@@ -175,6 +178,7 @@ impl Problem {
             (_, 404) if self.instance.contains("/executions/") => Some("trinity exec ls".into()),
             (_, 404) if self.agent().is_some() => Some("trinity agent ls".into()),
             ("already-exists", _) => Some("trinity agent ls".into()),
+            _ if self.step.is_some() => Some(format!("trinity agent show {agent}")),
             ("agent-not-running", _) => Some(format!("trinity agent start {agent}")),
             ("queue-full", _) => Some(format!("trinity queue ls {agent}")),
             ("execution-failed" | "execution-timeout" | "execution-cancelled", _) => {

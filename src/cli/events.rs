@@ -66,7 +66,16 @@ impl Session {
         while left > 0
             && let Some(step) = follow.next().await?
         {
-            let Step::Frame(frame) = step else { continue };
+            let frame = match step {
+                Step::Frame(frame) => frame,
+                Step::Reset => {
+                    eprintln!(
+                        "the server does not know the last position; it goes on from its end"
+                    );
+                    continue;
+                }
+                Step::Open | Step::Lost => continue,
+            };
             let event: Event = read_json(&frame.data)?;
             if args.types.is_empty() || args.types.contains(&event.kind) {
                 left -= 1;

@@ -59,6 +59,9 @@ struct LsArgs {
     /// Only what was submitted before that time
     #[arg(long, value_name = "TIME")]
     to: Option<DateTime<Utc>>,
+    /// Only with this text in the message
+    #[arg(long, short = 'q', value_name = "TEXT")]
+    search: Option<String>,
     /// How many at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -114,6 +117,7 @@ impl Session {
             .query("status", joined(args.status))
             .query("triggered_by", joined(args.triggered_by))
             .query("from", args.from.map(super::text::time))
+            .query("q", args.search)
             .query("to", args.to.map(super::text::time));
         let items = self.client.list(call, args.limit).await?;
         if self.output.form() == Form::Json {

@@ -5,7 +5,7 @@ use super::client::Call;
 use super::error::{Error, Exit, Result};
 use super::output::{Form, cell, number, print, status, status_style};
 use super::server::Common;
-use super::text::{UNKNOWN, clean};
+use super::text::{UNKNOWN, clean, one_line};
 use super::wire::Health;
 
 /// What `trinity health` takes.
@@ -47,12 +47,18 @@ fn print_health(session: &Session, health: &Health) -> Result<()> {
         ("log position", position),
     ])?;
     let rows = health.projections.iter().map(|(name, projection)| {
-        let word = if projection.lag == 0 { "current" } else { "behind" };
-        vec![cell(name), number(projection.position), number(projection.lag), status(word)]
+        let word = match (projection.degraded, projection.rebuilding, projection.lag) {
+            (true, ..) => "degraded",
+            (false, Some(_), _) => "rebuilding",
+            (false, None, 0) => "current",
+            (false, None, _) => "behind",
+        };
+        let error = cell(one_line(projection.error.as_deref().unwrap_or_default()));
+        vec![cell(name), number(projection.position), number(projection.lag), status(word), error]
     });
     print("")?;
     session.output.table(
-        &["PROJECTION", "POSITION", "LAG", "STATE"],
+        &["PROJECTION", "POSITION", "LAG", "STATE", ""],
         rows.collect(),
         "no projections",
     )

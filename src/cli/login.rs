@@ -36,8 +36,7 @@ struct Granted {
 
 #[derive(Debug, Deserialize)]
 struct SetupStatus {
-    #[serde(alias = "setup_completed", alias = "completed", alias = "is_done")]
-    done: Option<bool>,
+    setup_completed: bool,
 }
 
 impl Args {
@@ -78,7 +77,7 @@ impl Args {
 async fn refused(client: &Client, error: Error) -> Error {
     let status = client.call(Call::get("/api/setup/status")).await;
     let status = status.and_then(|answer| answer.read::<SetupStatus>());
-    if matches!(status, Ok(SetupStatus { done: Some(false) })) {
+    if matches!(status, Ok(SetupStatus { setup_completed: false })) {
         return Error::new(Exit::Auth, "this server has no administrator yet")
             .hint("open the setup link that it printed when it started")
             .hint("or start it with TRINITY_ADMIN_PASSWORD set");

@@ -57,7 +57,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum UserCommand {
     #[command(flatten)]
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
     /// Prove that an event log keeps its invariants
     Audit(crate::audit::Args),
     /// Write the completion script of a shell

@@ -93,7 +93,8 @@ impl Args {
         if self.detach {
             return detached(&session, &answer.body, &accepted);
         }
-        let watched = Watched { agent: self.agent.to_string(), id: accepted.execution_id };
+        let watched =
+            Watched { agent: self.agent.to_string(), id: accepted.execution_id, incarnation: None };
         let seen = tokio::select! {
             seen = session.watch(&watched, None, Lines::Answer) => seen?,
             () = elapsed(self.wait) => return Err(goes_on(watched.id, Exit::TimedOut)),

@@ -7,6 +7,8 @@ use eventsource_stream::{Event, EventStreamError, Eventsource as _};
 use futures::{Stream, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use serde::Deserialize;
+
 use super::client::{Call, Client};
 use super::error::{Error, Exit, Result};
 
@@ -27,6 +29,9 @@ const HEARTBEAT: &str = "heartbeat";
 const READY: &str = "stream.ready";
 const RESET: &str = "stream.reset";
 const END: &str = "stream.end";
+
+/// Why a stream ends of which nothing more will come.
+const FINISHED: &str = "finished";
 
 /// A stream that is followed.
 pub struct Follow<'c> {
@@ -55,6 +60,15 @@ pub enum Numbered {
     All,
 }
 
+/// What frames about the stream itself say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Control {
+    reason: Option<String>,
+    seq: Option<u64>,
+    position: Option<u64>,
+}
+
 /// What happens to a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -62,6 +76,9 @@ pub enum Step {
     Open,
     /// It broke off; it will be opened again.
     Lost,
+    /// The server does not know the last frame that came, as after a backup was restored, and says
+    /// where it goes on instead.
+    Reset,
     /// A frame came.
     Frame(Frame),
 }
@@ -107,19 +124,33 @@ impl<'c> Follow<'c> {
                 self.lose();
                 return Ok(Some(Step::Lost));
             };
-            self.retry = event.retry.unwrap_or(self.retry).min(RETRY_MAX);
             match event.event.as_str() {
                 READY | HEARTBEAT => {}
-                RESET => {
-                    self.lose();
-                    return Ok(Some(Step::Lost));
+                RESET | END => {
+                    let control = serde_json::from_str(&event.data).unwrap_or_default();
+                    return Ok(self.obey(&event.event, &control));
                 }
-                END => return Ok(None),
                 _ => {
                     if let Some(frame) = self.take(event) {
                         return Ok(Some(Step::Frame(frame)));
                     }
                 }
+            }
+        }
+    }
+
+    /// Does what a control frame says; none is the end.
+    fn obey(&mut self, event: &str, control: &Control) -> Option<Step> {
+        match (event, control.seq.or(control.position), control.reason.as_deref()) {
+            (END, _, Some(FINISHED) | None) => None,
+            (RESET, Some(last_id), _) => {
+                self.last_id = Some(last_id);
+                Some(Step::Reset)
+            }
+            // The server stops, or cannot keep up: it is there again soon, or another is.
+            _ => {
+                self.lose();
+                Some(Step::Lost)
             }
         }
     }
@@ -164,13 +195,17 @@ impl<'c> Follow<'c> {
         }
     }
 
-    async fn open(&self) -> Result<Live> {
+    async fn open(&mut self) -> Result<Live> {
         let mut headers = HeaderMap::new();
         if let Some(id) = self.last_id {
             headers.insert(HeaderName::from_static("last-event-id"), HeaderValue::from(id));
         }
-        let response = self.client.stream(&self.call, headers).await?;
-        Ok(Box::pin(response.bytes_stream().eventsource()))
+        let mut response = self.client.stream(&self.call, headers).await?;
+        // The parser forgets a `retry:` that stands alone, and there the server puts it: first.
+        let first = response.chunk().await.ok().flatten().unwrap_or_default();
+        self.retry = retry(&first).unwrap_or(self.retry).min(RETRY_MAX);
+        let first = futures::stream::once(std::future::ready(Ok(first)));
+        Ok(Box::pin(first.chain(response.bytes_stream()).eventsource()))
     }
 
     fn is_final(&self, error: &Error) -> bool {
@@ -183,6 +218,13 @@ impl<'c> Follow<'c> {
         let doubled = self.retry.saturating_mul(1 << self.attempts.min(DOUBLINGS_MAX));
         doubled.min(RETRY_MAX).mul_f64(rand::random_range(0.5..=1.0))
     }
+}
+
+/// The wait that the first line of a stream asks for.
+fn retry(first: &[u8]) -> Option<Duration> {
+    let line = first.split(|byte| *byte == b'\n').next()?;
+    let millis = str::from_utf8(line).ok()?.strip_prefix("retry:")?.trim().parse().ok()?;
+    Some(Duration::from_millis(millis))
 }
 
 #[cfg(test)]

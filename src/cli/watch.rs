@@ -37,6 +37,8 @@ pub struct Watched {
     pub agent: String,
     /// Its id.
     pub id: Uuid,
+    /// The life of the agent it runs in, if known; without it the current one is meant.
+    pub incarnation: Option<Uuid>,
 }
 
 /// Which output the lines go to.
@@ -88,8 +90,10 @@ impl Watched {
         format!("/api/executions/{}", self.id)
     }
 
-    fn stream_path(&self) -> String {
-        format!("/api/agents/{}/executions/{}/stream", self.agent, self.id)
+    /// A call that reads below its path at its agent.
+    pub fn read(&self, below: &str) -> Call {
+        let path = format!("/api/agents/{}/executions/{}/{below}", self.agent, self.id);
+        Call::get(path).query("incarnation", self.incarnation)
     }
 }
 
@@ -135,11 +139,15 @@ impl Watch<'_> {
 
     /// Follows the stream until the server says that it has ended.
     async fn follow(&self) -> Result<()> {
-        let call = Call::get(self.watched.stream_path());
+        let call = self.watched.read("stream");
         let after = self.state.borrow().last_seq;
         let mut follow = Follow::new(&self.session.client, call, Numbered::Only(LOG), after);
         while let Some(step) = follow.next().await? {
             match step {
+                Step::Reset => {
+                    eprintln!("the server does not know the last lines; it begins again");
+                    self.state.borrow_mut().last_seq = None;
+                }
                 Step::Open => self.state.borrow_mut().is_lost = false,
                 Step::Lost => self.state.borrow_mut().is_lost = true,
                 Step::Frame(frame) => self.take(&frame)?,
@@ -171,7 +179,6 @@ impl Watch<'_> {
             self.progress.restart_clock();
         }
         state.status = status;
-        state.queue_position = frame.queue_position;
         state.cancel_phase = frame.cancel_phase;
     }
 

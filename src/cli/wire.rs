@@ -110,6 +110,7 @@ pub struct Terminated {
 pub struct Execution {
     pub id: Uuid,
     pub agent_name: String,
+    pub incarnation: Option<Uuid>,
     pub status: String,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
@@ -117,7 +118,6 @@ pub struct Execution {
     pub duration_ms: Option<u64>,
     pub message: String,
     pub response: Option<String>,
-    pub response_ref: Option<String>,
     pub error: Option<String>,
     pub error_class: Option<String>,
     pub cost: Option<f64>,
@@ -204,7 +204,6 @@ pub enum Block {
 #[serde(default)]
 pub struct StatusFrame {
     pub status: Option<String>,
-    pub queue_position: Option<u32>,
     pub cancel_phase: Option<String>,
 }
 
@@ -238,4 +237,8 @@ pub struct Health {
 pub struct ProjectionHealth {
     pub position: i64,
     pub lag: i64,
+    #[serde(default)]
+    pub degraded: bool,
+    pub error: Option<String>,
+    pub rebuilding: Option<i64>,
 }

@@ -59,7 +59,7 @@ impl Session {
         if let Some(id) = fragment.whole() {
             let found = self.client.call(Call::get(format!("/api/executions/{id}"))).await?;
             let found: Execution = found.read()?;
-            return Ok(Watched { agent: found.agent_name, id });
+            return Ok(watched(&found));
         }
         let call = Call::get("/api/executions").query("limit", Some(SEARCHED_MAX));
         let newest = self.client.list(call, SEARCHED_MAX).await?;
@@ -75,7 +75,7 @@ impl Session {
                 );
                 Err(Error::new(Exit::NotFound, detail).hint("trinity exec ls"))
             }
-            [only] => Ok(Watched { agent: only.agent_name.clone(), id: only.id }),
+            [only] => Ok(watched(only)),
             [first, second, ..] => {
                 let (first, second) = (short_id(first.id), short_id(second.id));
                 let detail = format!(
@@ -87,6 +87,11 @@ impl Session {
             }
         }
     }
+}
+
+fn watched(execution: &Execution) -> Watched {
+    let Execution { agent_name, id, incarnation, .. } = execution;
+    Watched { agent: agent_name.clone(), id: *id, incarnation: *incarnation }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `trinity exec logs`: what an execution has put out, so far or as it comes.
 
 use super::super::Session;
-use super::super::client::{Call, read_json};
+use super::super::client::read_json;
 use super::super::error::Result;
 use super::super::output::{Form, print};
 use super::super::transcript;
@@ -24,11 +24,12 @@ impl Session {
 
     /// Prints the lines that there are, page after page.
     async fn print_log(&self, watched: &Watched, after: u64) -> Result<()> {
-        let path = format!("/api/agents/{}/executions/{}/log", watched.agent, watched.id);
         let mut next = Some(after);
         while let Some(after) = next {
-            let call =
-                Call::get(&path).query("after", Some(after)).query("limit", Some(PAGE_LENGTH_MAX));
+            let call = watched
+                .read("log")
+                .query("after", Some(after))
+                .query("limit", Some(PAGE_LENGTH_MAX));
             let page: LogPage = self.client.call(call).await?.read()?;
             for entry in &page.entries {
                 self.print_entry(entry.get())?;

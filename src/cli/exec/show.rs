@@ -28,9 +28,6 @@ impl Session {
             print("")?;
             print(&clean(response))?;
         }
-        if execution.response_ref.is_some() {
-            eprintln!("the answer is longer: trinity exec logs {}", execution.id);
-        }
         for command in next_commands(&execution) {
             eprintln!("{} {command}", style("next:").for_stderr().cyan());
         }

@@ -80,7 +80,7 @@ fn log(ids: std::ops::RangeInclusive<u64>) -> String {
     ids.map(frame).collect::<Vec<_>>().concat()
 }
 
-const END_FRAME: &str = "event: stream.end\ndata: {}\n\n";
+const END_FRAME: &str = "event: stream.end\ndata: {\"reason\":\"finished\"}\n\n";
 
 /// Follows to the end; gives the numbers of the frames and how often the stream was lost.
 async fn all(mut follow: Follow<'_>) -> Result<(Vec<u64>, usize)> {
@@ -89,7 +89,7 @@ async fn all(mut follow: Follow<'_>) -> Result<(Vec<u64>, usize)> {
         match step {
             Step::Frame(frame) => ids.extend(frame.id),
             Step::Lost => losses += 1,
-            Step::Open => {}
+            Step::Open | Step::Reset => {}
         }
     }
     Ok((ids, losses))
@@ -147,8 +147,8 @@ async fn a_server_that_was_never_there_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_reset_is_resumed_like_a_loss() {
-    let reset = "event: stream.reset\ndata: {}\n\n";
+async fn a_reader_that_was_sent_away_comes_back_where_it_was() {
+    let reset = "event: stream.reset\ndata: {\"reason\":\"too-slow\"}\n\n";
     let scripts = vec![
         Script::Sends(format!("{}{reset}{}", log(1..=2), log(3..=3))),
         Script::Sends(format!("{}{END_FRAME}", log(3..=3))),
@@ -156,6 +156,36 @@ async fn a_reset_is_resumed_like_a_loss() {
     let (server, client) = start(scripts).await;
     assert_eq!(all(follow(&client)).await.unwrap(), (vec![1, 2, 3], 1));
     assert_eq!(server.resumed_from.lock().unwrap()[1].as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_waited_for() {
+    let stops = "event: stream.end\ndata: {\"reason\":\"shutdown\"}\n\n";
+    let scripts = vec![
+        Script::Sends(format!("{}{stops}", log(1..=2))),
+        Script::Sends(format!("{}{END_FRAME}", log(3..=3))),
+    ];
+    let (_server, client) = start(scripts).await;
+    assert_eq!(all(follow(&client)).await.unwrap(), (vec![1, 2, 3], 1));
+}
+
+#[tokio::test]
+async fn a_server_that_lost_the_place_says_where_it_goes_on() {
+    let reset = "event: stream.reset\ndata: {\"reason\":\"unknown-position\",\"seq\":0}\n\n";
+    let scripts =
+        vec![Script::Sends(log(1..=9)), Script::Sends(format!("{reset}{}{END_FRAME}", log(1..=2)))];
+    let (_server, client) = start(scripts).await;
+    let mut follow = follow(&client);
+    let mut seen = Vec::new();
+    while let Some(step) = follow.next().await.unwrap() {
+        seen.push(match step {
+            Step::Frame(frame) => frame.id,
+            Step::Reset => Some(0),
+            Step::Open | Step::Lost => None,
+        });
+    }
+    let numbers: Vec<u64> = seen.into_iter().flatten().collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]);
 }
 
 #[tokio::test]
@@ -179,7 +209,7 @@ async fn frames_without_a_number_pass_between_numbered_ones() {
 
 #[tokio::test]
 async fn the_server_says_how_long_to_wait_within_a_bound() {
-    let said = |ms: u64| format!("retry: {ms}\nevent: stream.ready\ndata: {{}}\n\n{END_FRAME}");
+    let said = |ms: u64| format!("retry: {ms}\n\nevent: stream.ready\ndata: {{}}\n\n{END_FRAME}");
     for (ms, expected) in [(7, Duration::from_millis(7)), (9_999_999, RETRY_MAX)] {
         let (_server, client) = start(vec![Script::Sends(said(ms))]).await;
         let mut follow = follow(&client);

@@ -130,7 +130,7 @@ async fn the_help_is_what_was_agreed_on() {
     for words in commands {
         let words = [words, &["--help"]].concat();
         let done = user.run(&words).await.exits(0);
-        help.push_str(&format!("$ trinity {}\n{}\n", words.join(" "), done.stdout));
+        help.extend(["$ trinity ", &words.join(" "), "\n", &done.stdout, "\n"]);
     }
     insta::assert_snapshot!(help);
 }
