@@ -70,7 +70,8 @@ impl App {
         let data_dir = DataDir::open(&config.data_dir)?;
         let node_id = data_dir.node_id()?;
         let Stores { log, state, views } = Stores::open(&config, &data_dir).await?;
-        let views = Views::start(log.clone(), views).await.context("cannot open the read models")?;
+        let views =
+            Views::start(log.clone(), views).await.context("cannot open the read models")?;
         let host: Arc<dyn AgentHost> = match config.agent_host {
             AgentHostKind::Process => {
                 let mut options = Options::new(data_dir.path().to_owned());

@@ -13,6 +13,7 @@ mod progress;
 mod queue;
 mod rebuild;
 mod run;
+mod serve;
 mod server;
 mod stream;
 mod text;
@@ -56,6 +57,8 @@ enum Command {
 /// The commands that people type.
 #[derive(Debug, Subcommand)]
 enum UserCommand {
+    /// Run the server
+    Serve(Box<serve::Args>),
     #[command(flatten)]
     Client(Box<ClientCommand>),
     /// Prove that an event log keeps its invariants
@@ -87,7 +90,10 @@ enum ClientCommand {
 
 /// Does what the command line says and gives the exit code of the process.
 pub fn main() -> ExitCode {
+    // Fails only when a provider is installed already, which then serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().command {
+        Command::User(UserCommand::Serve(args)) => args.execute(),
         Command::User(UserCommand::Client(command)) => {
             block_on(async { report(&command.execute().await) })
         }
@@ -114,8 +120,6 @@ impl ClientCommand {
 
 /// Runs a command that waits; one thread is enough for it.
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
-    // Fails only when a provider is installed already, which then serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => {
