@@ -18,7 +18,7 @@ use crate::hosts::{self, AgentSpec, Status};
 
 /// How long the agent's own `startup.sh` may take.
 const STARTUP_TIMEOUT: Duration = Duration::from_mins(2);
-/// How long a supervisor has, beyond a timeout, to end what it supervises.
+/// How much longer than a timeout and the grace its deadline is: nothing waits for the slot.
 const SUPERVISOR_MARGIN: Duration = Duration::from_secs(30);
 /// How often a started script is asked for its end.
 const STARTUP_POLL: Duration = Duration::from_millis(100);
@@ -120,6 +120,7 @@ async fn bring_up(look: &Look<'_>) -> Result<(), Failure> {
 async fn run_startup_script(look: &Look<'_>, boot_id: &str) -> Result<(), Failure> {
     let Look { context, link, .. } = look;
     let id = format!("startup-{boot_id}");
+    let grace = Duration::from_millis(context.grace_ms);
     let script = "test ! -e startup.sh || exec sh ./startup.sh";
     let info = link.info().await.map_err(Failure::at(Step::Startup))?;
     let env = [("PATH", context.path.as_str()), ("HOME", &info.home), ("LANG", "C.UTF-8")];
@@ -132,7 +133,7 @@ async fn run_startup_script(look: &Look<'_>, boot_id: &str) -> Result<(), Failur
         cwd: None,
         timeout_ms: millis(STARTUP_TIMEOUT),
         grace_ms: context.grace_ms,
-        deadline: after(clock::now(), STARTUP_TIMEOUT + SUPERVISOR_MARGIN),
+        deadline: after(clock::now(), STARTUP_TIMEOUT + grace + SUPERVISOR_MARGIN),
         uid: None,
         gid: None,
         allow_new_privileges: false,

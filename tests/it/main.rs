@@ -10,8 +10,14 @@
 mod adapters;
 mod audit;
 mod cli;
+mod crash;
 mod event_log;
+mod failures;
 mod hosts;
+mod readme;
+mod scenarios;
+mod server;
 mod state;
 mod store;
+mod streams;
 mod tidy;

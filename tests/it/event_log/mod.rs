@@ -5,7 +5,7 @@ mod contention;
 mod crash;
 mod feed;
 mod outage;
-mod server;
+pub mod server;
 mod stock;
 mod storage;
 pub mod support;

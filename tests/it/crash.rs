@@ -1,0 +1,228 @@
+//! Nothing is lost when the server, its agent servers, or the machine go down.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::server::{Server, until};
+
+/// How often `make test` kills the server under load; `make test-long` says more.
+const KILLS_DEFAULT: usize = 20;
+
+fn kills() -> usize {
+    let said = std::env::var("TRINITY_TEST_KILLS").ok();
+    said.map_or(KILLS_DEFAULT, |count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_run_outlives_the_server_and_is_adopted_with_its_exact_output() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    let id = server
+        .script("scout", &["say one", "sleep 2", "say two", "sleep 1", "say three"])
+        .await;
+    server.until_status(&id, "running").await;
+    server.kill().await;
+    assert_eq!(Server::processes(&id).is_empty(), false, "the run goes on without the server");
+    server.start_again().await;
+
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!(ended["response"], "one\ntwo\nthree");
+    assert_eq!(ended["exit_code"], 0);
+    let seqs: Vec<u64> =
+        server.lines(&id).await.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "numbered without a gap");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_run_that_ends_while_the_server_is_away_is_recorded_with_its_end() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say before", "sleep 1", "say after", "exit 3"]).await;
+    server.until_status(&id, "running").await;
+    server.kill().await;
+    Server::until_gone(&id).await;
+    server.start_again().await;
+
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["status"], "failed", "{ended}");
+    assert_eq!(ended["error_class"], "exit");
+    assert_eq!(ended["exit_code"], 3);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_reboot_ends_running_executions_as_lost_and_starts_the_agents_again() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say hello", "hang"]).await;
+    server.until_status(&id, "running").await;
+    server.kill().await;
+    server.kill_agent_servers();
+    server.start_again().await;
+
+    let ended = server.until_ended(&id).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("lost")));
+    server.until_phase("scout", "running").await;
+    let next = server.script("scout", &["say again"]).await;
+    assert_eq!(server.until_ended(&next).await["status"], "completed");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_crashed_agent_server_is_started_again_and_its_run_is_lost() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say hello", "fork 2", "hang"]).await;
+    server.until_status(&id, "running").await;
+    server.kill_agent_servers();
+    let ended = server.until_ended(&id).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("lost")));
+    Server::until_gone(&id).await;
+    server.until_phase("scout", "running").await;
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_stop_signal_leaves_runs_going() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say one", "sleep 2", "say two"]).await;
+    server.until_status(&id, "running").await;
+    assert!(server.signal(Signal::SIGTERM).await.success());
+    assert!(!Server::processes(&id).is_empty());
+    server.start_again().await;
+    assert_eq!(server.until_ended(&id).await["response"], "one\ntwo");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_stop_asked_for_before_a_crash_is_carried_out_after_it() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["trap INT ignore", "say busy", "hang"]).await;
+    server.until_status(&id, "running").await;
+    let path = format!("/api/agents/scout/executions/{id}/terminate");
+    assert_eq!(server.post(&path, json!({})).await.expect(200)["status"], "cancelling");
+    server.crash().await;
+    assert_eq!(server.until_ended(&id).await["status"], "cancelled");
+    Server::until_gone(&id).await;
+    server.audit().await;
+}
+
+/// Submits tasks until told to stop; gives the ids that were acknowledged.
+async fn submit_steadily(server: &Server, agents: &[String], count: usize) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 0..count {
+        let agent = &agents[number % agents.len()];
+        let body = json!({
+            "message": format!("#!demo\nsay {number}\ntool Bash {{\"command\":\"true\"}} => ok"),
+            "async_mode": true,
+        });
+        let path = format!("/api/agents/{agent}/task");
+        let request = server.request(reqwest::Method::POST, &path).json(&body);
+        // A server that was killed meanwhile acknowledges nothing.
+        let Some(answer) = server.try_send(request).await else { break };
+        if answer.status.as_u16() == 202 {
+            acknowledged.push(answer.body["execution_id"].as_str().unwrap().to_owned());
+        }
+    }
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_under_load_lose_nothing_and_leave_nothing_stuck() {
+    let mut server = Server::start().await;
+    let agents: Vec<String> = (0..4).map(|number| format!("agent-{number}")).collect();
+    for agent in &agents {
+        server.agent(agent).await;
+    }
+    let mut acknowledged = Vec::new();
+    for round in 0..kills() {
+        // Killed at another instant of the work each time.
+        let alive = Duration::from_millis(37 * (round as u64 % 11) + 20);
+        let submitted = {
+            let submit = submit_steadily(&server, &agents, 24);
+            tokio::pin!(submit);
+            tokio::select! {
+                submitted = &mut submit => submitted,
+                () = tokio::time::sleep(alive) => {
+                    let pid = server.pid();
+                    nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+                    submit.await
+                }
+            }
+        };
+        acknowledged.extend(submitted);
+        server.kill().await;
+        server.start_again().await;
+    }
+    let unfinished = until("every acknowledged execution has ended", async || {
+        let mut open = Vec::new();
+        for id in &acknowledged {
+            let record = server.execution(id).await;
+            if !["completed", "failed", "cancelled"].contains(&record["status"].as_str().unwrap()) {
+                open.push(record);
+            }
+        }
+        open.is_empty().then_some(open)
+    })
+    .await;
+    assert_eq!(unfinished, Vec::<Value>::new());
+    for id in &acknowledged {
+        let record = server.execution(id).await;
+        assert_eq!(record["status"], "completed", "{record}");
+    }
+    assert!(acknowledged.len() > kills(), "the load was real: {}", acknowledged.len());
+    server.audit().await;
+}
+
+/// The library that moves a process's clock, where Debian's package puts it.
+fn faketime() -> String {
+    let found = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+        .map(|triple| format!("/usr/lib/{triple}/faketime/libfaketime.so.1"))
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists());
+    found.expect("libfaketime is not installed; run the tests by `make test`")
+}
+
+#[tokio::test]
+async fn a_server_that_was_away_for_longer_than_a_slots_life_brings_every_run_to_its_end() {
+    let mut server = Server::start_with(&[("TRINITY_GRACE_MS", "500")]).await;
+    let config = json!({"name": "scout", "runtime": "demo", "execution_timeout_seconds": 10});
+    server.agent_with(config).await;
+    let finishes = server.script("scout", &["say started", "sleep 1", "say finished"]).await;
+    let hangs = server.script("scout", &["say busy", "hang"]).await;
+    for id in [&finishes, &hangs] {
+        server.until_status(id, "running").await;
+    }
+    // Frozen, the agent server takes the grant of this one only after the server is gone.
+    server.signal_agent_servers(Signal::SIGSTOP);
+    let never_started = server.script("scout", &["say late"]).await;
+    server.kill().await;
+    server.signal_agent_servers(Signal::SIGCONT);
+    let library = faketime();
+    let clock = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME", "+3600s"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+    ];
+    server.start_again_with(&clock).await;
+
+    let finished = server.until_ended(&finishes).await;
+    assert_eq!(finished["status"], "completed", "{finished}");
+    assert_eq!(finished["response"], "started\nfinished");
+    let started = server.until_ended(&never_started).await;
+    assert_eq!(started["status"], "completed", "{started}");
+    let timed_out = server.until_ended(&hangs).await;
+    assert_eq!(
+        (&timed_out["status"], &timed_out["error_class"]),
+        (&json!("failed"), &json!("timeout")),
+        "{timed_out}"
+    );
+    server.audit().await;
+}

@@ -1,0 +1,319 @@
+//! Everything a CLI can do to its supervisor, through the whole system: the right status, the right
+//! class, nothing left running, and the next run starts.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+/// What a script must come to.
+struct Scenario {
+    name: &'static str,
+    ops: Vec<String>,
+    status: &'static str,
+    class: Option<&'static str>,
+    check: fn(&Value),
+}
+
+fn scenario(
+    name: &'static str,
+    ops: &[&str],
+    status: &'static str,
+    class: Option<&'static str>,
+    check: fn(&Value),
+) -> Scenario {
+    let ops = ops.iter().map(|op| (*op).to_owned()).collect();
+    Scenario { name, ops, status, class, check }
+}
+
+const NOTHING: fn(&Value) = |_| {};
+
+/// A result line of a CLI whose model refused the request.
+const API_ERROR: &str = concat!(
+    r#"raw {"type":"result","subtype":"success","is_error":true,"api_error_status":400,"#,
+    r#""result":"API Error: 400 bad request","num_turns":1,"total_cost_usd":0}\n"#
+);
+
+fn well_behaved() -> Vec<Scenario> {
+    vec![
+        scenario("words", &["say one", "say two"], "completed", None, |record| {
+            assert_eq!(record["response"], "one\ntwo");
+            assert_eq!(record["model_used"], "demo");
+            assert!(record["claude_session_id"].is_string());
+        }),
+        scenario(
+            "tools",
+            &[r#"tool Read {"file_path":"a"} => text"#, r#"tool Bash {"command":"ls"} => a b"#],
+            "completed",
+            None,
+            |record| assert_eq!(record["tool_call_count"], 2),
+        ),
+        scenario("cost", &["say x", "result success 0.0123"], "completed", None, |record| {
+            assert_eq!(record["cost"], 0.0123);
+        }),
+        scenario("grandchildren", &["fork 3", "say done"], "completed", None, NOTHING),
+        scenario("a shell", &["exec echo from-a-shell"], "completed", None, NOTHING),
+        scenario("bytes", &[r"raw \xff\xfe broken\n", "say ok"], "completed", None, NOTHING),
+        scenario("no JSON", &[r"raw hello there\n", "say ok"], "completed", None, NOTHING),
+        scenario(
+            "a novel event",
+            &[r#"raw {"type":"novel","x":1}\n"#, "say ok"],
+            "completed",
+            None,
+            NOTHING,
+        ),
+        scenario("a long line", &["big 3000000"], "completed", None, NOTHING),
+        scenario(
+            "much on stderr",
+            &["exec yes complaint | head -c 5000000 >&2", "say ok"],
+            "completed",
+            None,
+            NOTHING,
+        ),
+    ]
+}
+
+fn ill_behaved() -> Vec<Scenario> {
+    vec![
+        scenario("the model refuses", &[API_ERROR, "exit 1"], "failed", Some("api"), |record| {
+            assert!(record["error"].as_str().unwrap().contains("400"), "{record}");
+        }),
+        scenario(
+            "turns are used up",
+            &["say x", "result error_max_turns 0.5"],
+            "failed",
+            Some("max_turns"),
+            |record| assert_eq!(record["cost"], 0.5),
+        ),
+        scenario("no result", &["say x", "result none 0"], "failed", Some("exit"), |record| {
+            assert_eq!(record["exit_code"], 0);
+        }),
+        scenario(
+            "a crash in a line",
+            &[r#"raw {"type":"assis"#, "abort"],
+            "failed",
+            Some("exit"),
+            NOTHING,
+        ),
+        scenario("code 143", &["exit 143"], "failed", Some("exit"), |record| {
+            assert_eq!(record["exit_code"], 143);
+        }),
+        scenario("code 3 after words", &["say x", "exit 3"], "failed", Some("exit"), |record| {
+            assert_eq!(record["exit_code"], 3);
+            assert_eq!(record["response"], "x", "what was said is kept");
+        }),
+        scenario("an unknown op", &["say x", "dance"], "failed", None, |record| {
+            let error = record["error"].as_str().unwrap();
+            assert!(error.contains("dance") && error.contains('3'), "{error}");
+        }),
+        scenario(
+            "a result and no exit",
+            &["say x", "result success 0.01", "hang"],
+            "failed",
+            Some("exit"),
+            |record| assert_eq!(record["response"], "x"),
+        ),
+        scenario("silence", &["hang"], "failed", Some("timeout"), NOTHING),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_script_ends_as_it_should_and_leaves_nothing() {
+    let server = Server::start_with(&[("TRINITY_GRACE_MS", "500")]).await;
+    let config = json!({
+        "name": "scout",
+        "runtime": "demo",
+        "max_parallel_tasks": 32,
+        "execution_timeout_seconds": 20,
+    });
+    server.agent_with(config).await;
+    let mut started = Vec::new();
+    for scenario in well_behaved().into_iter().chain(ill_behaved()) {
+        let ops: Vec<&str> = scenario.ops.iter().map(String::as_str).collect();
+        let id = server.script("scout", &ops).await;
+        started.push((scenario, id));
+    }
+    for (scenario, id) in &started {
+        let record = server.until_ended(id).await;
+        assert_eq!(record["status"], scenario.status, "{}: {record}", scenario.name);
+        if let Some(class) = scenario.class {
+            assert_eq!(record["error_class"], class, "{}: {record}", scenario.name);
+        }
+        (scenario.check)(&record);
+        Server::until_gone(id).await;
+    }
+    let slots = server.get("/api/agents/scout/capacity").await.expect(200);
+    assert_eq!(slots["active_slots"], 0, "every slot is back");
+    let next = server.script("scout", &["say next"]).await;
+    assert_eq!(server.until_ended(&next).await["status"], "completed");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_lines_are_all_there() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let lines = r"line\n".repeat(100_000);
+    let id = server.script("scout", &[&format!("raw {lines}"), "say done"]).await;
+    assert_eq!(server.until_ended(&id).await["status"], "completed");
+    let path = format!("/api/agents/scout/executions/{id}/log?after=99990&limit=1000");
+    let page = server.get(&path).await.expect(200);
+    assert!(page["total"].as_u64().unwrap() >= 100_000, "{}", page["total"]);
+    server.audit().await;
+}
+
+async fn terminate(server: &Server, id: &str, query: &str) -> Value {
+    let path = format!("/api/agents/scout/executions/{id}/terminate{query}");
+    server.post(&path, json!({})).await.expect(200)
+}
+
+#[tokio::test]
+async fn a_stop_takes_as_much_as_it_needs_and_is_never_claimed_too_early() {
+    let server = Server::start_with(&[("TRINITY_GRACE_MS", "700")]).await;
+    server.agent("scout").await;
+    for (ops, last_phase) in [
+        (vec!["say busy", "hang"], "InterruptSent"),
+        (vec!["trap INT result", "say busy", "hang"], "InterruptSent"),
+        (vec!["trap INT exit:0", "say busy", "hang"], "InterruptSent"),
+        (vec!["trap INT ignore", "trap TERM ignore", "fork 2", "say busy", "hang"], "KillSent"),
+    ] {
+        let id = server.script("scout", &ops).await;
+        server.until_status(&id, "running").await;
+        crate::server::until("it is busy", async || {
+            (!server.lines(&id).await.is_empty()).then_some(())
+        })
+        .await;
+        assert_eq!(terminate(&server, &id, "").await["status"], "cancelling");
+        let ended = server.until_ended(&id).await;
+        assert_eq!(ended["status"], "cancelled", "{ended}");
+        assert!(Server::processes(&id).is_empty(), "cancelled means gone");
+        let events = server.events().await;
+        let of_run = events.iter().filter(|event| event["stream_id"] == id.as_str());
+        let kinds: Vec<&str> = of_run.map(|event| event["type"].as_str().unwrap()).collect();
+        assert!(kinds.contains(&last_phase), "{kinds:?}");
+        assert_eq!(terminate(&server, &id, "").await["status"], "cancelled", "it is, already");
+    }
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_stop_can_be_made_urgent() {
+    let server = Server::start_with(&[("TRINITY_GRACE_MS", "60000")]).await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["trap INT ignore", "say busy", "hang"]).await;
+    server.until_status(&id, "running").await;
+    terminate(&server, &id, "").await;
+    terminate(&server, &id, "?force=true").await;
+    assert_eq!(server.until_ended(&id).await["status"], "cancelled");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn waiting_executions_start_in_order_and_can_be_cancelled_at_once() {
+    let server = Server::start().await;
+    let config = json!({"name": "scout", "runtime": "demo", "max_parallel_tasks": 1});
+    server.agent_with(config).await;
+    let first = server.script("scout", &["say busy", "hang"]).await;
+    server.until_status(&first, "running").await;
+    let mut waiting = Vec::new();
+    for number in 0..3 {
+        waiting.push(server.script("scout", &[&format!("say {number}")]).await);
+    }
+    let queue = server.get("/api/agents/scout/queue").await.expect(200);
+    assert_eq!(queue["queue_length"], 3, "{queue}");
+    assert_eq!(terminate(&server, &waiting[1], "").await["status"], "cancelled_while_queued");
+    assert_eq!(server.execution(&waiting[1]).await["status"], "cancelled");
+    terminate(&server, &first, "").await;
+    for id in [&waiting[0], &waiting[2]] {
+        assert_eq!(server.until_ended(id).await["status"], "completed");
+    }
+    server.put("/api/agents/scout/capacity", json!({"max_parallel_tasks": 5})).await.expect(200);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn stopping_an_agent_ends_its_runs_and_keeps_its_queue() {
+    let server = Server::start_with(&[("TRINITY_GRACE_MS", "500")]).await;
+    let config = json!({"name": "scout", "runtime": "demo", "max_parallel_tasks": 1});
+    server.agent_with(config).await;
+    let running = server.script("scout", &["say busy", "hang"]).await;
+    server.until_status(&running, "running").await;
+    let waiting = server.script("scout", &["say later"]).await;
+
+    let stopped = server.post("/api/agents/scout/stop", json!({})).await.expect(200);
+    assert_eq!(stopped["status"], "stopped", "{stopped}");
+    assert_eq!(server.execution(&running).await["status"], "cancelled");
+    let held = server.execution(&waiting).await;
+    assert_eq!(held["status"], "pending");
+    assert_eq!(held["queue_reason"], "agent-stopped", "{held}");
+    let body = json!({"message": "more", "async_mode": true});
+    let refused = server.post("/api/agents/scout/task", body).await.expect(503);
+    assert_eq!(refused["code"], "agent-not-running", "{refused}");
+
+    server.post("/api/agents/scout/start", json!({})).await.expect(200);
+    assert_eq!(server.until_ended(&waiting).await["status"], "completed");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn deleting_an_agent_leaves_its_history_and_nothing_else() {
+    let server = Server::start_with(&[("TRINITY_GRACE_MS", "500")]).await;
+    let config = json!({"name": "scout", "runtime": "demo", "max_parallel_tasks": 1});
+    server.agent_with(config.clone()).await;
+    let running = server.script("scout", &["say busy", "hang"]).await;
+    server.until_status(&running, "running").await;
+    let waiting = server.script("scout", &["say never"]).await;
+
+    server.delete("/api/agents/scout").await.expect(200);
+    assert_eq!(server.get("/api/agents/scout").await.status, 404);
+    for id in [&running, &waiting] {
+        assert_eq!(server.execution(id).await["status"], "cancelled");
+    }
+    let agents = server.data_dir.join("agents");
+    let left = std::fs::read_dir(agents).map(|entries| entries.count()).unwrap_or_default();
+    assert_eq!(left, 0, "the workspace is gone");
+
+    server.agent_with(config).await;
+    let list = server.get("/api/agents/scout/executions").await.expect(200);
+    assert_eq!(list.as_array().unwrap().len(), 0, "a new life inherits nothing");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_missing_cli_is_said_with_what_to_do() {
+    let server = Server::start_with(&[("TRINITY_CLAUDE_COMMAND", "/nowhere/claude")]).await;
+    server.agent_with(json!({"name": "scout"})).await;
+    let id = server.task("scout", "hello").await;
+    let record = server.until_ended(&id).await;
+    assert_eq!((&record["status"], &record["error_class"]), (&json!("failed"), &json!("spawn")));
+    let error = record["error"].as_str().unwrap();
+    assert!(error.contains("not found") && error.contains("demo"), "{error}");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_stop_its_run() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let body = json!({"message": "#!demo\nsay one\nsleep 1\nsay two"});
+    let request = server.request(reqwest::Method::POST, "/api/agents/scout/task").json(&body);
+    let left = tokio::time::timeout(std::time::Duration::from_millis(400), request.send()).await;
+    assert!(left.is_err(), "the client left before the answer");
+    let list = server.get("/api/agents/scout/executions").await.expect(200);
+    let id = list[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.until_ended(&id).await["response"], "one\ntwo");
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_from_outside_is_failed_and_its_slot_is_free() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say busy", "hang"]).await;
+    server.until_status(&id, "running").await;
+    for pid in Server::processes(&id) {
+        let _gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    let record = server.until_ended(&id).await;
+    assert_eq!((&record["status"], &record["error_class"]), (&json!("failed"), &json!("exit")));
+    server.audit().await;
+}

@@ -1,0 +1,367 @@
+//! A server as its users run it: the real executable in a process of its own, that can be killed
+//! and started again on the same data.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::store::fresh_database;
+
+/// How long anything may take before a test gives up; generous, because the machine may be busy.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(20);
+/// The executable under test.
+pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_trinity");
+
+/// Waits until `look` finds something.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < WAIT_MAX, "waited too long until {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body, when the status is the expected one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+}
+
+/// A running server on data of its own.
+pub struct Server {
+    pub data_dir: PathBuf,
+    pub database_url: Option<String>,
+    pub url: String,
+    token: String,
+    child: Child,
+    http: reqwest::Client,
+    launch: Launch,
+    _temporary: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts a server on an empty store.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a server with these environment variables.
+    pub async fn start_with(environment: &[(&str, &str)]) -> Self {
+        Self::start_with_arguments(&[], environment).await
+    }
+
+    /// Starts a server with these further arguments and environment variables.
+    pub async fn start_with_arguments(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = temporary.path().join("data");
+        let database_url = fresh_database().await;
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let launch = Launch {
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            environment: environment.iter().map(owned).collect(),
+        };
+        let (child, url, token) = launch.spawn(&data_dir, database_url.as_deref()).await;
+        Self {
+            data_dir,
+            database_url,
+            url,
+            token,
+            child,
+            http: reqwest::Client::new(),
+            launch,
+            _temporary: temporary,
+        }
+    }
+
+    /// Ends the server as a power cut would; its agent servers live on.
+    pub async fn kill(&mut self) {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
+    }
+
+    /// The process id of the server.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
+    }
+
+    /// Sends a signal and waits for the end.
+    pub async fn signal(&mut self, signal: Signal) -> std::process::ExitStatus {
+        kill(self.pid(), signal).unwrap();
+        tokio::time::timeout(WAIT_MAX, self.child.wait()).await.unwrap().unwrap()
+    }
+
+    /// Starts the server again on the same data.
+    pub async fn start_again(&mut self) {
+        let url = self.database_url.as_deref();
+        (self.child, self.url, self.token) = self.launch.spawn(&self.data_dir, url).await;
+    }
+
+    /// Starts the server again on the same data, with further environment variables.
+    pub async fn start_again_with(&mut self, environment: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.launch.environment.extend(environment.iter().map(owned));
+        self.start_again().await;
+    }
+
+    /// Kills the server and starts it again.
+    pub async fn crash(&mut self) {
+        self.kill().await;
+        self.start_again().await;
+    }
+
+    /// The arguments that let `trinity audit verify` and others find the store.
+    pub fn store_arguments(&self) -> Vec<String> {
+        match &self.database_url {
+            Some(url) => vec!["--database-url".to_owned(), url.clone()],
+            None => vec!["--data-dir".to_owned(), self.data_dir.display().to_string()],
+        }
+    }
+
+    /// The token of this machine's user.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A request as the administrator.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    /// Sends a request and reads the answer; a server that is not there answers nothing.
+    pub async fn try_send(&self, request: reqwest::RequestBuilder) -> Option<Answer> {
+        let response = request.send().await.ok()?;
+        let status = response.status();
+        let text = response.text().await.ok()?;
+        Some(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.try_send(self.request(Method::GET, path)).await.expect("the server answers")
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        let request = self.request(Method::POST, path).json(&body);
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        let request = self.request(Method::PUT, path).json(&body);
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.try_send(self.request(Method::DELETE, path)).await.expect("the server answers")
+    }
+
+    /// Makes an agent of runtime `demo` and waits until it runs.
+    pub async fn agent(&self, name: &str) {
+        self.agent_with(json!({"name": name, "runtime": "demo"})).await;
+    }
+
+    /// Makes an agent and waits until it runs.
+    pub async fn agent_with(&self, config: Value) {
+        let name = config["name"].as_str().unwrap().to_owned();
+        self.post("/api/agents", config).await.expect(201);
+        self.until_phase(&name, "running").await;
+    }
+
+    /// Waits until the agent is in this phase.
+    pub async fn until_phase(&self, name: &str, phase: &str) -> Value {
+        let path = format!("/api/agents/{name}");
+        until(&format!("{name} is {phase}"), async || {
+            let agent = self.try_send(self.request(Method::GET, &path)).await?.body;
+            assert!(phase == "failed" || agent["phase"] != "failed", "{agent}");
+            (agent["phase"] == phase).then_some(agent)
+        })
+        .await
+    }
+
+    /// Submits a task without waiting for its end; gives its id.
+    pub async fn task(&self, agent: &str, message: &str) -> String {
+        let body = json!({"message": message, "async_mode": true});
+        let accepted = self.post(&format!("/api/agents/{agent}/task"), body).await.expect(202);
+        accepted["execution_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Submits a task of the demo runtime, one op a line.
+    pub async fn script(&self, agent: &str, ops: &[&str]) -> String {
+        self.task(agent, &format!("#!demo\n{}", ops.join("\n"))).await
+    }
+
+    /// The record of an execution.
+    pub async fn execution(&self, id: &str) -> Value {
+        self.get(&format!("/api/executions/{id}")).await.expect(200)
+    }
+
+    /// Waits until the execution has this status.
+    pub async fn until_status(&self, id: &str, status: &str) -> Value {
+        let path = format!("/api/executions/{id}");
+        until(&format!("{id} is {status}"), async || {
+            let answer = self.try_send(self.request(Method::GET, &path)).await?;
+            (answer.body["status"] == status).then_some(answer.body)
+        })
+        .await
+    }
+
+    /// Waits for the end of an execution, whatever it is.
+    pub async fn until_ended(&self, id: &str) -> Value {
+        let path = format!("/api/executions/{id}");
+        until(&format!("{id} has ended"), async || {
+            let answer = self.try_send(self.request(Method::GET, &path)).await?;
+            let status = answer.body["status"].as_str()?.to_owned();
+            ["completed", "failed", "cancelled"].contains(&status.as_str()).then_some(answer.body)
+        })
+        .await
+    }
+
+    /// Every line of an execution's output, as text.
+    pub async fn lines(&self, id: &str) -> Vec<Value> {
+        let agent = self.execution(id).await["agent_name"].as_str().unwrap().to_owned();
+        let path = format!("/api/agents/{agent}/executions/{id}/log?after=0&limit=1000");
+        self.get(&path).await.expect(200)["entries"].as_array().unwrap().clone()
+    }
+
+    /// Every event of the log.
+    pub async fn events(&self) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            let after = events.len();
+            let page = self.get(&format!("/api/events?after={after}&limit=1000")).await.expect(200);
+            let items = page["items"].as_array().unwrap();
+            if items.is_empty() {
+                return events;
+            }
+            events.extend(items.iter().cloned());
+        }
+    }
+
+    /// The events of one type.
+    pub async fn events_of(&self, kind: &str) -> Vec<Value> {
+        self.events().await.into_iter().filter(|event| event["type"] == kind).collect()
+    }
+
+    /// Proves the invariants over the log with the real command.
+    pub async fn audit(&self) {
+        let output = Command::new(EXECUTABLE)
+            .args(["audit", "verify"])
+            .args(self.store_arguments())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the log is not clean:\n{said}\n{errors}");
+    }
+
+    /// The ids of processes that belong to this execution.
+    pub fn processes(id: &str) -> Vec<i32> {
+        let variable = format!("TRINITY_EXECUTION_ID={id}");
+        pids(|pid| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+        })
+    }
+
+    /// Waits until nothing of an execution is left.
+    pub async fn until_gone(id: &str) {
+        until("no process is left", async || Self::processes(id).is_empty().then_some(())).await;
+    }
+
+    /// Ends every agent server and everything they run, as a reboot would.
+    pub fn kill_agent_servers(&self) {
+        // Frozen first: in a reboot none of them sees another one die.
+        self.signal_agent_servers(Signal::SIGSTOP);
+        self.signal_agent_servers(Signal::SIGKILL);
+    }
+
+    /// Sends a signal to every agent server and its runners.
+    pub fn signal_agent_servers(&self, signal: Signal) {
+        let server = self.child.id().and_then(|id| i32::try_from(id).ok());
+        for pid in processes_of(&self.data_dir).into_iter().filter(|pid| Some(*pid) != server) {
+            let _gone = kill(Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.start_kill();
+        self.kill_agent_servers();
+    }
+}
+
+fn pids(matches: impl Fn(i32) -> bool) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| matches(*pid)).collect()
+}
+
+/// The processes other than the server that were started for this data directory.
+fn processes_of(data_dir: &Path) -> Vec<i32> {
+    let needle = data_dir.as_os_str().as_encoded_bytes();
+    let own = i32::try_from(std::process::id()).unwrap();
+    let mentions = |bytes: Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle);
+    pids(|pid| {
+        let read = |name| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        pid != own && (mentions(read("cmdline")) || mentions(read("environ")))
+    })
+}
+
+/// How the server is started, each time anew.
+struct Launch {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    async fn spawn(&self, data_dir: &Path, database_url: Option<&str>) -> (Child, String, String) {
+        let _absent = std::fs::remove_file(data_dir.join("address"));
+        let mut command = Command::new(EXECUTABLE);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir)
+            .env_remove("TRINITY_DATABASE_URL")
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true);
+        if let Some(url) = database_url {
+            command.env("TRINITY_DATABASE_URL", url);
+        }
+        let mut child = command.spawn().unwrap();
+        let http = reqwest::Client::new();
+        let url = until("the server is healthy", async || {
+            assert!(child.try_wait().unwrap().is_none(), "the server ended at its start");
+            let url = std::fs::read_to_string(data_dir.join("address")).ok()?;
+            let health = http.get(format!("{url}/health")).send().await.ok()?;
+            health.status().is_success().then_some(url)
+        })
+        .await;
+        let token = std::fs::read_to_string(data_dir.join("local-token")).unwrap();
+        (child, url, token.trim().to_owned())
+    }
+}
