@@ -19,9 +19,8 @@ fn kills() -> usize {
 async fn a_run_outlives_the_server_and_is_adopted_with_its_exact_output() {
     let mut server = Server::start().await;
     server.agent("scout").await;
-    let id = server
-        .script("scout", &["say one", "sleep 2", "say two", "sleep 1", "say three"])
-        .await;
+    let id =
+        server.script("scout", &["say one", "sleep 2", "say two", "sleep 1", "say three"]).await;
     server.until_status(&id, "running").await;
     server.kill().await;
     assert_eq!(Server::processes(&id).is_empty(), false, "the run goes on without the server");
