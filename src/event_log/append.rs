@@ -1,13 +1,14 @@
 //! One append: what it writes, what must hold for it, and what an engine says of it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::oneshot;
-use uuid::Uuid;
+use uuid::Builder;
 
 use super::error::{Invalid, Unavailable};
 use super::feed::Placed;
+use crate::clock;
 use crate::domain::{Event, EventId, Metadata, Recorded, StreamId};
 
 /// The most events of one append.
@@ -80,13 +81,11 @@ impl Append {
     pub(super) fn new(
         checks: Vec<Check>,
         events: Vec<(StreamId, i64, Event)>,
-        metadata: &HashMap<String, String>,
+        metadata: Metadata,
+        metadata_json: String,
     ) -> Result<Self, Invalid> {
         within("events", events.len(), APPEND_EVENTS_MAX)?;
         checks.iter().try_for_each(|check| check_id(&check.stream))?;
-        let metadata_json = serde_json::to_string(metadata).map_err(|error| {
-            Invalid::Unserialisable { event_type: "metadata".into(), reason: error.to_string() }
-        })?;
         if escapes_nul(&metadata_json) {
             return Err(Invalid::NulCharacter("the metadata"));
         }
@@ -95,11 +94,10 @@ impl Append {
         for (stream, version, event) in events {
             let payload = encode(&event)?;
             bytes += payload.len();
-            let event_id = EventId(Uuid::now_v7());
+            let event_id = new_event_id();
             encoded.push(NewEvent { stream, version, event_id, event, payload });
         }
         within("bytes", bytes, APPEND_BYTES_MAX)?;
-        let metadata = Metadata::from_map(metadata.clone());
         Ok(Self { checks, events: encoded, metadata, metadata_json })
     }
 
@@ -120,7 +118,7 @@ impl Append {
     /// Turns the events into what readers see, once they have been committed.
     pub(super) fn into_placed(self, place: Place) -> Vec<Placed> {
         let recorded_at = super::time::from_micros(place.recorded_at_micros);
-        let metadata = self.metadata;
+        let mut metadata = std::iter::repeat_n(self.metadata, self.events.len());
         (place.first_position..)
             .zip(self.events)
             .map(|(position, new)| Placed {
@@ -131,7 +129,7 @@ impl Append {
                     stream: new.stream,
                     version: new.version,
                     recorded_at,
-                    metadata: metadata.clone(),
+                    metadata: metadata.next().unwrap_or_default(),
                     event: new.event,
                 }),
             })
@@ -150,6 +148,20 @@ pub(super) fn check_id(stream: &StreamId) -> Result<(), Invalid> {
 
 fn within(what: &'static str, found: usize, max: usize) -> Result<(), Invalid> {
     if found > max { Err(Invalid::TooLarge { what, found, max }) } else { Ok(()) }
+}
+
+/// A version 7 id from the process' own generator: the one of the system is asked far too often.
+fn new_event_id() -> EventId {
+    let millis = u64::try_from(clock::now().timestamp_millis()).unwrap_or_default();
+    EventId(Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid())
+}
+
+/// Writes metadata as it is stored: an object of strings.
+pub(super) fn metadata_json(metadata: &impl Serialize) -> Result<String, Invalid> {
+    serde_json::to_string(metadata).map_err(|error| Invalid::Unserialisable {
+        event_type: "metadata".to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn encode(event: &Event) -> Result<String, Invalid> {
