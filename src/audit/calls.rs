@@ -8,6 +8,9 @@ use super::report::Invariant;
 use super::row::Entry;
 use super::world::World;
 
+/// The server's own agent, which may call every other.
+const SYSTEM_AGENT: &str = "trinity-system";
+
 /// Checks a request: its agent lives, its caller may call, its parent is the caller's own.
 pub(super) fn check_request(world: &mut World, entry: &Entry<'_>) -> Option<Caller> {
     let callee = world.agents.get(entry.text("agent"));
@@ -35,12 +38,18 @@ fn caller(world: &mut World, entry: &Entry<'_>) -> Option<Caller> {
     let is_call = entry.text("source") == "agent";
     let named = entry.optional_text("source_agent").filter(|_| is_call);
     let acting = world.metadata.acting_agent();
-    let is_true = is_call == named.is_some() && acting.is_none_or(|acting| named == Some(acting));
+    let is_true = is_call == named.is_some()
+        && acting.is_none_or(|acting| named == Some(acting))
+        && !(is_call && world.metadata.is_by_person());
     let acting = acting.map(str::to_owned);
     world.tally.check(Invariant::Calls, entry.row, is_true, || {
         format!("agent {acting:?} calls in the name of {named:?}")
     });
     let agent = named?.to_owned();
+    // The server's own key speaks in that name, whether or not such an agent lives.
+    if agent == SYSTEM_AGENT && world.metadata.is_by_system() {
+        return None;
+    }
     let incarnation = world.agents.get(&agent).map(|agent| agent.incarnation).unwrap_or_default();
     Some(Caller { agent, incarnation })
 }

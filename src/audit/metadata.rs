@@ -32,6 +32,16 @@ impl Metadata {
         self.text("actor").strip_prefix("agent:")
     }
 
+    /// Whether a person caused the event.
+    pub(super) fn is_by_person(&self) -> bool {
+        self.text("actor").starts_with("user:")
+    }
+
+    /// Whether the server itself, or its own key, caused the event.
+    pub(super) fn is_by_system(&self) -> bool {
+        self.text("actor") == "system"
+    }
+
     pub(super) fn check(&self, row: &Row, tally: &mut Tally) {
         let fault = self.fault();
         tally.check(Invariant::Metadata, row, fault.is_none(), || fault.unwrap_or_default());

@@ -164,6 +164,16 @@ impl Fleet {
     }
 
     pub async fn submit(&self, request: Request, caller: Option<&LifeRef>) -> Option<Submitted> {
+        let actor = caller.map_or(Actor::User(owner()), |life| Actor::Agent(life.name.clone()));
+        self.submit_as(request, caller, &actor).await
+    }
+
+    async fn submit_as(
+        &self,
+        request: Request,
+        caller: Option<&LifeRef>,
+        actor: &Actor,
+    ) -> Option<Submitted> {
         let submit = Submit {
             execution_id: ids::execution_id(None),
             request,
@@ -172,8 +182,7 @@ impl Fleet {
             queue_length_max: 6,
             now: self.now,
         };
-        let actor = caller.map_or(Actor::User(owner()), |life| Actor::Agent(life.name.clone()));
-        unless_refused(tasks::submit(&self.log, submit, by(&actor)).await)
+        unless_refused(tasks::submit(&self.log, submit, by(actor)).await)
     }
 
     /// A task of a person that is taken.
@@ -202,6 +211,18 @@ impl Fleet {
             ..task(callee)
         };
         self.submit(request, Some(caller)).await.map(|submitted| submitted.execution_id)
+    }
+
+    /// A call by the server's own key.
+    pub async fn order(&self, callee: &LifeRef) -> ExecutionId {
+        let request = Request {
+            source: Source::Agent,
+            triggered_by: Trigger::Mcp,
+            source_user: None,
+            source_agent: Some("trinity-system".parse().unwrap()),
+            ..task(callee)
+        };
+        self.submit_as(request, None, &Actor::System).await.expect("taken").execution_id
     }
 
     pub async fn execution(&self, id: ExecutionId) -> Execution {

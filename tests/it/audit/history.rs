@@ -128,6 +128,9 @@ async fn calls(fleet: &Fleet) {
     assert_eq!(fleet.call(&lead, &helper, None).await, None, "refused without the grant");
     fleet.complete(child).await;
     fleet.dispatch(late).await; // rejected: the grant is gone
+    let by_key = fleet.order(&helper).await;
+    fleet.dispatch(by_key).await;
+    fleet.complete(by_key).await;
     let system = fleet.running("trinity-system", 1).await;
     let ordered = fleet.call(&system, &helper, None).await.unwrap();
     fleet.dispatch(ordered).await;

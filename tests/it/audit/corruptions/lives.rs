@@ -79,7 +79,9 @@ fn calls(log: &Log) -> Vec<Corruption> {
         r#"{"slot":1,"epoch":1,"claude_session_id":"s","started_at":"2030-01-01T00:00:00Z"}"#;
     let started = replaced(rejected, "ExecutionStarted", body);
     let (lead, scout) = ("\"source_agent\":\"lead\"", "\"source_agent\":\"scout\"");
+    let person = vec![Op::Metadata(asked, "agent:lead".into(), "user:lead".into())];
     vec![
+        spoilt("a call that a person makes", person, Calls, asked),
         removed("a call without a grant", permission.position, Calls, asked),
         spoilt("a grant to another life", other_life, Calls, asked),
         edited("a call in another's name", asked, lead, scout, Calls),
