@@ -51,7 +51,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let readable = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
     match readable {
         Err(rusqlite::Error::SqliteFailure(error, _))
-            if error.code == ErrorCode::CannotOpen && !has_writer_files(path) =>
+            if matches!(error.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+                && !has_writer_files(path) =>
         {
             let uri = format!("file:{}?immutable=1", escape(path));
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;

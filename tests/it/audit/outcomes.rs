@@ -1,5 +1,9 @@
 //! What the check says where there is nothing to prove, or somebody writes meanwhile.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +28,12 @@ struct Answer {
 
 /// Runs `trinity audit verify` with an environment of its own.
 fn run(arguments: &[&str]) -> Answer {
+    answer(Command::new(env!("CARGO_BIN_EXE_trinity")).args(["audit", "verify"]).args(arguments))
+}
+
+fn answer(command: &mut Command) -> Answer {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_trinity"))
-        .args(["audit", "verify"])
-        .args(arguments)
-        .env_clear()
-        .env("HOME", home.path())
-        .output()
-        .unwrap();
+    let output = command.env_clear().env("HOME", home.path()).output().unwrap();
     Answer {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -165,6 +167,36 @@ async fn checking_changes_nothing() {
     let before = db.integers(sum).await;
     assert_clean(&audit(&db).await);
     assert_eq!(db.integers(sum).await, before);
+}
+
+/// A user who may write nowhere.
+const NOBODY_ID: u32 = 65_534;
+
+#[tokio::test]
+async fn a_log_in_a_folder_that_may_not_be_written_is_checked() {
+    let db = TestDb::on(Engine::Sqlite).await;
+    let fleet = Fleet { log: db.open().await, now: clock::now() };
+    fleet.running("scout", 2).await;
+    fleet.log.close().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (copy, program) = (folder.path().join("log.db"), folder.path().join("trinity"));
+    db.run(&format!("VACUUM INTO '{}'", copy.display())).await;
+    rusqlite::Connection::open(&copy).unwrap().pragma_update(None, "journal_mode", "WAL").unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_trinity"), &program).unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&copy, 0o444);
+    mode(folder.path(), 0o555);
+    let mut command = Command::new(&program);
+    command.args(["audit", "verify", "--data-dir"]).arg(folder.path());
+    if nix::unistd::geteuid().is_root() {
+        command.uid(NOBODY_ID).gid(NOBODY_ID);
+    }
+    let answer = answer(&mut command);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.stdout.starts_with("clean: 7 events"), "{}", answer.stdout);
+    mode(folder.path(), 0o755);
 }
 
 #[tokio::test]
