@@ -265,6 +265,9 @@ fn output_that_is_read_again_adds_no_tool_calls() {
     let seen = running([tool_started(3, "a"), tool_finished(4, "a"), tool_started(5, "b")]);
     let again = vec![call_started(3, "a"), call_finished(4, "a"), call_started(5, "b")];
     given::<Execution>(seen.clone()).when(C::RecordToolCalls { calls: again }).then_nothing();
+    let one_line = running([tool_started(3, "a"), tool_finished(3, "a")]);
+    let again = vec![call_started(3, "a"), call_finished(3, "a")];
+    given::<Execution>(one_line).when(C::RecordToolCalls { calls: again }).then_nothing();
     let more = vec![call_started(5, "b"), call_finished(6, "b"), call_started(7, "a")];
     given::<Execution>(seen)
         .when(C::RecordToolCalls { calls: more })
