@@ -40,7 +40,7 @@ impl Store {
             Reader::Sqlite(sqlite) => sqlite.after(position, limit).await?,
             Reader::Postgres(postgres) => postgres.after(position, limit).await?,
         };
-        for (expected, row) in (position + 1..).zip(&rows) {
+        for (row, expected) in rows.iter().zip(position + 1..) {
             if row.position != expected {
                 return Err(LogError::Hole { expected });
             }
@@ -109,7 +109,7 @@ impl Store {
 
     /// Reads the rows of one stream, which must follow the version without a gap.
     fn read_stream(&self, after_version: i64, rows: Vec<Row>) -> Result<Vec<Placed>, LogError> {
-        for (expected, row) in (after_version + 1..).zip(&rows) {
+        for (row, expected) in rows.iter().zip(after_version + 1..) {
             if row.sequence != expected {
                 let reason = format!("version {expected} of its stream is missing");
                 return Err(LogError::Unreadable { position: row.position, reason: reason.into() });
