@@ -184,7 +184,7 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
 
     let router = api::router(Arc::clone(&app));
     let stop_accepting = app.shutdown.clone();
-    let server = axum::serve(listener, router.into_make_service())
+    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move { stop_accepting.cancelled().await });
     let server = tokio::spawn(server.into_future());
     if demo {

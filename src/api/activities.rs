@@ -62,7 +62,7 @@ struct TimelineQuery {
 
 /// A page of the activity stream, newest first.
 #[derive(Debug, Serialize, ToSchema)]
-struct Activities {
+struct ActivityPage {
     /// How many entries this page has.
     count: usize,
     activities: Vec<ActivityRow>,
@@ -80,13 +80,13 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 #[utoipa::path(
     get, path = "/api/agents/{name}/activities", tag = "activities",
     params(("name" = String, Path, description = "The agent's name"), OfAgentQuery, Fresh),
-    responses((status = 200, body = Activities)),
+    responses((status = 200, body = ActivityPage)),
 )]
 async fn of_agent(
     State(state): State<ApiState>,
     on: OnAgent,
     query: ReadQuery<OfAgentQuery>,
-) -> Result<Reply<Activities>> {
+) -> Result<Reply<ActivityPage>> {
     let asked = query.params;
     let filter = ActivityFilter {
         incarnation: Some(on.life.incarnation),
@@ -103,13 +103,13 @@ async fn of_agent(
 #[utoipa::path(
     get, path = "/api/activities/timeline", tag = "activities",
     params(TimelineQuery, Fresh),
-    responses((status = 200, body = Activities)),
+    responses((status = 200, body = ActivityPage)),
 )]
 async fn timeline(
     State(state): State<ApiState>,
     caller: Caller,
     query: ReadQuery<TimelineQuery>,
-) -> Result<Reply<Activities>> {
+) -> Result<Reply<ActivityPage>> {
     let asked = query.params;
     let filter = ActivityFilter {
         agent: names("agent", asked.agent.as_deref())?,
@@ -129,13 +129,13 @@ async fn list(
     filter: &ActivityFilter,
     (limit, cursor): (Option<u32>, Option<&str>),
     fresh: Fresh,
-) -> Result<Reply<Activities>> {
+) -> Result<Reply<ActivityPage>> {
     let page = filter.page(limit, cursor)?;
     let position = state.caught_up(fresh, VIEWS).await?;
     let found = state.app.views.activities().list(viewer, filter, &page).await?;
     let (activities, next_cursor) = (found.items, found.next_cursor);
     let count = activities.len();
-    Ok(Reply::ok(position, Activities { count, activities, next_cursor, position }))
+    Ok(Reply::ok(position, ActivityPage { count, activities, next_cursor, position }))
 }
 
 /// Shows one entry.

@@ -115,7 +115,7 @@ async fn list(
         found: Vec::new(),
     };
     scan.run().await?;
-    render(scan.found, scan.position, query.params.format.unwrap_or_default())
+    render(&scan.found, scan.position, query.params.format.unwrap_or_default())
 }
 
 /// Shows one event and the chain of events that led to it.
@@ -283,7 +283,7 @@ async fn version_at(state: &ApiState, stream: &StreamId, position: i64) -> Resul
     Ok(low)
 }
 
-fn render(found: Vec<Arc<Recorded>>, position: i64, format: Format) -> Result<Response> {
+fn render(found: &[Arc<Recorded>], position: i64, format: Format) -> Result<Response> {
     let items = found.iter().map(|recorded| WireEvent::new(recorded));
     let items: Vec<WireEvent> = items.collect::<Result<_>>()?;
     let other = |kind: &'static str, text: String| {

@@ -147,7 +147,7 @@ impl Walk {
         match self.resolve(schema)? {
             Schema::Array(array) => match &array.items {
                 ArrayItems::RefOrSchema(item) => Some(item),
-                _ => None,
+                ArrayItems::False => None,
             },
             Schema::OneOf(one_of) => one_of.items.iter().find_map(|item| self.item(item)),
             _ => None,

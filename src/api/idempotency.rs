@@ -32,12 +32,9 @@ pub fn key<'a>(
 ) -> Result<Option<IdempotencyKey<'a>>> {
     let Some(value) = headers.get(NAME) else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
-    match key {
-        Some(key) => Ok(Some(IdempotencyKey { caller, route, key })),
-        None => {
-            let detail =
-                format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} printable characters");
-            Err(ApiError::new(Code::MalformedRequest, detail))
-        }
-    }
+    let key = key.ok_or_else(|| {
+        let detail = format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} printable characters");
+        ApiError::new(Code::MalformedRequest, detail)
+    })?;
+    Ok(Some(IdempotencyKey { caller, route, key }))
 }

@@ -63,11 +63,27 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         ];
         for (method, operation) in operations {
             if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
                 complete_operation(operation, level(method, path));
             }
         }
     }
     api
+}
+
+/// A name for generated clients, such as `get_agents_by_name_queue`.
+fn operation_id(method: &str, path: &str) -> String {
+    let below = path.strip_prefix("/api/").unwrap_or(path);
+    let words = below.split('/').map(|segment| {
+        let parameter = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        match parameter {
+            Some(parameter) => format!("by_{parameter}"),
+            None => segment.replace(['-', '.'], "_"),
+        }
+    });
+    let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+    let root = if path.starts_with("/api/") { "" } else { "root_" };
+    format!("{}_{root}{}", method.to_lowercase(), words.join("_"))
 }
 
 fn complete_operation(operation: &mut Operation, level: Option<Level>) {

@@ -13,7 +13,7 @@ use crate::projections::Viewer;
 
 /// How long a read that asks for no position waits for what was recorded before it came, in
 /// milliseconds; so that whoever writes and then reads finds it, without having to ask.
-const SOON_MS: u64 = 100;
+const SOON_MS: u64 = 1_000;
 
 /// What handlers work with. A clone is another handle to the same.
 #[derive(Clone)]
@@ -66,13 +66,19 @@ impl ApiState {
         let mut head = self.app.log.watch_head();
         let there = head.wait_for(|head| *head >= position);
         let waited = tokio::time::timeout(Duration::from_millis(fresh.wait_ms()), there).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => {
-                let reached = self.app.log.head();
-                let detail = format!("the log has got to position {reached}, not to {position}");
-                Err(lagging(&detail, reached))
-            }
+        if matches!(waited, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let reached = self.app.log.head();
+        let detail = format!("the log has got to position {reached}, not to {position}");
+        Err(lagging(&detail, reached))
+    }
+
+    /// Through whose eyes the list of agents is read: an agent sees that there are others.
+    pub async fn viewer_of_agents(&self, caller: &Caller) -> Result<Viewer> {
+        match caller.identity {
+            Identity::Agent(_) => Ok(Viewer::System),
+            Identity::User { .. } | Identity::System => self.viewer(caller).await,
         }
     }
 

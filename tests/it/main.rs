@@ -8,8 +8,10 @@
 )]
 
 mod adapters;
+mod api;
 mod audit;
 mod cli;
+mod coverage;
 mod crash;
 mod event_log;
 mod failures;
@@ -20,4 +22,5 @@ mod server;
 mod state;
 mod store;
 mod streams;
+mod support;
 mod tidy;

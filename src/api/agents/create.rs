@@ -133,7 +133,7 @@ pub(super) async fn create(
     let made = agents::create(&state.app.log, create, metadata, clock::now()).await?;
     let fresh = Fresh { min_position: Some(made.position), ..Fresh::default() };
     state.caught_up(fresh, super::VIEWS).await?;
-    let viewer = state.viewer(&caller).await?;
+    let viewer = state.viewer_of_agents(&caller).await?;
     let row = state.app.views.agents().get(&viewer, &name).await?;
     let row = row.ok_or_else(|| not_shown_yet(made.position))?;
     let reply = Reply::ok(made.position, row).status(StatusCode::CREATED);

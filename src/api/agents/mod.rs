@@ -15,13 +15,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::auth::{Caller, Identity, OnAgent};
+use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Code, Result};
 use super::extract::{Fresh, NoParams, ReadQuery};
 use super::page;
 use super::reply::Reply;
+use crate::projections::Filter as _;
 use crate::projections::agents::{AgentDetail, AgentFilter, AgentRow};
-use crate::projections::{Filter as _, Viewer};
 
 /// The read models that an agent's row is made of.
 pub(super) const VIEWS: &[&str] = &["agents", "slots", "accounts"];
@@ -64,10 +64,7 @@ async fn list(
     let filter = AgentFilter::default();
     let page = filter.page(query.params.limit, query.params.cursor.as_deref())?;
     let position = state.caught_up(query.fresh, VIEWS).await?;
-    let viewer = match caller.identity {
-        Identity::Agent(_) => Viewer::System,
-        Identity::User { .. } | Identity::System => state.viewer(&caller).await?,
-    };
+    let viewer = state.viewer_of_agents(&caller).await?;
     let found = state.app.views.agents().list(&viewer, &filter, &page).await?;
     let next = found.next_cursor.as_deref().and_then(|cursor| page::next_link(&uri, cursor));
     Ok(Reply::ok(position, found.items).link(next).into_response())

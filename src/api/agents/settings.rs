@@ -68,7 +68,7 @@ struct Timeout {
 
 /// The model that tasks use when they name none.
 #[derive(Debug, Serialize, ToSchema)]
-struct Model {
+struct ModelSetting {
     #[schema(value_type = String)]
     agent_name: AgentName,
     model: Option<String>,
@@ -158,15 +158,15 @@ async fn set_timeout(
 #[utoipa::path(
     get, path = "/api/agents/{name}/model", tag = "agents",
     params(("name" = String, Path, description = "The agent's name")),
-    responses((status = 200, body = Model)),
+    responses((status = 200, body = ModelSetting)),
 )]
 async fn model(
     State(state): State<ApiState>,
     on: OnAgent,
     _query: Query<NoParams>,
-) -> Result<Reply<Model>> {
+) -> Result<Reply<ModelSetting>> {
     let (model, position) = (on.current()?.config.model.clone(), state.app.log.head());
-    Ok(Reply::ok(position, Model { agent_name: on.life.name, model, position }))
+    Ok(Reply::ok(position, ModelSetting { agent_name: on.life.name, model, position }))
 }
 
 /// Sets the model that tasks use when they name none.
@@ -174,7 +174,7 @@ async fn model(
     put, path = "/api/agents/{name}/model", tag = "agents",
     params(("name" = String, Path, description = "The agent's name")),
     request_body = SetModel,
-    responses((status = 200, body = Model)),
+    responses((status = 200, body = ModelSetting)),
 )]
 async fn set_model(
     State(state): State<ApiState>,
@@ -182,7 +182,7 @@ async fn set_model(
     on: OnAgent,
     _query: Query<NoParams>,
     body: Body<SetModel>,
-) -> Result<Reply<Model>> {
+) -> Result<Reply<ModelSetting>> {
     let model = body.value.model;
     check_text("/model", model.as_deref())?;
     if let Some(name) = &model {
@@ -190,7 +190,7 @@ async fn set_model(
     }
     let setting = Setting::SetModel { model: model.clone() };
     let position = set(&state, &caller, &on, setting).await?;
-    Ok(Reply::ok(position, Model { agent_name: on.life.name, model, position }))
+    Ok(Reply::ok(position, ModelSetting { agent_name: on.life.name, model, position }))
 }
 
 /// Refuses a model that the agent's CLI does not have.

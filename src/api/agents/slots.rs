@@ -51,7 +51,7 @@ impl Fields for SetCapacity {}
 
 /// A queue that was emptied.
 #[derive(Debug, Serialize, ToSchema)]
-struct Cleared {
+struct EmptiedQueue {
     /// `cleared`.
     status: &'static str,
     #[schema(value_type = String)]
@@ -163,7 +163,7 @@ async fn queue(
 #[utoipa::path(
     post, path = "/api/agents/{name}/queue/clear", tag = "agents",
     params(("name" = String, Path, description = "The agent's name")),
-    responses((status = 200, body = Cleared)),
+    responses((status = 200, body = EmptiedQueue)),
 )]
 async fn clear(
     State(state): State<ApiState>,
@@ -171,7 +171,7 @@ async fn clear(
     on: OnAgent,
     _query: Query<NoParams>,
     _body: Body<NoFields>,
-) -> Result<Reply<Cleared>> {
+) -> Result<Reply<EmptiedQueue>> {
     let log = &state.app.log;
     let slots = log.state::<Slots>(on.life.incarnation).await?.state;
     let (mut cleared_count, mut position) = (0, log.head());
@@ -183,7 +183,7 @@ async fn clear(
         position = position.max(at);
     }
     let agent = on.life.name;
-    Ok(Reply::ok(position, Cleared { status: "cleared", agent, cleared_count, position }))
+    Ok(Reply::ok(position, EmptiedQueue { status: "cleared", agent, cleared_count, position }))
 }
 
 /// Asks for the end of everything that holds a slot of the agent.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::caller::passed;
 use super::origins::Origin;
@@ -156,8 +156,7 @@ pub async fn authorize(
 ) -> Result<Response> {
     let (mut parts, body) = request.into_parts();
     let Some(level) = level(parts.method.as_str(), path.as_str()) else {
-        let route = format!("{} {}", parts.method, path.as_str());
-        return Err(ApiError::internal(&anyhow::anyhow!("{route} has no row in the access table")));
+        return Ok(not_allowed(path.as_str()));
     };
     if level != Open {
         let caller = authenticate(&state, &parts).await?;
@@ -173,6 +172,18 @@ pub async fn authorize(
         parts.extensions.insert(caller);
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The answer to a method that the route does not know, or that no row of the table lets pass.
+fn not_allowed(path: &str) -> Response {
+    let rows = TABLE.iter().filter(|(_, at, _)| *at == path);
+    let allowed: Vec<&str> = rows.map(|(method, ..)| *method).collect();
+    let detail = format!("this route knows {}", allowed.join(", "));
+    let mut response = ApiError::new(Code::MethodNotAllowed, detail).into_response();
+    if let Ok(allow) = HeaderValue::from_str(&allowed.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
 }
 
 fn require_admin(caller: &Caller) -> Result<()> {

@@ -26,19 +26,18 @@ pub const SESSION_COOKIE: &str = "trinity_session";
 /// made the browser send it.
 pub async fn authenticate(state: &ApiState, parts: &Parts) -> Result<Caller> {
     let request_id = parts.extensions.get().copied().unwrap_or_else(RequestId::make);
-    let credential = match bearer(&parts.headers)? {
-        Some(token) => state.setup().credential(token),
-        None => {
-            let jar = CookieJar::from_headers(&parts.headers);
-            let missing = || {
-                let detail = "this needs a login: send Authorization: Bearer TOKEN, with a token \
-                              from POST /api/token or an API key";
-                ApiError::new(Code::NotAuthenticated, detail)
-            };
-            let cookie = jar.get(SESSION_COOKIE).ok_or_else(missing)?;
-            refuse_cross_site(parts)?;
-            Credential::Session(ids::sha256_hex(cookie.value()))
-        }
+    let credential = if let Some(token) = bearer(&parts.headers)? {
+        state.setup().credential(token)
+    } else {
+        let jar = CookieJar::from_headers(&parts.headers);
+        let missing = || {
+            let detail = "this needs a login: send Authorization: Bearer TOKEN, with a token from \
+                          POST /api/token or an API key";
+            ApiError::new(Code::NotAuthenticated, detail)
+        };
+        let cookie = jar.get(SESSION_COOKIE).ok_or_else(missing)?;
+        refuse_cross_site(parts)?;
+        Credential::Session(ids::sha256_hex(cookie.value()))
     };
     let identity = identify(state, &credential).await?;
     Ok(Caller { identity, request_id, credential })

@@ -33,9 +33,9 @@ pub struct Origin {
 /// Remembers to which life streams belong.
 #[derive(Debug, Default)]
 pub struct Origins {
-    by_incarnation: Memory<IncarnationId, Arc<Origin>>,
-    by_execution: Memory<ExecutionId, IncarnationId>,
-    by_name: Memory<AgentName, Lives>,
+    lives: Memory<IncarnationId, Arc<Origin>>,
+    executions: Memory<ExecutionId, IncarnationId>,
+    names: Memory<AgentName, Lives>,
 }
 
 /// The lives of a name, in order, as far as its stream was read.
@@ -76,7 +76,7 @@ impl Origins {
         log: &EventLog,
         execution: ExecutionId,
     ) -> Result<Option<Arc<Origin>>, LogError> {
-        if let Some(incarnation) = self.by_execution.get(&execution) {
+        if let Some(incarnation) = self.executions.get(&execution) {
             return self.of_incarnation(log, incarnation).await;
         }
         let stream = StreamId { kind: StreamType::Execution, id: execution.to_string() };
@@ -86,7 +86,7 @@ impl Origins {
         else {
             return Ok(None);
         };
-        self.by_execution.put(execution, request.incarnation);
+        self.executions.put(execution, request.incarnation);
         self.of_incarnation(log, request.incarnation).await
     }
 
@@ -96,7 +96,7 @@ impl Origins {
         log: &EventLog,
         incarnation: IncarnationId,
     ) -> Result<Option<Arc<Origin>>, LogError> {
-        if let Some(origin) = self.by_incarnation.get(&incarnation) {
+        if let Some(origin) = self.lives.get(&incarnation) {
             return Ok(Some(origin));
         }
         // The slots of a life begin right after the event that begins the life, in its append.
@@ -113,7 +113,7 @@ impl Origins {
         name: &AgentName,
         version: i64,
     ) -> Result<Option<Arc<Origin>>, LogError> {
-        let mut lives = self.by_name.get(name).unwrap_or_default();
+        let mut lives = self.names.get(name).unwrap_or_default();
         let stream = StreamId { kind: StreamType::Agent, id: name.to_string() };
         while lives.read_version < version {
             let page = log.stream(&stream, lives.read_version, PAGE_EVENTS_MAX).await?;
@@ -126,7 +126,7 @@ impl Origins {
             }
         }
         let life = lives.begun.iter().rev().find(|(begun, _)| *begun <= version).copied();
-        self.by_name.put(name.clone(), lives);
+        self.names.put(name.clone(), lives);
         match life {
             Some((_, incarnation)) => self.of_incarnation(log, incarnation).await,
             None => Ok(None),
@@ -142,7 +142,7 @@ impl Origins {
         let name = recorded.stream.id.parse().ok()?;
         let life = LifeRef { name, incarnation: *incarnation };
         let origin = Arc::new(Origin { life, owner: *owner });
-        self.by_incarnation.put(*incarnation, Arc::clone(&origin));
+        self.lives.put(*incarnation, Arc::clone(&origin));
         Some(origin)
     }
 }

@@ -18,7 +18,7 @@ use super::{OnExecution, state_of};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, Gate, Rights, on_origin};
 use crate::api::error::Result;
-use crate::api::extract::Query;
+use crate::api::extract::{Fresh, Query, WAIT_MS_MAX};
 use crate::api::sse;
 use crate::api::wire::millis;
 use crate::clock;
@@ -159,8 +159,11 @@ fn status(execution: &Execution) -> Value {
     json!({"status": status, "cancel_phase": cancel_phase})
 }
 
-/// What the run took, once it is over; nothing when the read model does not say so yet.
+/// What the run took, once it is over; nothing when the read model does not say so in time.
 async fn usage(state: &ApiState, id: ExecutionId) -> Option<Value> {
+    let min_position = Some(state.app.log.head());
+    let fresh = Fresh { min_position, wait_ms: Some(WAIT_MS_MAX) };
+    state.caught_up(fresh, &["executions"]).await.ok()?;
     let row = state.app.views.executions().get(id).await.ok()??;
     let usage = row.usage.map(|usage| usage.0);
     Some(json!({

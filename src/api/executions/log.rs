@@ -87,7 +87,7 @@ async fn show(
     };
     let total = transcripts.last_seq(id).await?;
     let (found, next) = lines;
-    let log = Log { execution_id: id, entries: entries(found), next, total };
+    let log = Log { execution_id: id, entries: entries(&found), next, total };
     Ok(Reply::ok(position, log))
 }
 
@@ -128,7 +128,7 @@ async fn search(
 }
 
 /// The lines as clients see them.
-pub(in crate::api) fn entries(lines: Vec<OutputLine>) -> Vec<Entry> {
+pub(in crate::api) fn entries(lines: &[OutputLine]) -> Vec<Entry> {
     lines.iter().map(entry).collect()
 }
 

@@ -352,7 +352,7 @@ where
         };
         word.trim().parse().map_err(unknown)
     };
-    text.map(|text| text.split(',').map(parse).collect()).unwrap_or_else(|| Ok(Vec::new()))
+    text.map_or_else(|| Ok(Vec::new()), |text| text.split(',').map(parse).collect())
 }
 
 /// Names of agents separated by commas.
@@ -363,5 +363,5 @@ pub(super) fn names(parameter: &str, text: Option<&str>) -> Result<Vec<AgentName
         };
         word.trim().parse().map_err(invalid)
     };
-    text.map(|text| text.split(',').map(parse).collect()).unwrap_or_else(|| Ok(Vec::new()))
+    text.map_or_else(|| Ok(Vec::new()), |text| text.split(',').map(parse).collect())
 }

@@ -28,7 +28,7 @@ const CATCH_UP_MS: u64 = 10_000;
 const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
 /// The longest that a request waits: two days, twice the longest timeout of an agent.
-const WAIT_MAX: Duration = Duration::from_secs(2 * 86_400);
+const WAIT_MAX: Duration = Duration::from_hours(48);
 
 /// How many lines of the transcript the answer holds; the rest is at `…/log`.
 const LOG_LINES_MAX: usize = 1_000;
@@ -123,7 +123,7 @@ fn failure(row: &ExecutionRow, position: i64) -> ApiError {
     let class: Option<&'static str> = row.error_class.map(Into::into);
     let status: &'static str = row.status.into();
     ended_badly(code, detail, row.id)
-        .with("status", status)
+        .with("execution_status", status)
         .with("error_class", class)
         .with("response", row.response.clone())
         .with("position", position)
@@ -139,7 +139,7 @@ async fn answer(state: &ApiState, row: ExecutionRow, position: i64) -> Result<An
     let usage = row.usage.as_ref().map(|usage| &usage.0);
     Ok(Answer {
         response,
-        execution_log: entries(lines),
+        execution_log: entries(&lines),
         metadata: Metadata {
             cost_usd: row.cost,
             duration_ms: row.duration_ms,

@@ -44,7 +44,7 @@ const SESSION_ID_BYTES_MAX: usize = 128;
 #[serde(deny_unknown_fields)]
 struct Task {
     /// What to do: 1 byte to 1 MiB.
-    #[schema(min_length = 1, max_length = 1048576)]
+    #[schema(min_length = 1, max_length = 1_048_576)]
     message: String,
     /// The model, if not the agent's.
     model: Option<String>,

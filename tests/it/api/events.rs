@@ -1,0 +1,143 @@
+//! The log over HTTP.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, TestApp};
+
+async fn items(client: &Client, query: &str) -> Vec<Value> {
+    let page = client.get(&format!("/api/events{query}")).await.expect(200);
+    page["items"].as_array().unwrap().clone()
+}
+
+fn positions(items: &[Value]) -> Vec<i64> {
+    items.iter().map(|event| event["position"].as_i64().unwrap()).collect()
+}
+
+fn kinds(items: &[Value]) -> Vec<&str> {
+    items.iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_administrator_reads_every_event_in_order_page_by_page() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 1).await;
+    let id = t.submit(&t.admin(), &life.name, "one").await;
+    t.complete(id, "done").await;
+    let head = t.app.log.head();
+    let (mut all, mut after) = (Vec::new(), 0);
+    loop {
+        let page = t.admin().get(&format!("/api/events?after={after}&limit=4")).await.expect(200);
+        let found = page["items"].as_array().unwrap().clone();
+        after = page["position"].as_i64().unwrap();
+        if found.is_empty() {
+            break;
+        }
+        all.extend(found);
+    }
+    assert_eq!(positions(&all), (1..=head).collect::<Vec<_>>());
+    assert_eq!(after, head);
+    let started = all.iter().find(|event| event["type"] == "ExecutionStarted").unwrap();
+    assert_eq!(started["stream_type"], "execution");
+    assert_eq!(started["stream_id"], id.to_string());
+    assert_eq!(started["data"]["epoch"], 1);
+    for member in ["event_id", "recorded_at", "actor", "correlation_id", "command_id"] {
+        assert!(started[member].is_string(), "{started}");
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_the_log_by_stream_type_and_actor() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 1).await;
+    t.running_agent("other", 1).await;
+    let id = t.submit(&t.admin(), &life.name, "one").await;
+    t.complete(id, "done").await;
+    let of_stream = items(&t.admin(), &format!("?stream=execution:{id}")).await;
+    let expected = ["ExecutionRequested", "ExecutionStarted", "ExecutionCompleted"];
+    assert_eq!(kinds(&of_stream), expected);
+    let positions = positions(&of_stream);
+    let later = format!("?stream=execution:{id}&after={}", positions[0]);
+    assert_eq!(kinds(&items(&t.admin(), &later).await), expected[1..]);
+    let none = format!("?stream=execution:{id}&after={}", positions[2]);
+    assert!(items(&t.admin(), &none).await.is_empty());
+    let created = items(&t.admin(), "?type=AgentCreated,AgentDeleted").await;
+    assert_eq!(kinds(&created), ["AgentCreated", "AgentCreated"]);
+    let actor = created[0]["actor"].as_str().unwrap();
+    let by_admin = items(&t.admin(), &format!("?actor={actor}&limit=1000")).await;
+    assert!(by_admin.iter().all(|event| event["actor"] == actor) && !by_admin.is_empty());
+    assert!(items(&t.admin(), "?type=NoSuchEvent").await.is_empty());
+    for query in ["stream=scout", "stream=planet:earth", "after=-1", "format=xml"] {
+        let answer = t.admin().get(&format!("/api/events?{query}")).await;
+        answer.problem(400, "invalid-parameter");
+    }
+}
+
+#[tokio::test]
+async fn others_read_what_happened_to_agents_of_theirs() {
+    let t = TestApp::start().await;
+    let ada = t.user("ada").await;
+    let life = t.create_agent_as(&ada, "scout", json!({})).await;
+    t.report_running(&life).await;
+    let id = t.submit(&ada, &life.name, "one").await;
+    t.create_agent("secret").await;
+    let seen = items(&ada, "?limit=1000").await;
+    let streams: std::collections::BTreeSet<_> =
+        seen.iter().map(|event| event["stream_id"].as_str().unwrap().to_owned()).collect();
+    let expected = ["scout".to_owned(), life.incarnation.to_string(), id.to_string()];
+    assert_eq!(streams, expected.into());
+    let secret = items(&t.admin(), "?stream=agent:secret").await;
+    let path = format!("/api/events/{}", secret[0]["position"]);
+    ada.get(&path).await.problem(404, "not-found");
+    assert!(items(&ada, "?stream=agent:secret").await.is_empty());
+    assert!(items(&t.user("eve").await, "").await.is_empty());
+}
+
+#[tokio::test]
+async fn one_event_comes_with_the_chain_that_led_to_it() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 1).await;
+    let started = items(&t.admin(), "?type=AgentStarted").await;
+    let shown = t.admin().get(&format!("/api/events/{}", started[0]["position"])).await.expect(200);
+    assert_eq!(shown["event"], started[0]);
+    let causes = shown["causes"].as_array().unwrap();
+    assert_eq!(causes[0]["event_id"], started[0]["causation_id"]);
+    let created = items(&t.admin(), &format!("?stream=agent:{}&limit=1", life.name)).await;
+    let path = format!("/api/events/{}", created[0]["position"]);
+    assert_eq!(t.admin().get(&path).await.expect(200)["causes"], json!([]));
+}
+
+#[tokio::test]
+async fn the_log_is_also_written_as_lines_and_as_cloud_events() {
+    let t = TestApp::start().await;
+    t.create_agent("scout").await;
+    let all = items(&t.admin(), "").await;
+    let lines = t.admin().get("/api/events?format=ndjson").await;
+    assert_eq!(lines.header("content-type"), Some("application/x-ndjson"));
+    assert_eq!(lines.position(), t.app.log.head());
+    let text = lines.body.as_str().unwrap();
+    let read: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(read, all);
+    let batch = t.admin().get("/api/events?format=cloudevents").await;
+    assert_eq!(batch.header("content-type"), Some("application/cloudevents-batch+json"));
+    let batch = batch.expect(200);
+    assert_eq!(batch.as_array().unwrap().len(), all.len());
+    for (event, plain) in batch.as_array().unwrap().iter().zip(&all) {
+        assert_eq!(event["specversion"], "1.0");
+        assert_eq!((&event["id"], &event["data"]), (&plain["event_id"], &plain["data"]));
+        let attributes = event.as_object().unwrap().keys();
+        assert!(attributes.into_iter().all(|name| name.chars().all(|c| c.is_ascii_alphanumeric())));
+    }
+}
+
+#[tokio::test]
+async fn a_rebuilt_read_model_shows_what_it_showed() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 1).await;
+    let id = t.submit(&t.admin(), &life.name, "one").await;
+    t.complete(id, "done").await;
+    let before = t.admin().get("/api/executions").await.expect(200);
+    let begun = t.admin().post("/api/projections/executions/rebuild", json!({})).await.expect(202);
+    assert_eq!(begun["status"], "rebuilding");
+    t.app.views.rebuilt("executions").await.unwrap();
+    assert_eq!(t.admin().get("/api/executions").await.expect(200), before);
+}

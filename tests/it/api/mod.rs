@@ -1,0 +1,12 @@
+//! The API over HTTP, one module per resource.
+
+mod agents;
+mod authorization;
+mod errors;
+mod events;
+mod executions;
+mod login;
+mod openapi;
+mod stream;
+mod tasks;
+mod users;

@@ -1,0 +1,232 @@
+//! Every route of the API has a row here, and every row is sent: by nobody, by a stranger, by
+//! somebody with too little, and by somebody who may.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use trinity::domain::AccountId;
+use trinity::domain::agent::Setting;
+
+use crate::support::{Client, TestApp};
+
+/// Who may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// Anybody.
+    Open,
+    /// Whoever is logged in.
+    Auth,
+    /// Whoever may operate the agent.
+    Access,
+    /// Who owns the agent.
+    Owner,
+    /// Administrators.
+    Admin,
+}
+
+use Level::{Access, Admin, Auth, Open, Owner};
+
+/// Method, route, who may pass, and a body that would be taken.
+type Row = (&'static str, &'static str, Level, &'static str);
+
+/// What ends something comes last.
+const ROWS: &[Row] = &[
+    ("GET", "/health", Open, ""),
+    ("GET", "/api/health", Open, ""),
+    ("GET", "/livez", Open, ""),
+    ("GET", "/readyz", Open, ""),
+    ("GET", "/api/openapi.json", Open, ""),
+    ("POST", "/token", Open, ""),
+    ("POST", "/api/token", Open, ""),
+    ("GET", "/api/setup/status", Open, ""),
+    ("POST", "/api/setup/admin-password", Open, "{}"),
+    ("GET", "/api/users/me", Auth, ""),
+    ("PUT", "/api/users/me/password", Auth, r#"{"current_password":"?","password":"12345678"}"#),
+    ("GET", "/api/users", Admin, ""),
+    ("POST", "/api/users", Admin, r#"{"username":"new","password":"12345678"}"#),
+    ("GET", "/api/users/{id}", Admin, ""),
+    ("DELETE", "/api/users/{id}", Admin, ""),
+    ("GET", "/api/agents", Auth, ""),
+    ("POST", "/api/agents", Auth, r#"{"name":"scout"}"#),
+    ("GET", "/api/agents/slots", Auth, ""),
+    ("GET", "/api/agents/{name}", Access, ""),
+    ("GET", "/api/agents/{name}/autonomy", Access, ""),
+    ("PUT", "/api/agents/{name}/autonomy", Owner, r#"{"enabled":true}"#),
+    ("GET", "/api/agents/{name}/capacity", Access, ""),
+    ("PUT", "/api/agents/{name}/capacity", Owner, r#"{"max_parallel_tasks":2}"#),
+    ("GET", "/api/agents/{name}/timeout", Access, ""),
+    ("PUT", "/api/agents/{name}/timeout", Owner, r#"{"execution_timeout_seconds":60}"#),
+    ("GET", "/api/agents/{name}/model", Access, ""),
+    ("PUT", "/api/agents/{name}/model", Owner, r#"{"model":null}"#),
+    ("GET", "/api/agents/{name}/queue", Access, ""),
+    ("POST", "/api/agents/{name}/task", Access, r#"{"message":"m","async_mode":true}"#),
+    ("GET", "/api/agents/{name}/executions", Access, ""),
+    ("GET", "/api/agents/{name}/executions/running", Access, ""),
+    ("GET", "/api/agents/{name}/executions/{id}", Access, ""),
+    ("GET", "/api/agents/{name}/executions/{id}/log", Access, ""),
+    ("GET", "/api/agents/{name}/executions/{id}/stream", Access, ""),
+    ("POST", "/api/agents/{name}/executions/{id}/terminate", Access, "{}"),
+    ("GET", "/api/executions", Auth, ""),
+    ("GET", "/api/executions/facets", Auth, ""),
+    ("GET", "/api/executions/stats", Auth, ""),
+    ("GET", "/api/executions/{id}", Access, ""),
+    ("GET", "/api/agents/{name}/activities", Access, ""),
+    ("GET", "/api/activities/timeline", Auth, ""),
+    ("GET", "/api/activities/{id}", Auth, ""),
+    ("GET", "/api/events", Auth, ""),
+    ("GET", "/api/events/{position}", Auth, ""),
+    ("POST", "/api/projections/{name}/rebuild", Admin, ""),
+    ("GET", "/api/stream", Auth, ""),
+    ("POST", "/api/agents/{name}/queue/clear", Owner, ""),
+    ("POST", "/api/agents/{name}/queue/release", Owner, ""),
+    ("POST", "/api/agents/{name}/start", Access, ""),
+    ("POST", "/api/agents/{name}/stop", Access, ""),
+    ("DELETE", "/api/agents/{name}", Owner, ""),
+    ("DELETE", "/api/token", Auth, ""),
+];
+
+#[test]
+fn every_route_has_a_row() {
+    let api = serde_json::to_value(trinity::api::openapi()).unwrap();
+    let mut routes = BTreeSet::new();
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for method in ["get", "post", "put", "patch", "delete", "head", "options", "trace"] {
+            if item.get(method).is_some() {
+                routes.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+    }
+    let rows: BTreeSet<_> =
+        ROWS.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(routes.difference(&rows).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
+    assert_eq!(rows.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
+}
+
+/// Who calls, from nobody to everybody's master.
+struct Callers {
+    anonymous: Client,
+    /// A user with nothing to do with the agent.
+    stranger: Client,
+    /// Another agent, with no permission to call this one.
+    other_agent: Client,
+    /// Another agent that may call this one.
+    calling_agent: Client,
+    /// A user with whom the agent is shared.
+    guest: Client,
+    owner: Client,
+    admin: Client,
+}
+
+async fn user_id(client: &Client) -> AccountId {
+    let me = client.get("/api/users/me").await.expect(200);
+    me["id"].as_str().unwrap().parse().unwrap()
+}
+
+async fn callers(t: &TestApp) -> (Callers, String) {
+    let owner = t.user("owner").await;
+    let guest = t.user("guest").await;
+    let life = t.create_agent_as(&owner, "scout", json!({})).await;
+    t.report_running(&life).await;
+    let id = t.submit(&owner, &life.name, "one").await;
+    let user = user_id(&guest).await;
+    t.set(&life, Setting::Share { user }).await;
+    let other = t.create_agent("other").await;
+    let calling = t.create_agent("calling").await;
+    t.grant(&calling, &life).await;
+    let callers = Callers {
+        anonymous: t.anonymous(),
+        stranger: t.user("stranger").await,
+        other_agent: t.as_agent(&other).await,
+        calling_agent: t.as_agent(&calling).await,
+        guest,
+        owner,
+        admin: t.admin(),
+    };
+    (callers, id.to_string())
+}
+
+/// Sends the row and answers with status and code; the body of a stream is not waited for.
+async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
+    let (method, route, _, body) = row;
+    let path = route.replace("{name}", "scout").replace("{id}", id).replace("{position}", "1");
+    let path = path.replace("/start", "/start?wait_ms=0").replace("/stop", "/stop?wait_ms=0");
+    let method: Method = method.parse().unwrap();
+    let path = if method == Method::DELETE && path.ends_with("/scout") {
+        format!("{path}?wait_ms=0")
+    } else {
+        path
+    };
+    let mut request = client.request(method, &path);
+    if !body.is_empty() {
+        request = request.header("content-type", "application/json").body(*body);
+    }
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    if status < 400 {
+        return (status, String::new());
+    }
+    let problem: Value = response.json().await.unwrap();
+    (status, problem["code"].as_str().unwrap().to_owned())
+}
+
+/// Whether the request was let through, whatever became of it then.
+fn passed(status: u16) -> bool {
+    !matches!(status, 401 | 403) && status < 500
+}
+
+#[tokio::test]
+async fn every_row_lets_in_whom_it_should_and_nobody_else() {
+    let t = TestApp::start().await;
+    let (callers, id) = callers(&t).await;
+    for row in ROWS {
+        let (method, route, level, _) = row;
+        let what = format!("{method} {route}");
+        let refused = async |client: &Client, status: u16, code: &str| {
+            let expected = (status, code.to_owned());
+            assert_eq!(send(client, row, &id).await, expected, "{what}");
+        };
+        let lets_in = async |client: &Client| {
+            let (status, code) = send(client, row, &id).await;
+            let is_setup = code == "setup-done";
+            assert!(passed(status) || is_setup, "{what}: {status} {code}");
+            let is_hidden = status == 404 && matches!(level, Access | Owner);
+            assert!(!is_hidden, "{what}: {status} {code}");
+        };
+        if *level == Open {
+            lets_in(&callers.anonymous).await;
+            continue;
+        }
+        refused(&callers.anonymous, 401, "not-authenticated").await;
+        refused(&t.anonymous().with_token("nonsense"), 401, "not-authenticated").await;
+        match level {
+            Open => {}
+            Auth => {
+                lets_in(&callers.stranger).await;
+            }
+            Access => {
+                refused(&callers.stranger, 404, "not-found").await;
+                refused(&callers.other_agent, 403, "permission_denied").await;
+                for client in [&callers.calling_agent, &callers.guest, &callers.owner] {
+                    lets_in(client).await;
+                }
+                lets_in(&callers.admin).await;
+            }
+            Owner => {
+                refused(&callers.stranger, 404, "not-found").await;
+                refused(&callers.other_agent, 403, "permission_denied").await;
+                refused(&callers.calling_agent, 403, "permission_denied").await;
+                refused(&callers.guest, 403, "forbidden").await;
+                lets_in(&callers.owner).await;
+                lets_in(&callers.admin).await;
+            }
+            Admin => {
+                for client in [&callers.stranger, &callers.owner, &callers.calling_agent] {
+                    refused(client, 403, "missing_scope").await;
+                }
+                let (status, code) = send(&callers.admin, row, &id).await;
+                assert!(passed(status), "{what}: {status} {code}");
+            }
+        }
+    }
+}
