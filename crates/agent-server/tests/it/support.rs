@@ -265,7 +265,7 @@ pub(crate) fn runner_of(status: &ExecutionStatus) -> Process {
     let main = Process::find(status.pid.unwrap()).unwrap();
     let runner = Process::find(main.parent).unwrap();
     let line = std::fs::read(format!("/proc/{}/cmdline", runner.pid)).unwrap();
-    assert!(line.ends_with(b"\0run\0"), "{}", String::from_utf8_lossy(&line));
+    assert!(line.ends_with(b"\0runner\0"), "{}", String::from_utf8_lossy(&line));
     runner
 }
 
