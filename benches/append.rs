@@ -206,9 +206,9 @@ fn median(mut rounds: Vec<Figures>) -> Result<Figures> {
 }
 
 /// Measures one engine at every number of clients, stock and own in turn.
-async fn compare(server_url: Option<&str>, goals: [f64; 4], only: &Only) -> Result<String> {
+async fn compare(server_url: Option<&str>, goals: [f64; 4]) -> Result<String> {
     let mut table = String::new();
-    for (clients, goal) in CLIENTS.into_iter().zip(goals).filter(|(n, _)| only.allows(*n)) {
+    for (clients, goal) in CLIENTS.into_iter().zip(goals) {
         let (mut stock, mut own) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             if let Some(url) = server_url {
@@ -243,39 +243,15 @@ fn server_url() -> Result<String> {
         .context("run this by `make bench`, or by `scripts/with-postgres cargo bench`")
 }
 
-/// What the arguments choose: `postgres`, `sqlite`, numbers of clients; nothing means everything.
-struct Only(Vec<String>);
-
-impl Only {
-    fn of_arguments() -> Self {
-        // `cargo bench` adds flags of its own.
-        Self(std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect())
-    }
-
-    fn engine(&self, name: &str) -> bool {
-        let mut engines = self.0.iter().filter(|word| word.parse::<usize>().is_err()).peekable();
-        engines.peek().is_none() || engines.any(|word| word == name)
-    }
-
-    fn allows(&self, clients: usize) -> bool {
-        let mut numbers = self.0.iter().filter_map(|word| word.parse::<usize>().ok()).peekable();
-        numbers.peek().is_none() || numbers.any(|number| number == clients)
-    }
-}
-
 #[tokio::main]
 async fn main() -> Result<()> {
-    let only = Only::of_arguments();
+    let url = server_url()?;
     let head = "| clients | stock, events/s | own, events/s | ratio | goal | \
          stock p50 / p99, ms | own p50 / p99, ms | failures |\n|---|---|---|---|---|---|---|---|";
     println!("Appends through the framework; median of {ROUNDS} rounds of {MEASURE_MS} ms.\n");
-    if only.engine("postgres") {
-        println!("Postgres, stock postgres-es with {STOCK_POOL} connections:\n\n{head}");
-        println!("{}", compare(Some(&server_url()?), GOALS_POSTGRES, &only).await?);
-    }
-    if only.engine("sqlite") {
-        println!("SQLite with synchronous=FULL, stock sqlite-es:\n\n{head}");
-        println!("{}", compare(None, GOALS_SQLITE, &only).await?);
-    }
+    println!("Postgres, stock postgres-es with {STOCK_POOL} connections:\n\n{head}");
+    println!("{}", compare(Some(&url), GOALS_POSTGRES).await?);
+    println!("SQLite with synchronous=FULL, stock sqlite-es:\n\n{head}");
+    println!("{}", compare(None, GOALS_SQLITE).await?);
     Ok(())
 }

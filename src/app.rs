@@ -143,22 +143,6 @@ impl Stores {
     }
 }
 
-/// Builds a read model again from the log while no server runs, and waits until it is done.
-///
-/// # Errors
-/// When a server holds the data directory, a store cannot be opened, there is no such read model,
-/// or an event cannot be folded.
-pub async fn rebuild(config: &Config, name: &str) -> anyhow::Result<()> {
-    let data_dir = DataDir::open(&config.data_dir)?;
-    let Stores { log, views, .. } = Stores::open(config, &data_dir).await?;
-    let views = Views::start(log.clone(), views).await.context("cannot open the read models")?;
-    views.rebuild(name).await?;
-    let rebuilt = views.rebuilt(name).await;
-    views.shutdown().await;
-    log.close().await;
-    Ok(rebuilt?)
-}
-
 fn adapters(config: &Config) -> anyhow::Result<Adapters> {
     let claude = config.claude_command.as_deref().unwrap_or("claude");
     let claude = split_command_line(claude).context("cannot use TRINITY_CLAUDE_COMMAND")?;

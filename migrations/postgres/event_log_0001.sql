@@ -34,8 +34,8 @@ $$;
 -- Every event there is. The first seven columns are those of postgres-es, which can read and write
 -- this table: it names its columns, and the defaults place what a writer of only the seven inserts.
 CREATE TABLE events (
-    aggregate_type text   NOT NULL COLLATE "C",
-    aggregate_id   text   NOT NULL COLLATE "C",
+    aggregate_type text   NOT NULL,
+    aggregate_id   text   NOT NULL,
     sequence       bigint NOT NULL CHECK (sequence >= 1),
     event_type     text   NOT NULL,
     event_version  text   NOT NULL,
@@ -68,10 +68,8 @@ CREATE TABLE aggregate_states (
 -- the positions after `base`, in the order of their rows.
 --
 -- The head is locked by a statement of its own, so that the next ones see what the batch before has
--- committed. The version of a stream is one probe of the primary key: sessions that call this set
--- the planner so that it keeps one plan and never reads the table instead, which it would choose from
--- the estimates of a long-lived plan. (Set on the function, that would cost a tenth of the call.)
--- The arrays are read by subscript, which PL/pgSQL does in constant time and without copies.
+-- committed. The version of a stream is one probe of the primary key; the planner is kept from
+-- reading the table instead, as the estimates of a long-lived plan would have it.
 CREATE FUNCTION event_log_append(
     check_append      integer[],
     check_type        text[],
@@ -91,36 +89,35 @@ CREATE FUNCTION event_log_append(
     OUT stamp  bigint,
     OUT losers integer[]
 ) LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 DECLARE
-    winners integer[];
     written bigint;
 BEGIN
     SELECT head.position, head.recorded_at INTO STRICT base, stamp
       FROM event_log_head AS head FOR UPDATE;
     stamp := greatest(stamp, event_log_now_micros());
 
-    losers := (
-        SELECT array_agg(DISTINCT check_append[n])
-          FROM generate_subscripts(check_append, 1) AS n
-         WHERE check_version[n] <> coalesce((
-                   SELECT e.sequence FROM events AS e
-                    WHERE e.aggregate_type = check_type[n] AND e.aggregate_id = check_id[n]
-                    ORDER BY e.sequence DESC LIMIT 1
-               ), 0)
-    );
-    winners := ARRAY(
-        SELECT n FROM generate_subscripts(row_append, 1) AS n
-         WHERE losers IS NULL OR row_append[n] <> ALL (losers)
-         ORDER BY n
-    );
+    SELECT array_agg(DISTINCT c.append) INTO losers
+      FROM unnest(check_append, check_type, check_id, check_version) AS c (append, type, id, version)
+     WHERE c.version <> coalesce((
+               SELECT e.sequence FROM events AS e
+                WHERE e.aggregate_type = c.type AND e.aggregate_id = c.id
+                ORDER BY e.sequence DESC LIMIT 1
+           ), 0);
 
     INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                         metadata, position, event_id, recorded_at)
-    SELECT row_type[w.n], row_id[w.n], row_sequence[w.n], row_event_type[w.n],
-           row_event_version[w.n], row_payload[w.n]::json, row_metadata[w.n]::json,
-           base + w.ordinal, row_event_id[w.n], stamp
-      FROM unnest(winners) WITH ORDINALITY AS w (n, ordinal);
+    SELECT r.type, r.id, r.sequence, r.event_type, r.event_version, r.payload::json,
+           r.metadata::json, base + row_number() OVER (ORDER BY r.ordinal), r.event_id, stamp
+      FROM unnest(row_append, row_type, row_id, row_sequence, row_event_type, row_event_version,
+                  row_payload, row_metadata, row_event_id)
+           WITH ORDINALITY AS r (append, type, id, sequence, event_type, event_version, payload,
+                                 metadata, event_id, ordinal)
+     WHERE losers IS NULL OR r.append <> ALL (losers);
     GET DIAGNOSTICS written = ROW_COUNT;
 
     IF written > 0 THEN

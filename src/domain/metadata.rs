@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{AccountId, AgentName};
 
 /// Who caused an event.
@@ -31,20 +29,17 @@ impl fmt::Display for Actor {
 /// The strings stored in an event's `metadata` column.
 ///
 /// Strings only, because `cqrs-es` stores a map of strings and must stay able to read ours.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// Who caused the event, as [`Actor`] prints it.
     pub actor: String,
     /// Shared by everything that follows from one request.
     pub correlation_id: String,
     /// The event that led to this one, if any.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<String>,
     /// The command, so that an acknowledged answer can be found in the log.
     pub command_id: String,
     /// SHA-256 of the request body, when the stream's id derives from an idempotency key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub body_sha256: Option<String>,
 }
 
@@ -81,23 +76,5 @@ impl Metadata {
             command_id: map.remove(Self::COMMAND_ID).unwrap_or_default(),
             body_sha256: map.remove(Self::BODY_SHA256),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stored_json_is_the_map_of_the_framework() {
-        let mut metadata = Metadata { actor: "system".to_owned(), ..Metadata::default() };
-        for body_sha256 in [None, Some("00".to_owned())] {
-            metadata.body_sha256 = body_sha256;
-            let json = serde_json::to_string(&metadata).unwrap();
-            let map: HashMap<String, String> = serde_json::from_str(&json).unwrap();
-            assert_eq!(map, metadata.to_map());
-            assert_eq!(Metadata::from_map(map), metadata);
-        }
-        assert_eq!(serde_json::from_str::<Metadata>("{}").unwrap(), Metadata::default());
     }
 }

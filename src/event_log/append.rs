@@ -1,14 +1,13 @@
 //! One append: what it writes, what must hold for it, and what an engine says of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Serialize;
 use tokio::sync::oneshot;
-use uuid::Builder;
+use uuid::Uuid;
 
 use super::error::{Invalid, Unavailable};
 use super::feed::Placed;
-use crate::clock;
 use crate::domain::{Event, EventId, Metadata, Recorded, StreamId};
 
 /// The most events of one append.
@@ -81,11 +80,13 @@ impl Append {
     pub(super) fn new(
         checks: Vec<Check>,
         events: Vec<(StreamId, i64, Event)>,
-        metadata: Metadata,
-        metadata_json: String,
+        metadata: &HashMap<String, String>,
     ) -> Result<Self, Invalid> {
         within("events", events.len(), APPEND_EVENTS_MAX)?;
         checks.iter().try_for_each(|check| check_id(&check.stream))?;
+        let metadata_json = serde_json::to_string(metadata).map_err(|error| {
+            Invalid::Unserialisable { event_type: "metadata".into(), reason: error.to_string() }
+        })?;
         if escapes_nul(&metadata_json) {
             return Err(Invalid::NulCharacter("the metadata"));
         }
@@ -94,10 +95,11 @@ impl Append {
         for (stream, version, event) in events {
             let payload = encode(&event)?;
             bytes += payload.len();
-            let event_id = new_event_id();
+            let event_id = EventId(Uuid::now_v7());
             encoded.push(NewEvent { stream, version, event_id, event, payload });
         }
         within("bytes", bytes, APPEND_BYTES_MAX)?;
+        let metadata = Metadata::from_map(metadata.clone());
         Ok(Self { checks, events: encoded, metadata, metadata_json })
     }
 
@@ -118,7 +120,7 @@ impl Append {
     /// Turns the events into what readers see, once they have been committed.
     pub(super) fn into_placed(self, place: Place) -> Vec<Placed> {
         let recorded_at = super::time::from_micros(place.recorded_at_micros);
-        let mut metadata = std::iter::repeat_n(self.metadata, self.events.len());
+        let metadata = self.metadata;
         (place.first_position..)
             .zip(self.events)
             .map(|(position, new)| Placed {
@@ -129,7 +131,7 @@ impl Append {
                     stream: new.stream,
                     version: new.version,
                     recorded_at,
-                    metadata: metadata.next().unwrap_or_default(),
+                    metadata: metadata.clone(),
                     event: new.event,
                 }),
             })
@@ -148,20 +150,6 @@ pub(super) fn check_id(stream: &StreamId) -> Result<(), Invalid> {
 
 fn within(what: &'static str, found: usize, max: usize) -> Result<(), Invalid> {
     if found > max { Err(Invalid::TooLarge { what, found, max }) } else { Ok(()) }
-}
-
-/// A version 7 id from the process' own generator: the one of the system is asked far too often.
-fn new_event_id() -> EventId {
-    let millis = u64::try_from(clock::now().timestamp_millis()).unwrap_or_default();
-    EventId(Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid())
-}
-
-/// Writes metadata as it is stored: an object of strings.
-pub(super) fn metadata_json(metadata: &impl Serialize) -> Result<String, Invalid> {
-    serde_json::to_string(metadata).map_err(|error| Invalid::Unserialisable {
-        event_type: "metadata".to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 fn encode(event: &Event) -> Result<String, Invalid> {

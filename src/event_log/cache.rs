@@ -54,33 +54,29 @@ impl Cache {
         }
     }
 
-    /// Moves an entry by events that follow it, and drops it when they do not.
+    /// Moves an entry by events that follow it, and drops it when they do not; answers with what
+    /// it has become.
     ///
     /// The caller should hold no clone of the state: then it is moved in place.
-    pub(super) fn advance(&self, stream: &StreamId, events: &[&Placed]) {
+    pub(super) fn advance(&self, stream: &StreamId, events: &[&Placed]) -> Option<Versioned> {
         let mut entries = self.lock();
-        let Entries { by_stream, bytes, .. } = &mut *entries;
-        let Some(Entry { versioned, .. }) = by_stream.get_mut(stream) else { return };
-        let follows = (versioned.version + 1..)
-            .zip(events)
-            .all(|(version, placed)| placed.recorded.version == version);
-        if !follows {
-            entries.remove(stream);
-            return;
-        }
+        let mut versioned = entries.remove(stream)?.versioned;
         for placed in events {
+            if placed.recorded.version != versioned.version + 1 {
+                return None;
+            }
             versioned.evolve(placed);
-            *bytes += placed.bytes;
         }
-        entries.shrink_if_full();
+        entries.put(stream.clone(), versioned.clone());
+        Some(versioned)
     }
 
     pub(super) fn evict(&self, stream: &StreamId) {
         self.lock().remove(stream);
     }
 
-    /// Nothing panics while the lock is held but an aggregate's `evolve`, which leaves a state that
-    /// is recognized.
+    /// Nothing panics while the lock is held but an aggregate's `evolve`, and then its entry has
+    /// been taken out.
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +88,9 @@ impl Entries {
         self.clock += 1;
         self.bytes += versioned.bytes;
         self.by_stream.insert(stream, Entry { versioned, used: self.clock });
-        self.shrink_if_full();
+        if self.by_stream.len() > CACHE_STREAMS_MAX || self.bytes > CACHE_BYTES_MAX {
+            self.shrink();
+        }
     }
 
     fn remove(&mut self, stream: &StreamId) -> Option<Entry> {
@@ -101,10 +99,7 @@ impl Entries {
         Some(entry)
     }
 
-    fn shrink_if_full(&mut self) {
-        if self.by_stream.len() <= CACHE_STREAMS_MAX && self.bytes <= CACHE_BYTES_MAX {
-            return;
-        }
+    fn shrink(&mut self) {
         let mut ages: Vec<(u64, StreamId)> =
             self.by_stream.iter().map(|(stream, entry)| (entry.used, stream.clone())).collect();
         ages.sort_unstable();

@@ -47,9 +47,6 @@ impl Kind {
     }
 }
 
-/// The version of no stream.
-const TORN: i64 = i64::MIN;
-
 /// A state with its place: what a decision is made on.
 #[derive(Clone)]
 pub(super) struct Versioned {
@@ -78,9 +75,6 @@ impl Versioned {
     /// Moves the state by its next event: in place, unless somebody else holds it too.
     pub(super) fn evolve(&mut self, placed: &Placed) {
         let Recorded { event, version, position, .. } = &*placed.recorded;
-        // Should an aggregate panic here, a state half moved is left at no version: nothing decided
-        // on it is ever written.
-        self.version = TORN;
         if let Some(state) = Arc::get_mut(&mut self.state) {
             state.evolve(event);
         } else {

@@ -1,93 +1,92 @@
 //! One command at a time per stream, inside this node.
 //!
 //! Not needed for safety, which the expected version gives; it keeps commands of one node from
-//! losing against each other. Streams share a fixed number of locks by hash: now and then two that
-//! have nothing to do with each other take turns.
+//! losing against each other.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::StreamId;
 
-/// How many locks there are; with 256 commands under way one in 64 meets a stranger.
-const LOCKS: usize = 16_384;
+type Lock = Arc<tokio::sync::Mutex<()>>;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Locks {
-    locks: Box<[Mutex<()>]>,
-    hasher: RandomState,
+    held: Arc<Mutex<HashMap<StreamId, Lock>>>,
 }
 
-impl Default for Locks {
-    fn default() -> Self {
-        let locks = std::iter::repeat_with(Mutex::default).take(LOCKS).collect();
-        Self { locks, hasher: RandomState::new() }
-    }
+/// Streams held by one command.
+#[derive(Debug)]
+pub(super) struct Held {
+    locks: Arc<Mutex<HashMap<StreamId, Lock>>>,
+    guards: Vec<(StreamId, OwnedMutexGuard<()>)>,
 }
 
 impl Locks {
-    /// Waits for every stream, always in one order, so that no two commands wait for each other.
-    pub(super) async fn acquire<'a>(
-        &self,
-        streams: impl Iterator<Item = &'a StreamId>,
-    ) -> Vec<MutexGuard<'_, ()>> {
-        let mut indices: Vec<usize> = streams.map(|stream| self.index(stream)).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        let mut held = Vec::with_capacity(indices.len());
-        for index in indices {
-            held.push(self.locks[index].lock().await);
+    /// Waits for every stream, in their one order, so that no two commands wait for each other.
+    pub(super) async fn acquire(&self, streams: impl Iterator<Item = StreamId>) -> Held {
+        let mut streams: Vec<StreamId> = streams.collect();
+        streams.sort_unstable();
+        let mut held =
+            Held { locks: Arc::clone(&self.held), guards: Vec::with_capacity(streams.len()) };
+        for stream in streams {
+            let lock = Arc::clone(lock(&self.held).entry(stream.clone()).or_default());
+            held.guards.push((stream, lock.lock_owned().await));
         }
         held
     }
+}
 
-    fn index(&self, stream: &StreamId) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-        let hash = self.hasher.hash_one(stream) as usize;
-        hash % LOCKS
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut locks = lock(&self.locks);
+        for (stream, guard) in self.guards.drain(..) {
+            drop(guard);
+            // A waiter has a clone; only a lock that nobody wants leaves the table.
+            if let Entry::Occupied(entry) = locks.entry(stream)
+                && Arc::strong_count(entry.get()) == 1
+            {
+                entry.remove();
+            }
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
     use crate::domain::StreamType;
 
-    fn stream(id: usize) -> StreamId {
-        StreamId { kind: StreamType::Agent, id: id.to_string() }
+    fn stream(id: &str) -> StreamId {
+        StreamId { kind: StreamType::Agent, id: id.to_owned() }
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn one_at_a_time_whatever_the_order_in_which_streams_are_named() {
-        const STREAMS: usize = 5;
+    #[tokio::test]
+    async fn one_at_a_time_and_nothing_left_behind() {
         let locks = Arc::new(Locks::default());
-        let inside: Arc<[AtomicUsize; STREAMS]> = Arc::default();
+        let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let mut tasks = Vec::new();
-        for task in 0..400 {
+        for task in 0..50 {
             let (locks, inside) = (Arc::clone(&locks), Arc::clone(&inside));
             tasks.push(tokio::spawn(async move {
-                let named = [task % STREAMS, (task * 3 + 1) % STREAMS];
-                let streams = named.map(stream);
-                let held = locks.acquire(streams.iter()).await;
-                let mut own = named.to_vec();
-                own.dedup();
-                for stream in &own {
-                    assert_eq!(inside[*stream].fetch_add(1, Ordering::SeqCst), 0);
-                }
+                // Named in either order.
+                let ids = if task % 2 == 0 { ["a", "b"] } else { ["b", "a"] };
+                let _held = locks.acquire(ids.into_iter().map(stream)).await;
+                assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                 tokio::task::yield_now().await;
-                for stream in &own {
-                    inside[*stream].fetch_sub(1, Ordering::SeqCst);
-                }
-                drop(held);
+                inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
             }));
         }
         for task in tasks {
             task.await.unwrap();
         }
+        assert!(lock(&locks.held).is_empty());
     }
 }

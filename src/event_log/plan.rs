@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::cell::{OnceCell, RefCell};
-use std::fmt::{self, Display, Write as _};
+use std::fmt::Display;
 use std::ops::Deref;
 
 use super::append::{Check, check_id};
@@ -121,19 +121,22 @@ impl<'a> Decision<'a> {
 
     /// The state of a planned stream, moved by the events decided so far.
     pub fn state<A: Decider>(&self, id: impl Display) -> Seen<'_, A> {
-        let index = self.index::<A>(&id);
-        if let Some(state) = index.and_then(|index| self.moved_state::<A>(index)) {
-            Seen::Planned(state)
-        } else {
-            self.misuse.replace(Some(StreamId::of::<A>(id)));
-            Seen::Missing(A::default())
-        }
+        let stream = StreamId::of::<A>(id);
+        let planned = self.index(&stream).and_then(|index| self.moved_state::<A>(index));
+        planned.map_or_else(
+            || {
+                self.misuse.replace(Some(stream));
+                Seen::Missing(A::default())
+            },
+            Seen::Planned,
+        )
     }
 
     /// The version of a planned stream, events decided so far included; 0 for an empty stream.
     pub fn version<A: Decider>(&self, id: impl Display) -> i64 {
-        let Some(index) = self.index::<A>(&id) else {
-            self.misuse.replace(Some(StreamId::of::<A>(id)));
+        let stream = StreamId::of::<A>(id);
+        let Some(index) = self.index(&stream) else {
+            self.misuse.replace(Some(stream));
             return 0;
         };
         self.bases[index].version + self.events_of(index).map(|_| 1).sum::<i64>()
@@ -149,12 +152,13 @@ impl<'a> Decision<'a> {
         id: impl Display,
         command: A::Command,
     ) -> Result<(), A::Error> {
+        let stream = StreamId::of::<A>(id);
         let writable = |index: &usize| self.plan.entries[*index].role == Role::Stream;
-        let index = self.index::<A>(&id).filter(writable);
+        let index = self.index(&stream).filter(writable);
         let Some((index, state)) =
             index.and_then(|index| Some((index, self.moved_state::<A>(index)?)))
         else {
-            self.misuse.replace(Some(StreamId::of::<A>(id)));
+            self.misuse.replace(Some(stream));
             return Ok(());
         };
         let events = state.decide(command)?;
@@ -172,9 +176,8 @@ impl<'a> Decision<'a> {
         self.events.iter().map(|(_, event)| event)
     }
 
-    fn index<A: Decider>(&self, id: &impl Display) -> Option<usize> {
-        let is_meant = |stream: &StreamId| stream.kind == A::STREAM && prints_as(id, &stream.id);
-        self.plan.entries.iter().position(|entry| is_meant(&entry.stream))
+    fn index(&self, stream: &StreamId) -> Option<usize> {
+        self.plan.entries.iter().position(|entry| entry.stream == *stream)
     }
 
     fn events_of(&self, index: usize) -> impl Iterator<Item = &Event> {
@@ -212,19 +215,6 @@ impl<'a> Decision<'a> {
             .collect();
         Ok(Decided { checks, events })
     }
-}
-
-/// Compares a value's printed form with a text, without printing it anywhere.
-fn prints_as(value: &impl Display, text: &str) -> bool {
-    struct Rest<'t>(&'t str);
-    impl fmt::Write for Rest<'_> {
-        fn write_str(&mut self, part: &str) -> fmt::Result {
-            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
-            Ok(())
-        }
-    }
-    let mut rest = Rest(text);
-    write!(rest, "{value}").is_ok() && rest.0.is_empty()
 }
 
 /// What came out of a decision.

@@ -45,16 +45,6 @@ const UNCERTAIN_MS: u64 = 60_000;
 /// The channel that tells other nodes of a batch.
 const CHANNEL: &str = "event_log";
 
-/// One plan for every batch, made of index probes: planning each call anew takes as long as the call,
-/// and a plan from estimates reads the whole table.
-const WRITER_PLANNER: [(&str, &str); 5] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("jit", "off"),
-];
-
 const APPEND: &str = "SELECT base, stamp, losers FROM \
      event_log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 const SELECT_PLACE: &str = "SELECT event_id, position, recorded_at FROM events \
@@ -106,7 +96,6 @@ pub(super) async fn open(url: &str) -> Result<Opened, OpenError> {
         ("default_transaction_isolation", r"read\ committed"),
         ("lock_timeout", &LOCK_TIMEOUT_MS.to_string()),
     ]);
-    let writer_options = options.clone().options(WRITER_PLANNER);
     let pool = PgPoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(Duration::from_millis(ACQUIRE_TIMEOUT_MS))
@@ -118,7 +107,7 @@ pub(super) async fn open(url: &str) -> Result<Opened, OpenError> {
     let log_id = log_id(&pool).await?;
     let node = Uuid::new_v4().simple().to_string();
     let writer = || PostgresEngine {
-        options: writer_options.clone(),
+        options: options.clone(),
         connection: None,
         node: node.clone(),
         uncertain_until: None,

@@ -1,5 +1,6 @@
 //! Rows of table `events`, and how they become events again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use super::error::LogError;
 use super::feed::Placed;
 use super::time;
-use crate::domain::{Event, EventId, Recorded, StreamId, StreamType};
+use crate::domain::{Event, EventId, Metadata, Recorded, StreamId, StreamType};
 
 /// The columns of [`Row`], in its order; the payload as text on both engines.
 pub(super) const COLUMNS_SQLITE: &str = "aggregate_type, aggregate_id, sequence, event_type, \
@@ -55,7 +56,8 @@ impl Upcasters {
     fn decode(&self, row: Row) -> Result<Placed, String> {
         let bytes = row.payload.len();
         let kind: StreamType = row.aggregate_type.parse().map_err(text)?;
-        let metadata = serde_json::from_str(&row.metadata).map_err(text)?;
+        let metadata: HashMap<String, String> =
+            serde_json::from_str(&row.metadata).map_err(text)?;
         let event_id = Uuid::parse_str(&row.event_id).map_err(text)?;
         let stream = StreamId { kind, id: row.aggregate_id };
         let (event, event_type, event_version) =
@@ -85,7 +87,7 @@ impl Upcasters {
             stream,
             version: row.sequence,
             recorded_at: time::from_micros(row.recorded_at),
-            metadata,
+            metadata: Metadata::from_map(metadata),
             event,
         };
         Ok(Placed { recorded: Arc::new(recorded), bytes })

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::append::{Append, AppendError, metadata_json};
+use super::append::{Append, AppendError};
 use super::error::{ExecuteError, Invalid, Unavailable};
 use super::feed::Placed;
 use super::kind::Versioned;
@@ -91,9 +91,9 @@ impl EventLog {
         metadata: &Metadata,
         decide: impl Fn(&mut Decision<'_>) -> Result<R, E>,
     ) -> Result<(R, Receipt), ExecuteError<E>> {
-        let metadata_json = metadata_json(metadata)?;
+        let metadata = metadata.to_map();
         let writable = plan.entries.iter().filter(|entry| entry.role == Role::Stream);
-        let _held = self.0.locks.acquire(writable.map(|entry| &entry.stream)).await;
+        let _held = self.0.locks.acquire(writable.map(|entry| entry.stream.clone())).await;
         for attempt in 0..=RETRIES_MAX {
             if attempt > 0 {
                 back_off(attempt).await;
@@ -111,8 +111,7 @@ impl EventLog {
                 },
             };
             drop(bases);
-            let Decided { checks, events } = decided;
-            let append = Append::new(checks, events, metadata.clone(), metadata_json.clone())?;
+            let append = Append::new(decided.checks, decided.events, &metadata)?;
             let base_version = append.checks.first().map_or(0, |check| check.version);
             match self.0.queue.append(append).await {
                 Ok(placed) => return Ok((result, self.settle(plan, base_version, &placed))),
@@ -169,9 +168,9 @@ impl EventLog {
             let Some(last) = own.last() else { continue };
             let version = last.recorded.version;
             let before = version - i64::try_from(own.len()).unwrap_or(version);
-            self.0.cache.advance(&entry.stream, &own);
+            let moved = self.0.cache.advance(&entry.stream, &own);
             if snapshots::is_due(before, version)
-                && let Some(moved) = self.0.cache.get(&entry.stream)
+                && let Some(moved) = moved
             {
                 self.keep_state(&entry.stream, &moved);
             }

@@ -27,7 +27,7 @@ pub use builds::OpenError;
 pub use page::{
     Filter, LIMIT_DEFAULT, LIMIT_MAX, Listed, Order, Page, PageError, PageRequest, Place,
 };
-pub use runner::{ATTEMPTS_MAX, BATCH_EVENTS_MAX, Standing, Stopped};
+pub use runner::{ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Standing, Stopped};
 pub use views::{Lag, ProjectionHealth, RebuildError, Views};
 pub use wire::{Cost, Timestamp};
 

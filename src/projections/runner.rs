@@ -10,11 +10,17 @@ use tokio::sync::{Notify, watch};
 use super::builds::{self, Cursor, Cursors};
 use super::{Build, FoldError, Projection};
 use crate::db::{self, Db};
-use crate::domain::Recorded;
+use crate::domain::agent::AgentEvent;
+use crate::domain::execution::ExecutionEvent;
+use crate::domain::{Event, Recorded};
 use crate::event_log::{EventLog, LogError};
 
 /// The most events that one transaction folds.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// How many bytes of text a batch may hold before nothing is added to it.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
+/// How many events are read at once, each of which may be as large as an event can be.
+const PAGE_EVENTS: usize = 100;
 /// How often an event is tried before its read model stops.
 pub const ATTEMPTS_MAX: u32 = 5;
 /// The first pause after a failure, in milliseconds; each further one is twice as long.
@@ -213,14 +219,7 @@ impl Runner {
     }
 
     async fn advance(&self, build: Build, cursor: Cursor) -> Result<Step, Failure> {
-        let events = match self.log.after(cursor.position, BATCH_EVENTS_MAX).await {
-            Err(LogError::Unreadable { position, .. }) if position > cursor.position + 1 => {
-                let readable = usize::try_from(position - cursor.position - 1);
-                let limit = readable.unwrap_or(BATCH_EVENTS_MAX).min(BATCH_EVENTS_MAX);
-                self.log.after(cursor.position, limit).await
-            }
-            events => events,
-        };
+        let events = self.batch(cursor.position).await;
         let events = events.map_err(|error| failure(rebuild_of(build, cursor), &error))?;
         if events.is_empty() {
             return Ok(Step::CaughtUp);
@@ -234,6 +233,30 @@ impl Runner {
             }
             Err(error) => self.blame(build, cursor, &events[0], &error).await,
         }
+    }
+
+    /// The next events, as many as one transaction folds; an error only when there are none before it.
+    async fn batch(&self, after: i64) -> Result<Vec<Arc<Recorded>>, LogError> {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while events.len() < BATCH_EVENTS_MAX && bytes < BATCH_BYTES_MAX {
+            let position = after + i64::try_from(events.len()).unwrap_or(i64::MAX);
+            let page = match self.log.after(position, PAGE_EVENTS).await {
+                Err(LogError::Unreadable { position: at, .. }) if at > position + 1 => {
+                    let readable = usize::try_from(at - position - 1).unwrap_or(PAGE_EVENTS);
+                    self.log.after(position, readable.min(PAGE_EVENTS)).await
+                }
+                Err(_) if !events.is_empty() => break,
+                page => page,
+            };
+            let page = page?;
+            let complete = page.len() < PAGE_EVENTS;
+            bytes += page.iter().map(|event| text_bytes(&event.event)).sum::<usize>();
+            events.extend(page);
+            if complete {
+                break;
+            }
+        }
+        Ok(events)
     }
 
     /// Folds event by event, so that the one at fault is known and all before it are kept.
@@ -290,7 +313,12 @@ impl Runner {
             Err(FoldError::Event { position: last.position, reason: "the fold panicked".into() })
         })?;
         let projection = &*self.projection;
-        builds::advance(&self.db, projection, build, cursor, last.position, rows).await?;
+        let moved =
+            builds::advance(&self.db, projection, build, cursor, last.position, rows).await?;
+        if moved && build == Build::Live {
+            // Those who wait for their own writes need not wait for the next step.
+            self.standing.send_modify(|standing| standing.position = last.position);
+        }
         Ok(())
     }
 }
@@ -298,6 +326,24 @@ impl Runner {
 impl From<db::Error> for Failure {
     fn from(error: db::Error) -> Self {
         Self::Passing(chain(&error))
+    }
+}
+
+/// The long texts that an event may hold, in bytes; what else there is in it is small.
+fn text_bytes(event: &Event) -> usize {
+    match event {
+        Event::Execution(ExecutionEvent::ExecutionRequested(request)) => {
+            request.message.len() + request.system_prompt.as_ref().map_or(0, String::len)
+        }
+        Event::Execution(
+            ExecutionEvent::ExecutionCompleted { outcome }
+            | ExecutionEvent::ExecutionFailed { outcome, .. }
+            | ExecutionEvent::ExecutionCancelled { outcome, .. },
+        ) => outcome.response.as_ref().map_or(0, String::len),
+        Event::Agent(AgentEvent::AgentCreated { config, .. }) => {
+            config.custom_instructions.as_ref().map_or(0, String::len)
+        }
+        Event::Execution(_) | Event::Agent(_) | Event::Slots(_) | Event::Account(_) => 0,
     }
 }
 

@@ -225,28 +225,3 @@ async fn a_server_that_was_away_for_longer_than_a_slots_life_brings_every_run_to
     );
     server.audit().await;
 }
-
-#[tokio::test]
-async fn a_read_model_is_built_again_with_and_without_a_server() {
-    let mut server = Server::start().await;
-    server.agent("scout").await;
-    let id = server.script("scout", &["say hello"]).await;
-    let before = server.until_ended(&id).await;
-    let rebuild = async |server: &Server, name: &str| {
-        let mut command = tokio::process::Command::new(crate::server::EXECUTABLE);
-        command.args(["rebuild", name, "--data-dir"]).arg(&server.data_dir);
-        command.env_remove("TRINITY_URL").env_remove("TRINITY_TOKEN");
-        if let Some(url) = &server.database_url {
-            command.args(["--database-url", url]);
-        }
-        command.output().await.unwrap()
-    };
-    assert!(rebuild(&server, "executions").await.status.success());
-    assert_eq!(server.until_ended(&id).await, before);
-    server.kill().await;
-    let built = rebuild(&server, "executions").await;
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    assert!(!rebuild(&server, "nonsense").await.status.success());
-    server.start_again().await;
-    assert_eq!(server.execution(&id).await, before);
-}

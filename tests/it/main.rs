@@ -16,6 +16,7 @@ mod crash;
 mod event_log;
 mod failures;
 mod hosts;
+mod projections;
 mod readme;
 mod scenarios;
 mod server;

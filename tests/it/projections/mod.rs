@@ -1,0 +1,8 @@
+//! Read models on both engines.
+
+mod activities;
+mod lifecycle;
+mod lists;
+mod rebuild;
+mod rows;
+mod world;
