@@ -1,36 +1,38 @@
 //! Trinity: fleets of autonomous agents on one event log.
+//!
+//! The list below is the table of contents; each module says more about itself.
 
-/// The CLIs: the command that runs a task, and what its output means.
+// The CLIs: the command that runs a task, and what its output means.
 pub mod adapters;
-/// The HTTP API: one file per resource.
+// The HTTP API: one file per resource.
 pub mod api;
-/// The composition root.
+// The composition root.
 pub mod app;
-/// Proofs of the invariants over any log.
+// Proofs of the invariants over any log.
 pub mod audit;
-/// The command line.
+// The command line.
 pub mod cli;
-/// The one place that reads the wall clock.
+// The one place that reads the wall clock.
 pub mod clock;
-/// Commands that several aggregates decide in one append.
+// Commands that several aggregates decide in one append.
 pub mod commands;
-/// The configuration: flags, environment, file, defaults.
+// The configuration: flags, environment, file, defaults.
 pub mod config;
-/// The data directory: its files, its modes, its lock.
+// The data directory: its files, its modes, its lock.
 pub mod data_dir;
-/// One SQL text on SQLite and Postgres.
+// One SQL text on SQLite and Postgres.
 pub mod db;
-/// The demo fleet.
+// The demo fleet.
 pub mod demo;
-/// Pure decisions: aggregates, commands, events.
+// Pure decisions: aggregates, commands, events.
 pub mod domain;
-/// The append-only log of every decision.
+// The append-only log of every decision.
 pub mod event_log;
-/// Where agents live.
+// Where agents live.
 pub mod hosts;
-/// Read models: what the events add up to.
+// Read models: what the events add up to.
 pub mod projections;
-/// Effects, and the reports of them.
+// Effects, and the reports of them.
 pub mod reactors;
-/// What must survive and events cannot rebuild.
+// What must survive and events cannot rebuild.
 pub mod state;

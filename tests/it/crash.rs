@@ -5,14 +5,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::event_log::support::environment;
 use crate::server::{Server, until};
 
 /// How often `make test` kills the server under load; `make test-long` says more.
 const KILLS_DEFAULT: usize = 20;
 
 fn kills() -> usize {
-    let said = std::env::var("TRINITY_TEST_KILLS").ok();
-    said.map_or(KILLS_DEFAULT, |count| count.parse().unwrap())
+    environment("TRINITY_TEST_KILLS").map_or(KILLS_DEFAULT, |count| count.parse().unwrap())
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_run_outlives_the_server_and_is_adopted_with_its_exact_output() {
         server.script("scout", &["say one", "sleep 2", "say two", "sleep 1", "say three"]).await;
     server.until_status(&id, "running").await;
     server.kill().await;
-    assert_eq!(Server::processes(&id).is_empty(), false, "the run goes on without the server");
+    assert!(!Server::processes(&id).is_empty(), "the run goes on without the server");
     server.start_again().await;
 
     let ended = server.until_ended(&id).await;

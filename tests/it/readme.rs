@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::event_log::support::environment;
 use crate::server::{EXECUTABLE, Server};
 
 /// The shell blocks of the README, in order.
@@ -30,7 +31,7 @@ async fn every_command_in_the_readme_works() {
     let script: Vec<String> =
         blocks().iter().flat_map(|block| block.lines().map(runnable).collect::<Vec<_>>()).collect();
     let bin = std::path::Path::new(EXECUTABLE).parent().unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", bin.display(), environment("PATH").unwrap());
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script.join("\n")])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

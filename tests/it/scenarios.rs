@@ -270,7 +270,7 @@ async fn deleting_an_agent_leaves_its_history_and_nothing_else() {
         assert_eq!(server.execution(id).await["status"], "cancelled");
     }
     let agents = server.data_dir.join("agents");
-    let left = std::fs::read_dir(agents).map(|entries| entries.count()).unwrap_or_default();
+    let left = std::fs::read_dir(agents).map(Iterator::count).unwrap_or_default();
     assert_eq!(left, 0, "the workspace is gone");
 
     server.agent_with(config).await;

@@ -2,14 +2,16 @@
 
 use sqlx::{Connection as _, PgConnection};
 
+use crate::event_log::support::environment;
+
 /// The URL of an empty Postgres database; none when the suite runs on SQLite.
 ///
 /// `TRINITY_TEST_STORE` says which: `sqlite` unless it is `postgres`.
 pub async fn fresh_database() -> Option<String> {
-    if std::env::var("TRINITY_TEST_STORE").as_deref() != Ok("postgres") {
+    if environment("TRINITY_TEST_STORE").as_deref() != Some("postgres") {
         return None;
     }
-    let admin = std::env::var("TRINITY_TEST_POSTGRES_URL")
+    let admin = environment("TRINITY_TEST_POSTGRES_URL")
         .expect("TRINITY_TEST_POSTGRES_URL is not set; run the tests by `make test`");
     let name = format!("t{}", uuid::Uuid::new_v4().simple());
     let mut connection = PgConnection::connect(&admin).await.unwrap();
