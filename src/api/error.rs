@@ -295,7 +295,7 @@ impl ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// Only the status and the headers: [`render`] adds the body.
+    /// Only the status and the headers: `render` adds the body.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         if let Some(seconds) = self.retry_after_seconds {
