@@ -213,7 +213,13 @@ impl Session {
         let agents = items.iter().map(|item| super::client::read_json::<Agent>(item.get()));
         let rows = agents.map(|agent| agent.map(row)).collect::<Result<Vec<_>>>()?;
         let header = ["NAME", "STATUS", "RUNTIME", "SLOTS", "QUEUED", "OWNER"];
-        self.output.table(&header, rows, "no agents yet; make one: trinity agent create NAME")
+        let spare = ["RUNTIME", "QUEUED"];
+        self.output.table(
+            &header,
+            &spare,
+            rows,
+            "no agents yet; make one: trinity agent create NAME",
+        )
     }
 
     async fn show_agent(&self, name: &AgentName) -> Result<()> {
@@ -236,7 +242,7 @@ impl Session {
         });
         print("")?;
         let header = ["SLOT", "EXECUTION", "FOR", "MESSAGE"];
-        self.output.table(&header, rows.collect(), "nothing runs on it")
+        self.output.table(&header, &["FOR"], rows.collect(), "nothing runs on it")
     }
 
     async fn start(&self, name: &AgentName, wait: Wait) -> Result<()> {

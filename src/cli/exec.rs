@@ -16,7 +16,7 @@ use super::wire::{Execution, Terminated};
 use crate::clock;
 use crate::domain::AgentName;
 
-pub use show::summary;
+pub use show::{summary, tool_calls};
 
 /// The most executions that a list asks for at once.
 const PAGE_LENGTH_MAX: usize = 1_000;
@@ -128,7 +128,8 @@ impl Session {
         let rows =
             executions.map(|found| found.map(|e| row(&e, now))).collect::<Result<Vec<_>>>()?;
         let header = ["ID", "STATUS", "AGENT", "TRIGGER", "STARTED", "DURATION", "COST", "MESSAGE"];
-        self.output.table(&header, rows, "no executions; make one: trinity run AGENT \"…\"")
+        let spare = ["COST", "TRIGGER", "DURATION", "STARTED", "AGENT"];
+        self.output.table(&header, &spare, rows, "no executions; make one: trinity run AGENT \"…\"")
     }
 
     async fn stop_execution(&self, args: &StopArgs) -> Result<()> {

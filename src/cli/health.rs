@@ -59,6 +59,7 @@ fn print_health(session: &Session, health: &Health) -> Result<()> {
     print("")?;
     session.output.table(
         &["PROJECTION", "POSITION", "LAG", "STATE", ""],
+        &["POSITION"],
         rows.collect(),
         "no projections",
     )

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, presets};
-use console::{Style, Term};
+use console::{Style, Term, measure_text_width};
 
 use super::error::Result;
 use super::server::Common;
@@ -11,6 +11,12 @@ use super::text::{clean, clean_json};
 
 /// The columns of a terminal that does not say how wide it is.
 const COLUMNS_DEFAULT: u16 = 80;
+
+/// The spaces around the text of a cell.
+const CELL_PADDING: usize = 2;
+
+/// The least that the last column of a table is cut to, in columns of the terminal.
+const LAST_COLUMN_MIN: usize = 16;
 
 /// Standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +64,36 @@ impl Output {
     }
 
     /// Prints a table, or the sentence if there are no rows.
-    pub fn table(self, header: &[&str], rows: Vec<Vec<Cell>>, nothing: &str) -> Result<()> {
+    ///
+    /// On a narrow terminal the last column is cut, and before that the columns named in `spare`
+    /// are left out, the first of them first.
+    pub fn table(
+        self,
+        header: &[&str],
+        spare: &[&str],
+        rows: Vec<Vec<Cell>>,
+        nothing: &str,
+    ) -> Result<()> {
         if rows.is_empty() {
             eprintln!("{nothing}");
             return Ok(());
         }
+        let kept = self.kept(header, spare, &rows);
+        let keep = |cells: Vec<Cell>| {
+            let kept_cells = cells.into_iter().zip(&kept).filter(|(_, is_kept)| **is_kept);
+            kept_cells.map(|(cell, _)| cell).collect::<Vec<_>>()
+        };
         let mut table = self.bare_table();
         let bold = |title: &&str| Cell::new(title).add_attribute(comfy_table::Attribute::Bold);
-        table.set_header(header.iter().map(bold));
-        for cells in rows {
-            let mut row = Row::from(cells);
+        let one_line = |cells| {
+            let mut row = Row::from(keep(cells));
             row.max_height(1);
-            table.add_row(row);
-        }
-        // Only the last column gives way when the terminal is narrow.
-        for column in table.column_iter_mut().take(header.len() - 1) {
+            row
+        };
+        table.set_header(one_line(header.iter().map(bold).collect()));
+        table.add_rows(rows.into_iter().map(one_line));
+        let fixed = table.column_count() - 1;
+        for column in table.column_iter_mut().take(fixed) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
         print_table(&table)
@@ -91,16 +112,45 @@ impl Output {
         print_table(&table)
     }
 
+    /// Which columns fit the terminal.
+    fn kept(self, header: &[&str], spare: &[&str], rows: &[Vec<Cell>]) -> Vec<bool> {
+        let mut kept = vec![true; header.len()];
+        let Some(available) = self.width() else { return kept };
+        let widths: Vec<usize> = (0..header.len())
+            .map(|column| {
+                let cells = rows.iter().filter_map(|row| row.get(column));
+                let widest = cells.map(|cell| measure_text_width(&cell.content())).max();
+                widest.unwrap_or_default().max(measure_text_width(header[column])) + CELL_PADDING
+            })
+            .collect();
+        let (last, fixed) = widths.split_last().unwrap_or((&0, &[]));
+        let mut needed = fixed.iter().sum::<usize>() + (*last).min(LAST_COLUMN_MIN);
+        for name in spare {
+            if needed <= usize::from(available) {
+                break;
+            }
+            if let Some(column) = header.iter().position(|title| title == name) {
+                kept[column] = false;
+                needed -= widths[column];
+            }
+        }
+        kept
+    }
+
+    /// The columns of the terminal, if there is one.
+    fn width(self) -> Option<u16> {
+        let width = || Term::stdout().size_checked().map_or(COLUMNS_DEFAULT, |(_, width)| width);
+        self.is_terminal.then(width)
+    }
+
     fn bare_table(self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_truncation_indicator("…");
-        if self.is_terminal {
-            let width =
-                Term::stdout().size_checked().map_or(COLUMNS_DEFAULT, |(_, columns)| columns);
+        if let Some(width) = self.width() {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
         if console::colors_enabled() {
-            table.enforce_styling();
+            table.enforce_styling().style_text_only();
         } else {
             table.force_no_tty();
         }
@@ -109,7 +159,10 @@ impl Output {
 }
 
 fn print_table(table: &Table) -> Result<()> {
-    let unframed = |line: String| line.trim_end().strip_prefix(' ').unwrap_or_default().to_owned();
+    let unframed = |line: String| {
+        let line = line.trim_end();
+        line.strip_prefix(' ').unwrap_or(line).to_owned()
+    };
     print(&table.lines().map(unframed).collect::<Vec<_>>().join("\n"))
 }
 

@@ -77,7 +77,8 @@ impl Session {
         });
         let free = if queue.is_busy { "every slot is taken" } else { "a slot is free" };
         let nothing = format!("nothing waits for {agent}: {free}");
-        self.output.table(&["#", "EXECUTION", "QUEUED", "MESSAGE"], rows.collect(), &nothing)
+        let header = ["#", "EXECUTION", "QUEUED", "MESSAGE"];
+        self.output.table(&header, &["QUEUED"], rows.collect(), &nothing)
     }
 
     async fn clear_queue(&self, agent: &AgentName) -> Result<()> {

@@ -107,12 +107,9 @@ impl Common {
         let data_dir = self.local_data_dir()?;
         local(&data_dir)?.ok_or_else(|| {
             let folder = data_dir.display();
-            Error::new(
-                Exit::Unreachable,
-                format!("no server found: none keeps its data in {folder}"),
-            )
-            .hint("start one: trinity serve")
-            .hint("or name one: trinity login URL")
+            Error::new(Exit::Unreachable, format!("no server found: none serves from {folder}"))
+                .hint("start one: trinity serve")
+                .hint("or name one: trinity login URL")
         })
     }
 
@@ -150,11 +147,11 @@ impl Common {
     }
 }
 
-/// Reads what the server left in its data directory, if it was ever started there.
+/// Reads what the server wrote into its data directory; it takes the address away when it stops.
 fn local(data_dir: &Path) -> Result<Option<Server>> {
+    let Some(address) = read(&data_dir.join(ADDRESS_FILE))? else { return Ok(None) };
     let Some(token) = read(&data_dir.join(LOCAL_TOKEN_FILE))? else { return Ok(None) };
-    let address = read(&data_dir.join(ADDRESS_FILE))?;
-    let url = server_url(address.as_deref().unwrap_or(URL_DEFAULT).trim())?;
+    let url = server_url(address.trim())?;
     let token = Some(Secret::from(token.trim().to_owned()));
     Ok(Some(Server { url, token, origin: Origin::Local(data_dir.to_owned()) }))
 }
@@ -281,8 +278,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(local(dir.path()).unwrap().is_none());
         fs::write(dir.path().join(LOCAL_TOKEN_FILE), "t0ken\n").unwrap();
-        let server = local(dir.path()).unwrap().unwrap();
-        assert_eq!(server.url, URL_DEFAULT);
+        assert!(local(dir.path()).unwrap().is_none(), "it has stopped");
         fs::write(dir.path().join(ADDRESS_FILE), "http://127.0.0.1:9/\n").unwrap();
         let server = local(dir.path()).unwrap().unwrap();
         assert_eq!(server.url, "http://127.0.0.1:9");

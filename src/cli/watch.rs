@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Session;
 use super::client::{Call, read_json};
 use super::error::{Error, Exit, Result};
+use super::exec::tool_calls;
 use super::output::{Form, print};
 use super::progress::Progress;
 use super::stream::{Follow, Frame, Numbered, Step};
@@ -258,7 +259,7 @@ impl State {
         }];
         words.extend(self.cancel_phase.as_ref().map(|phase| format!("stop: {phase}")));
         words.extend(self.open_calls.values().next_back().cloned());
-        words.extend((self.calls > 0).then(|| format!("{} tool calls", self.calls)));
+        words.extend((self.calls > 0).then(|| tool_calls(self.calls)));
         words.join(" · ")
     }
 }

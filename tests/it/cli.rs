@@ -1,4 +1,9 @@
 //! The command line, as the real executable.
 
+mod accounts;
+mod agents;
 mod offline;
+mod restart;
+mod runs;
 mod support;
+mod terminal;

@@ -97,6 +97,14 @@ fn next_commands(execution: &Execution) -> Vec<String> {
     }
 }
 
+/// How many tool calls there were, in words.
+pub fn tool_calls(count: u32) -> String {
+    match count {
+        1 => "1 tool call".to_owned(),
+        count => format!("{count} tool calls"),
+    }
+}
+
 /// One line about how an execution ended, for standard error.
 pub fn summary(execution: &Execution) -> String {
     let sign = match execution.status.as_str() {
@@ -108,7 +116,7 @@ pub fn summary(execution: &Execution) -> String {
     let facts = [
         execution.duration_ms.map(|ms| format!("in {}", duration(ms))),
         execution.cost.map(cost),
-        execution.tool_call_count.filter(|count| *count > 0).map(|n| format!("{n} tool calls")),
+        execution.tool_call_count.filter(|count| *count > 0).map(tool_calls),
         execution.model_used.as_deref().map(clean),
         Some(short_id(execution.id)),
     ];

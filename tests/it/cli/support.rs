@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+
+use crate::server::Server;
 
 /// How long one command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
@@ -34,6 +37,11 @@ impl User {
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.variables.push((name, value.into()));
         self
+    }
+
+    /// A user on the machine of this server, who can read its data directory.
+    pub fn of(server: &Server) -> Self {
+        Self::new().with("TRINITY_DATA_DIR", server.data_dir.display().to_string())
     }
 
     pub fn path(&self, below_home: &str) -> PathBuf {
@@ -83,6 +91,25 @@ pub async fn finish(child: tokio::process::Child) -> Done {
 }
 
 impl Done {
+    /// Standard output as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+
+    /// Standard output as one JSON document a line.
+    #[track_caller]
+    pub fn json_lines(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Asserts that standard error holds this.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no {text:?} in: {}", self.stderr);
+        self
+    }
+
     /// Asserts the exit code and gives back what was done.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
