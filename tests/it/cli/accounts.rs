@@ -48,7 +48,8 @@ async fn a_token_that_is_not_valid_is_not_let_in_and_named() {
     }
     let user = User::new().with("TRINITY_URL", &server.url);
     user.run(&["agent", "ls"]).await.exits(3).says(&format!("trinity login {}", server.url));
-    let user = user.with("TRINITY_TOKEN", server.token());
+    let token = std::fs::read_to_string(server.data_dir.join("local-token")).unwrap();
+    let user = user.with("TRINITY_TOKEN", token);
     user.run(&["agent", "ls"]).await.exits(0);
 }
 
