@@ -17,6 +17,10 @@ const SLOT_BUFFER_SECONDS: u64 = 300;
 /// outage of the database in between, and the difference between two machines' clocks.
 const CLOCK_TOLERANCE_MICROS: i64 = 120 * 1_000_000;
 
+/// How far a node's clock may be ahead of the log's, in microseconds. Such a node gives a slot back
+/// later than need be, which endangers nothing; a node that lags would give it back too early.
+const CLOCK_AHEAD_MICROS_MAX: i64 = 86_400 * 1_000_000;
+
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// An execution that waits.
@@ -269,7 +273,7 @@ fn expiry(world: &mut World, entry: &Entry<'_>, pool: &Pool, expires_at: i64) {
     let late = granted_at.saturating_sub(world.order.recorded_at());
     // A row that repeats the time of the one before may have been decided any time earlier.
     let is_early = world.order.is_later() && late < -CLOCK_TOLERANCE_MICROS;
-    let holds = late <= CLOCK_TOLERANCE_MICROS && !is_early;
+    let holds = late <= CLOCK_AHEAD_MICROS_MAX && !is_early;
     world.tally.check(Invariant::GrantTerms, entry.row, holds, || {
         let seconds = late / MICROS_PER_SECOND;
         format!(

@@ -210,17 +210,16 @@ pub async fn keep(db: &TestDb) {
     db.run("CREATE TABLE kept_head AS SELECT * FROM event_log_head").await;
 }
 
-/// Brings the log back to what was kept.
+/// What brings the log back to what was kept.
+const RESTORE: &str = "DELETE FROM events; INSERT INTO events SELECT * FROM kept; \
+     DELETE FROM event_log_head; INSERT INTO event_log_head SELECT * FROM kept_head;";
+
 pub async fn restore(db: &TestDb) {
-    db.run(
-        "DELETE FROM events; INSERT INTO events SELECT * FROM kept; \
-         DELETE FROM event_log_head; INSERT INTO event_log_head SELECT * FROM kept_head;",
-    )
-    .await;
+    db.run(RESTORE).await;
 }
 
-/// Does it, all or nothing.
+/// Does it to the log as it was kept, all or nothing.
 pub async fn spoil(db: &TestDb, log: &Log, ops: &[Op]) {
     let sql: Vec<String> = ops.iter().map(|op| op.sql(db.engine, log)).collect();
-    db.run(&format!("BEGIN; {} COMMIT;", sql.join(" "))).await;
+    db.run(&format!("BEGIN; {RESTORE} {} COMMIT;", sql.join(" "))).await;
 }
