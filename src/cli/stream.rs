@@ -3,8 +3,10 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use eventsource_stream::{Event, EventStreamError, Eventsource as _};
 use futures::{Stream, StreamExt as _};
+use reqwest::Response;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use serde::Deserialize;
@@ -20,6 +22,9 @@ const RETRY_MAX: Duration = Duration::from_secs(15);
 
 /// How long a server may be gone before a stream that was open is given up.
 const ABSENCE_MAX: Duration = Duration::from_mins(10);
+
+/// The longest line of a stream, in bytes: the longest line of a run, escaped, and to spare.
+const LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The most often the wait doubles.
 const DOUBLINGS_MAX: u32 = 8;
@@ -47,7 +52,7 @@ pub struct Follow<'c> {
     lost_at: Option<Instant>,
 }
 
-type Live = Pin<Box<dyn Stream<Item = Result<Event, EventStreamError<reqwest::Error>>>>>;
+type Live = Pin<Box<dyn Stream<Item = Result<Event, EventStreamError<BodyError>>>>>;
 
 /// Which frames of a stream carry a number of their own.
 ///
@@ -204,8 +209,7 @@ impl<'c> Follow<'c> {
         // The parser forgets a `retry:` that stands alone, and there the server puts it: first.
         let first = response.chunk().await.ok().flatten().unwrap_or_default();
         self.retry = retry(&first).unwrap_or(self.retry).min(RETRY_MAX);
-        let first = futures::stream::once(std::future::ready(Ok(first)));
-        Ok(Box::pin(first.chain(response.bytes_stream()).eventsource()))
+        Ok(Box::pin(whole_lines(first, response).eventsource()))
     }
 
     fn is_final(&self, error: &Error) -> bool {
@@ -217,6 +221,39 @@ impl<'c> Follow<'c> {
     fn pause(&self) -> Duration {
         let doubled = self.retry.saturating_mul(1 << self.attempts.min(DOUBLINGS_MAX));
         doubled.min(RETRY_MAX).mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+/// Why the body of a stream is not read on.
+#[derive(Debug, thiserror::Error)]
+enum BodyError {
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error("a line has more than {LINE_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+/// Gives the parser nothing but whole lines: it looks through an unfinished one again with every
+/// chunk that comes.
+fn whole_lines(
+    first: Bytes,
+    mut response: Response,
+) -> impl Stream<Item = Result<Vec<u8>, BodyError>> {
+    async_stream::try_stream! {
+        let mut held = Vec::new();
+        let mut chunk = Some(first);
+        while let Some(bytes) = chunk {
+            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            held.extend_from_slice(&bytes[..whole]);
+            if whole > 0 {
+                yield std::mem::take(&mut held);
+            }
+            held.extend_from_slice(&bytes[whole..]);
+            if held.len() > LINE_BYTES_MAX {
+                Err(BodyError::TooLong)?;
+            }
+            chunk = response.chunk().await?;
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::text::{clean, one_line};
 use super::wire::{Block, Entry};
 
+/// How much of a line is shown that is no answer, in columns; `--json` has all of it.
+const WORK_COLUMNS_MAX: usize = 2_000;
+
 /// A piece of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -74,7 +77,9 @@ fn block(kind: &str, block: &Block) -> Option<Line> {
 }
 
 fn work(sign: &console::StyledObject<&str>, text: &str) -> Line {
-    Line { voice: Voice::Work, text: format!("{sign} {}", style(clean(text)).dim()) }
+    let text = clean(text);
+    let text = console::truncate_str(&text, WORK_COLUMNS_MAX, "…");
+    Line { voice: Voice::Work, text: format!("{sign} {}", style(text).dim()) }
 }
 
 fn texts(entry: &Entry) -> impl Iterator<Item = &str> {

@@ -112,6 +112,21 @@ async fn a_broken_stream_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test]
+async fn a_long_line_comes_in_one_piece() {
+    let long = "x".repeat(5_000_000);
+    let frame = format!("id: 1\nevent: log\ndata: \"{long}\"\n\n");
+    let (_server, client) = start(vec![Script::Sends(format!("{frame}{END_FRAME}"))]).await;
+    let mut follow = follow(&client);
+    let mut data = String::new();
+    while let Some(step) = follow.next().await.unwrap() {
+        if let Step::Frame(frame) = step {
+            data = frame.data;
+        }
+    }
+    assert_eq!(data.len(), long.len() + 2);
+}
+
+#[tokio::test]
 async fn what_a_server_sends_twice_is_given_once() {
     let scripts =
         vec![Script::Sends(log(1..=4)), Script::Sends(format!("{}{END_FRAME}", log(1..=6)))];
