@@ -12,6 +12,7 @@ mod events;
 mod executions;
 mod extract;
 mod fields;
+mod frames;
 mod headers;
 mod health;
 mod idempotency;
@@ -96,4 +97,73 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
     ApiError::internal(&anyhow::anyhow!("a handler panicked: {text}")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// What stands around every handler.
+    fn around(routes: Router) -> Router {
+        routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(error::render))
+    }
+
+    async fn answer(routes: Router) -> (StatusCode, serde_json::Value) {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = around(routes).oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_tells_nothing() {
+        async fn panics() {
+            panic!("secret");
+        }
+        let (status, problem) = answer(Router::new().route("/", get(panics))).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::INTERNAL_SERVER_ERROR, &"internal".into())
+        );
+        assert!(!problem.to_string().contains("secret"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn whatever_the_framework_refuses_is_a_problem_too() {
+        async fn teapot() -> (StatusCode, &'static str) {
+            (StatusCode::IM_A_TEAPOT, "plain text")
+        }
+        let (status, problem) = answer(Router::new().route("/", get(teapot))).await;
+        assert_eq!((status.as_u16(), &problem["status"]), (418, &418.into()));
+        assert_eq!(problem["code"], "malformed-request");
+    }
+
+    #[test]
+    fn every_documented_route_has_a_row_in_the_access_table_and_the_reverse() {
+        let api = openapi();
+        let mut rows = 0;
+        for (path, item) in &api.paths.paths {
+            let operations = [
+                ("GET", &item.get),
+                ("POST", &item.post),
+                ("PUT", &item.put),
+                ("DELETE", &item.delete),
+            ];
+            for (method, operation) in operations {
+                assert_eq!(
+                    operation.is_some(),
+                    auth::level(method, path).is_some(),
+                    "{method} {path}"
+                );
+                rows += usize::from(operation.is_some());
+            }
+        }
+        assert_eq!(rows, auth::TABLE.len());
+    }
 }

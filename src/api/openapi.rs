@@ -8,8 +8,8 @@ use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, Response as Described,
-    ResponseBuilder,
+    Components, ContentBuilder, Header, HeaderBuilder, InfoBuilder, OpenApi, Ref, RefOr,
+    Response as Described, ResponseBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
@@ -100,8 +100,20 @@ fn complete_operation(operation: &mut Operation, level: Option<Level>) {
             ["bearer", "cookie"].map(|scheme| SecurityRequirement::new(scheme, [word])).to_vec()
         }
     });
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
+            response.headers.insert("Position".to_owned(), RefOr::T(position_header()));
+        }
+    }
     let problem = RefOr::Ref(Ref::from_response_name("Problem"));
     operation.responses.responses.insert("default".to_owned(), problem);
+}
+
+fn position_header() -> Header {
+    HeaderBuilder::new()
+        .schema(Some(i64::schema()))
+        .description(Some("The position of the log at which the answer holds"))
+        .build()
 }
 
 fn problem() -> Described {

@@ -49,7 +49,14 @@ pub async fn assign(mut request: Request, next: Next) -> Response {
         method = %request.method(),
         path = request.uri().path(),
     );
-    let mut response = next.run(request).instrument(span).await;
+    let began = std::time::Instant::now();
+    let answered = async {
+        let response = next.run(request).await;
+        let (status, elapsed) = (response.status().as_u16(), began.elapsed());
+        tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered");
+        response
+    };
+    let mut response = answered.instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

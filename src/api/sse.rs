@@ -8,6 +8,7 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::{ApiError, Result};
 
@@ -51,10 +52,17 @@ pub fn position(headers: &HeaderMap, after: Option<i64>) -> Result<Option<i64>> 
     Ok(after)
 }
 
-/// The answer that carries the stream.
-pub fn respond(frames: impl Stream<Item = Event> + Send + 'static) -> Response {
+/// The answer that carries the stream, and its place among those of this node.
+pub fn respond(
+    place: OwnedSemaphorePermit,
+    frames: impl Stream<Item = Event> + Send + 'static,
+) -> Response {
     use futures::StreamExt as _;
-    let mut response = Sse::new(frames.map(Ok::<_, Infallible>)).into_response();
+    let frames = frames.map(move |frame| {
+        let _held = &place;
+        Ok::<_, Infallible>(frame)
+    });
+    let mut response = Sse::new(frames).into_response();
     let headers = response.headers_mut();
     let no_store = HeaderValue::from_static("no-store, no-transform");
     headers.insert(header::CACHE_CONTROL, no_store);

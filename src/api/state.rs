@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::auth::{Caller, Identity, Origins, Setup};
 use super::error::{ApiError, Code, Result};
 use super::extract::Fresh;
+use super::frames::Frames;
 use super::watchers::Watchers;
 use crate::app::App;
 use crate::domain::agent::Agent;
 use crate::projections::Viewer;
+
+/// How many streams one node serves at once.
+const STREAMS_MAX: usize = 16_384;
 
 /// How long a read that asks for no position waits for what was recorded before it came, in
 /// milliseconds; so that whoever writes and then reads finds it, without having to ask.
@@ -22,6 +28,10 @@ pub struct ApiState {
     pub app: Arc<App>,
     /// Whose events are whose.
     pub origins: Arc<Origins>,
+    /// Events as text.
+    pub frames: Arc<Frames>,
+    /// One permit for each open stream.
+    streams: Arc<Semaphore>,
     /// Who waits for an execution to change.
     pub watchers: Watchers,
     /// The description of the API, as text.
@@ -31,7 +41,20 @@ pub struct ApiState {
 impl ApiState {
     pub(super) fn new(app: Arc<App>, openapi: String) -> Self {
         let watchers = Watchers::start(&app.log, app.shutdown.clone());
-        Self { app, origins: Arc::default(), watchers, openapi: openapi.into() }
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let openapi = openapi.into();
+        Self { app, origins: Arc::default(), frames: Arc::default(), streams, watchers, openapi }
+    }
+
+    /// A place for one more stream, held as long as it is open.
+    ///
+    /// # Errors
+    /// 503 when as many are open as this node serves.
+    pub fn open_stream(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let detail = format!("this node serves {STREAMS_MAX} streams already; try again");
+            ApiError::new(Code::Overloaded, detail)
+        })
     }
 
     /// Who is let in before there is a user.

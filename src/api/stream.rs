@@ -20,7 +20,7 @@ use super::auth::{Caller, Gate};
 use super::error::{ApiError, Result};
 use super::extract::Query;
 use super::sse;
-use super::wire::{WireEvent, event_name, millis};
+use super::wire::{event_name, millis};
 use crate::clock;
 use crate::domain::agent::AgentEvent;
 use crate::domain::execution::ExecutionEvent;
@@ -84,8 +84,9 @@ async fn stream(
 ) -> Result<Response> {
     let interest = Interest::parse(&query)?;
     let after = sse::position(&headers, query.after)?;
+    let place = state.open_stream()?;
     let gate = Gate::new(caller);
-    Ok(sse::respond(frames(state, gate, interest, after)))
+    Ok(sse::respond(place, frames(state, gate, interest, after)))
 }
 
 /// Which events a client wants to hear about.
@@ -256,8 +257,7 @@ async fn next(
             return Ok(None);
         }
         let frame = Frame::default().id(recorded.position.to_string()).event(event_name(recorded));
-        let frame = frame.json_data(WireEvent::new(recorded)?);
-        frame.map(Some).map_err(|error| ApiError::internal(&anyhow::Error::new(error)))
+        Ok::<_, ApiError>(Some(frame.data(state.frames.text(recorded)?)))
     };
     match frame.await {
         Ok(Some(frame)) => Next::Send(Box::new(frame)),

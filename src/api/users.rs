@@ -99,9 +99,10 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// Says who the caller is.
 #[utoipa::path(
     get, path = "/api/users/me", tag = "accounts",
+    params(Fresh),
     responses((status = 200, body = Me)),
 )]
-async fn me(caller: Caller, _query: Query<NoParams>) -> axum::Json<Me> {
+async fn me(caller: Caller, _query: ReadQuery<NoParams>) -> axum::Json<Me> {
     axum::Json(match caller.identity {
         Identity::User { id, name, role } => {
             Me { id: Some(id), username: name, email: None, role: Some(role), agent_name: None }

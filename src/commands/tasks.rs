@@ -1,5 +1,7 @@
 //! Tasks: an execution and the slots of its agent, decided in one append.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
 use super::reports::LifeRef;
@@ -8,12 +10,19 @@ use crate::domain::agent::{Agent, AgentError, Life};
 use crate::domain::execution::{
     CancelReason, Execution, ExecutionCommand, ExecutionError, Request, Status, Urgency,
 };
-use crate::domain::slots::{DequeueReason, Entry, Slots, SlotsCommand, SlotsEvent};
-use crate::domain::{AgentName, Event, ExecutionId, IncarnationId, Metadata, Recorded, StreamId};
+use crate::domain::slots::{
+    DequeueReason, Entry, QUEUE_LENGTH_MAX, Slots, SlotsCommand, SlotsEvent,
+};
+use crate::domain::{
+    AgentName, Event, ExecutionId, IncarnationId, Metadata, Recorded, StreamId, StreamType,
+};
 use crate::event_log::{Decision, EventLog, ExecuteError, Plan};
 
 /// How deep calls between executions nest: the ancestors that an execution may have.
 pub const CALL_DEPTH_MAX: usize = 8;
+
+/// How many events of an agent's slots are read at once to find a place in its queue.
+const PLACE_PAGE_EVENTS: i64 = 500;
 
 /// The most events of a submission: requested, enqueued, a slot acquired.
 const SUBMIT_EVENTS_MAX: usize = 3;
@@ -233,8 +242,11 @@ async fn replay(
     let own: Vec<_> =
         written.iter().filter(|recorded| recorded.metadata.command_id == *command_id).collect();
     let has_slot = own.iter().any(|recorded| acquires(recorded, execution_id));
-    let queue_position =
-        if has_slot { None } else { Some(place(log, &first, execution_id).await?) };
+    let enqueued = own.iter().find(|recorded| recorded.stream.kind == StreamType::Slots);
+    let queue_position = match enqueued {
+        Some(enqueued) if !has_slot => Some(place_at(log, enqueued).await?),
+        _ => None,
+    };
     let position = own.last().map_or(first.position, |recorded| recorded.position);
     Ok(Submitted { execution_id, queue_position, position, is_replay: true })
 }
@@ -244,12 +256,33 @@ fn acquires(recorded: &Recorded, id: ExecutionId) -> bool {
         if *execution_id == id)
 }
 
-/// Where a task that had to wait stands in the queue now; at its head once it has left it.
-async fn place(log: &EventLog, first: &Recorded, execution_id: ExecutionId) -> Result<usize> {
-    use crate::domain::execution::ExecutionEvent::ExecutionRequested;
-    let Event::Execution(ExecutionRequested(request)) = &first.event else { return Ok(1) };
-    let slots = log.state::<Slots>(request.incarnation).await?.state;
-    Ok(slots.queue_position(execution_id).unwrap_or(1))
+/// The place in the queue that an entry had when it came: how many before it had not left yet.
+///
+/// Read backwards from the entry, over as many entries as a queue holds by default.
+async fn place_at(log: &EventLog, enqueued: &Recorded) -> Result<usize> {
+    let (mut left, mut waiting, mut entries) = (HashSet::new(), 0, 0);
+    let mut before = enqueued.version - 1;
+    while before > 0 && entries < QUEUE_LENGTH_MAX {
+        let after = (before - PLACE_PAGE_EVENTS).max(0);
+        let count = usize::try_from(before - after).unwrap_or_default();
+        let page = log.stream(&enqueued.stream, after, count).await?;
+        for recorded in page.iter().rev() {
+            let Event::Slots(event) = &recorded.event else { continue };
+            match event {
+                SlotsEvent::SlotAcquired { execution_id, .. }
+                | SlotsEvent::ExecutionDequeued { execution_id, .. } => {
+                    left.insert(*execution_id);
+                }
+                SlotsEvent::ExecutionEnqueued { execution_id, .. } => {
+                    entries += 1;
+                    waiting += usize::from(!left.contains(execution_id));
+                }
+                _ => {}
+            }
+        }
+        before = after;
+    }
+    Ok(waiting + 1)
 }
 
 /// What a request to end an execution has led to.

@@ -193,6 +193,25 @@ async fn a_repeat_under_its_key_is_answered_like_the_first_whatever_has_changed(
 }
 
 #[tokio::test]
+async fn a_repeat_is_told_the_place_it_had_not_the_one_it_has() {
+    let f = Fixture::new().await;
+    let life = f.running("scout", 1).await;
+    let first = f.submit(task(&life)).await.unwrap().execution_id;
+    let second = f.submit(task(&life)).await.unwrap().execution_id;
+    let third = task(&life);
+    let taken = tasks::submit(&f.log, third.clone(), with_body("b")).await.unwrap();
+    assert_eq!(taken.queue_position, Some(2));
+    let cancel = tasks::cancel_if_queued(&f.log, second, CancelReason::Requested, metadata());
+    assert!(cancel.await.unwrap().0);
+    let grant = f.run(&life, first).await;
+    let (cause, now) = (f.cause().await, clock::now());
+    let exit = (Verdict::Completed, Outcome::ended(now));
+    runs::record_exit(&f.log, grant, exit.0, exit.1, now, &cause).await.unwrap();
+    let again = tasks::submit(&f.log, third, with_body("b")).await.unwrap();
+    assert_eq!(again, Submitted { is_replay: true, ..taken });
+}
+
+#[tokio::test]
 async fn an_agent_calls_only_whom_it_was_granted() {
     let f = Fixture::new().await;
     let (a, b) = (f.running("a", 1).await, f.running("b", 3).await);

@@ -40,7 +40,7 @@ pub struct TestApp {
     /// Where it serves.
     pub url: String,
     admin: Client,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// Who sends requests, and how.
@@ -88,7 +88,26 @@ impl TestApp {
         let url = serve(Arc::clone(&app)).await;
         let token = std::fs::read_to_string(app.data_dir.join("local-token")).unwrap();
         let admin = Client::new(&url).settling(&app).with_token(&token);
-        Self { app, url, admin, _dir: dir }
+        Self { app, url, admin, dir }
+    }
+
+    /// Whoever runs another server on the same log, and that server's parts: a second node on
+    /// Postgres; on SQLite, which one process has at a time, another door to the same server.
+    pub async fn second_node(&self) -> (Client, Arc<App>) {
+        let app = match &self.app.config.database_url {
+            None => Arc::clone(&self.app),
+            Some(url) => {
+                let settings = Settings {
+                    data_dir: Some(self.dir.path().join("second")),
+                    database_url: Some(url.clone()),
+                    ..Settings::default()
+                };
+                App::open(Config::load(settings).unwrap()).await.unwrap()
+            }
+        };
+        let url = serve(Arc::clone(&app)).await;
+        let token = std::fs::read_to_string(app.data_dir.join("local-token")).unwrap();
+        (Client::new(&url).settling(&app).with_token(&token), app)
     }
 
     /// Whoever runs the server.
@@ -285,7 +304,7 @@ async fn settle(app: &App) {
 }
 
 /// Serves on a free port until the end of the test; gives the URL.
-pub async fn serve(app: Arc<App>) -> String {
+async fn serve(app: Arc<App>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = api::router(app).into_make_service_with_connect_info::<SocketAddr>();

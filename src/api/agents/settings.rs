@@ -10,7 +10,7 @@ use super::create::check_text;
 use crate::api::ApiState;
 use crate::api::auth::{Caller, OnAgent};
 use crate::api::error::{ApiError, Result};
-use crate::api::extract::{Body, Fields, NoParams, Query};
+use crate::api::extract::{Body, Fields, Fresh, NoParams, Query, ReadQuery};
 use crate::api::reply::Reply;
 use crate::commands::agents;
 use crate::domain::AgentName;
@@ -85,14 +85,15 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// Shows whether scheduled work runs.
 #[utoipa::path(
     get, path = "/api/agents/{name}/autonomy", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), Fresh),
     responses((status = 200, body = Autonomy)),
 )]
 async fn autonomy(
     State(state): State<ApiState>,
     on: OnAgent,
-    _query: Query<NoParams>,
+    query: ReadQuery<NoParams>,
 ) -> Result<Reply<Autonomy>> {
+    state.wait_for_log(query.fresh).await?;
     let (enabled, position) = (on.current()?.config.autonomy, state.app.log.head());
     Ok(Reply::ok(position, Autonomy { agent_name: on.life.name, enabled, position }))
 }
@@ -119,14 +120,15 @@ async fn set_autonomy(
 /// Shows how long an execution may run.
 #[utoipa::path(
     get, path = "/api/agents/{name}/timeout", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), Fresh),
     responses((status = 200, body = Timeout)),
 )]
 async fn timeout(
     State(state): State<ApiState>,
     on: OnAgent,
-    _query: Query<NoParams>,
+    query: ReadQuery<NoParams>,
 ) -> Result<Reply<Timeout>> {
+    state.wait_for_log(query.fresh).await?;
     let execution_timeout_seconds = on.current()?.config.execution_timeout_seconds;
     let position = state.app.log.head();
     let agent_name = on.life.name;
@@ -157,14 +159,15 @@ async fn set_timeout(
 /// Shows the model that tasks use when they name none.
 #[utoipa::path(
     get, path = "/api/agents/{name}/model", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), Fresh),
     responses((status = 200, body = ModelSetting)),
 )]
 async fn model(
     State(state): State<ApiState>,
     on: OnAgent,
-    _query: Query<NoParams>,
+    query: ReadQuery<NoParams>,
 ) -> Result<Reply<ModelSetting>> {
+    state.wait_for_log(query.fresh).await?;
     let (model, position) = (on.current()?.config.model.clone(), state.app.log.head());
     Ok(Reply::ok(position, ModelSetting { agent_name: on.life.name, model, position }))
 }

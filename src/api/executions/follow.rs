@@ -71,7 +71,8 @@ async fn follow(
 ) -> Result<Response> {
     let after = sse::position(&headers, query.after)?.unwrap_or_default();
     let after = u64::try_from(after).unwrap_or_default();
-    Ok(sse::respond(frames(state, caller, id, after)))
+    let place = state.open_stream()?;
+    Ok(sse::respond(place, frames(state, caller, id, after)))
 }
 
 fn frames(

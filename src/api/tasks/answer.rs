@@ -17,8 +17,8 @@ use crate::api::reply::Reply;
 use crate::api::wire::millis;
 use crate::clock;
 use crate::commands::tasks::Submitted;
-use crate::domain::ExecutionId;
 use crate::domain::execution::{ErrorClass, Execution, Status};
+use crate::domain::{ExecutionId, StreamId};
 use crate::projections::executions::ExecutionRow;
 
 /// How long the read models have to reach the end of a run before the answer goes without them.
@@ -77,10 +77,10 @@ pub(super) async fn at_the_end(
 ) -> Result<Response> {
     let execution_id = submitted.execution_id;
     let deadline = tokio::time::Instant::now() + WAIT_MAX;
-    loop {
-        let execution = state.app.log.state::<Execution>(execution_id).await?.state;
-        if execution.is_terminal() {
-            break;
+    let ended_at = loop {
+        let execution = state.app.log.state::<Execution>(execution_id).await?;
+        if execution.state.is_terminal() {
+            break position_of(state, execution_id, execution.version).await?;
         }
         tokio::select! {
             _changed = changes.changed() => {}
@@ -94,23 +94,30 @@ pub(super) async fn at_the_end(
                 return Err(ended_badly(Code::ExecutionTimeout, detail.to_owned(), execution_id));
             }
         }
-    }
-    let head = state.app.log.head();
-    let fresh = Fresh { min_position: Some(head), wait_ms: Some(CATCH_UP_MS) };
-    state.caught_up(fresh, &["executions", "activities"]).await?;
+    };
+    let fresh = Fresh { min_position: Some(ended_at), wait_ms: Some(CATCH_UP_MS) };
+    let caught_up = state.caught_up(fresh, &["executions", "activities"]).await;
+    let position = caught_up.map_err(|lag| lag.with("execution_id", execution_id.to_string()))?;
     let row = state.app.views.executions().get(execution_id).await?;
     let row = row.ok_or_else(|| {
-        ApiError::internal(&anyhow::anyhow!("no row of execution {execution_id} at {head}"))
+        ApiError::internal(&anyhow::anyhow!("no row of execution {execution_id} at {position}"))
     })?;
     match row.status {
         Status::Completed => {
-            let answer = answer(state, row, head).await?;
-            Ok(Reply::ok(head, answer).replayed(submitted.is_replay).into_response())
+            let answer = answer(state, row, position).await?;
+            Ok(Reply::ok(position, answer).replayed(submitted.is_replay).into_response())
         }
         Status::Failed | Status::Cancelled | Status::Pending | Status::Running => {
-            Err(failure(&row, head))
+            Err(failure(&row, position))
         }
     }
+}
+
+/// Where in the log the event of that version of an execution's stream stands.
+async fn position_of(state: &ApiState, id: ExecutionId, version: i64) -> Result<i64> {
+    let stream = StreamId::of::<Execution>(id);
+    let event = state.app.log.stream(&stream, version - 1, 1).await?.pop();
+    Ok(event.map_or_else(|| state.app.log.head(), |event| event.position))
 }
 
 fn failure(row: &ExecutionRow, position: i64) -> ApiError {

@@ -12,7 +12,7 @@ use trinity::domain::execution::{
     Execution, ExecutionCommand, TOOL_CALL_EVENTS_MAX, ToolCall, Verdict,
 };
 
-use crate::support::{Client, TestApp, metadata, said, serve};
+use crate::support::{Client, TestApp, metadata, said};
 
 /// How long a frame may take; generous, because the machine may be busy.
 const FRAME_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -145,16 +145,11 @@ async fn the_stream_begins_with_retry_and_ready_and_names_its_events() {
 async fn a_client_that_comes_back_misses_and_repeats_nothing_on_any_node() {
     let t = TestApp::start().await;
     let life = t.running_agent("scout", 2).await;
-    let mut expected = Vec::new();
+    let (second, _app) = t.second_node().await;
     let mut seen = Vec::new();
-    let mut client = t.admin();
     for round in 0..4 {
-        // Another server on the same log, as after a restart or behind a balancer.
-        if round == 2 {
-            let url = serve(std::sync::Arc::clone(&t.app)).await;
-            let token = std::fs::read_to_string(t.app.data_dir.join("local-token")).unwrap();
-            client = Client::new(&url).with_token(&token);
-        }
+        // As after a restart, or behind a balancer.
+        let client = if round % 2 == 0 { t.admin() } else { second.clone() };
         let last = seen.last().map(i64::to_string);
         let resumed = match &last {
             Some(last) => client.with_header("last-event-id", last),
@@ -163,7 +158,6 @@ async fn a_client_that_comes_back_misses_and_repeats_nothing_on_any_node() {
         let mut frames = Frames::open(&resumed, "/api/stream?after=0").await;
         let id = t.submit(&t.admin(), &life.name, "work").await;
         t.complete(id, "done").await;
-        expected.push(id.to_string());
         loop {
             let found = frames.until("execution.completed").await;
             seen.extend(positions(&found));
@@ -174,6 +168,27 @@ async fn a_client_that_comes_back_misses_and_repeats_nothing_on_any_node() {
     }
     let head = *seen.last().unwrap();
     assert_eq!(seen, (1..=head).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn any_node_follows_and_ends_what_another_took() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 1).await;
+    let (second, _app) = t.second_node().await;
+    let id = t.submit(&t.admin(), &life.name, "talk").await;
+    let path = format!("/api/agents/scout/executions/{id}");
+    let ended = second.post(&format!("{path}/terminate"), json!({})).await.expect(200);
+    assert_eq!(ended["status"], "cancelling");
+    let grant = t.report_started(id).await;
+    let mut frames = Frames::open(&second, &format!("{path}/stream")).await;
+    frames.next_of("stream.ready").await;
+    t.write(id, &[&said("one")]).await;
+    assert_eq!(frames.next_of("log").await.data["blocks"][0]["text"], "one");
+    t.report_exit(grant, Verdict::Completed, "one").await;
+    let end = frames.next_of("stream.end").await;
+    assert_eq!(end.data, json!({"reason": "finished", "seq": 1}));
+    let shown = second.get(&format!("{path}?min_position={}", t.app.log.head())).await;
+    assert_eq!(shown.expect(200)["status"], "cancelled");
 }
 
 #[tokio::test]
