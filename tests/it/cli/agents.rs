@@ -74,6 +74,18 @@ async fn a_stopped_agent_takes_no_task_and_the_way_out_is_told() {
 }
 
 #[tokio::test]
+async fn what_takes_longer_than_the_wait_goes_on_by_itself() {
+    let server = Server::start().await;
+    let user = User::of(&server);
+    server.agent("scout").await;
+    let id = server.script("scout", &["trap INT ignore", "hang"]).await;
+    server.until_status(&id, "running").await;
+    let done = user.run(&["agent", "stop", "scout", "--wait", "0"]).await.exits(6);
+    done.says("it goes on").says("trinity agent show scout");
+    server.until_phase("scout", "stopped").await;
+}
+
+#[tokio::test]
 async fn a_queue_is_listed_and_cleared() {
     let server = Server::start().await;
     server.agent_with(json!({"name": "scout", "runtime": "demo", "max_parallel_tasks": 1})).await;

@@ -1,12 +1,14 @@
 //! What the command line does without a server.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::support::{User, finish};
 
 /// A port on which nothing listens: it was free a moment ago.
 fn closed_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]
@@ -70,6 +72,48 @@ async fn a_message_is_read_from_standard_input_before_the_server_is_called() {
     broken.stdin(std::fs::File::open("/proc/self/mem").unwrap());
     let done = finish(broken.spawn().unwrap()).await.exits(2);
     assert!(done.stderr.contains("cannot read the message"), "{}", done.stderr);
+}
+
+/// Reads a request's head and body from a connection; gives the head.
+fn request(stream: &std::net::TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push_str(&line);
+    }
+    reader.read_exact(&mut vec![0; length]).unwrap();
+    head
+}
+
+#[tokio::test]
+async fn a_task_whose_answer_is_lost_is_sent_again_under_the_same_key() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let lost = request(&listener.accept().unwrap().0);
+        let (mut second, _) = listener.accept().unwrap();
+        let repeated = request(&second);
+        let body = r#"{"execution_id":"0199a0b1-c2d3-7e4f-8a5b-00c7d8e9f0a1","status":"accepted"}"#;
+        let length = body.len();
+        let head = format!("HTTP/1.1 202 Accepted\r\ncontent-length: {length}\r\n\r\n");
+        second.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        [lost, repeated]
+    });
+    let user = User::new().with("TRINITY_URL", address.to_string());
+    user.run(&["run", "scout", "hello", "--detach"]).await.exits(0);
+    let keys = server.join().unwrap().map(|head| {
+        head.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned))
+    });
+    assert!(keys[0].is_some());
+    assert_eq!(keys[0], keys[1]);
 }
 
 #[tokio::test]
