@@ -76,7 +76,12 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let temporary = tempfile::tempdir().unwrap();
         let data_dir = temporary.path().join("data");
-        let database_url = fresh_database().await;
+        // A test that brings a database of its own gets no other.
+        let brought = environment.iter().find(|(name, _)| *name == "TRINITY_DATABASE_URL");
+        let database_url = match brought {
+            Some((_, url)) => Some((*url).to_owned()),
+            None => fresh_database().await,
+        };
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let launch = Launch {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
