@@ -21,7 +21,7 @@ use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
 use crate::hosts::AgentHost;
 use crate::hosts::process::{Options, ProcessHost};
-use crate::projections::Views;
+use crate::projections::{self, Views};
 use crate::reactors;
 use crate::state::State;
 use crate::{api, clock, demo};
@@ -126,7 +126,7 @@ impl Stores {
             let log = EventLog::open_sqlite(&data_dir.join("log.db")).await;
             let log = log.context("cannot open the event log")?;
             let state = State::open_sqlite(data_dir.path()).await?;
-            let views = Db::open_sqlite(&data_dir.join("views.db"), Durability::Off);
+            let views = projections::open_file(&data_dir.join("views.db")).await;
             return Ok(Self { log, state, views: views.context("cannot open the read models")? });
         };
         let log = EventLog::open_postgres(url.expose()).await;

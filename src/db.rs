@@ -176,11 +176,11 @@ impl Db {
     }
 
     /// Runs statements all or nothing; `false` when one did not change the rows it expected to, and
-    /// so nothing was changed.
+    /// so nothing was changed. It goes on when the caller leaves.
     pub async fn transaction(&self, statements: Vec<Statement>) -> Result<bool, Error> {
         match &self.0 {
             Engine::Sqlite(file) => file.transaction(statements).await,
-            Engine::Postgres(server) => server.transaction(&statements).await,
+            Engine::Postgres(server) => server.transaction(statements).await,
         }
     }
 

@@ -22,7 +22,15 @@ impl Server {
         Ok(prepare(statement).execute(&self.pool).await?.rows_affected())
     }
 
-    pub(super) async fn transaction(&self, statements: &[Statement]) -> Result<bool, Error> {
+    /// Runs in a task of its own: dropped in the middle of BEGIN, sqlx would give the connection back
+    /// with the transaction open, and whoever uses it next would write into it, never to be committed.
+    pub(super) async fn transaction(&self, statements: Vec<Statement>) -> Result<bool, Error> {
+        let server = self.clone();
+        let task = tokio::spawn(async move { server.run(&statements).await });
+        task.await.map_err(|_| Error::unavailable("the transaction ended early"))?
+    }
+
+    async fn run(&self, statements: &[Statement]) -> Result<bool, Error> {
         let mut tx = self.pool.begin().await?;
         if self.durability != Durability::Full {
             tx.execute("SET LOCAL synchronous_commit = off").await?;

@@ -123,8 +123,14 @@ impl Lane {
     }
 }
 
+/// The text with placeholders as SQLite numbers them: to it `$2` is a mere name, counted in the order
+/// of appearance. No statement has a `$` that is not a placeholder.
+fn numbered(statement: &Statement) -> String {
+    statement.sql.replace('$', "?")
+}
+
 fn query(connection: &Connection, statement: &Statement) -> rusqlite::Result<Vec<Row>> {
-    let mut prepared = connection.prepare_cached(&statement.sql)?;
+    let mut prepared = connection.prepare_cached(&numbered(statement))?;
     let columns = prepared.column_count();
     let mut rows = prepared.query(params_from_iter(&statement.params))?;
     let mut found = Vec::new();
@@ -136,7 +142,7 @@ fn query(connection: &Connection, statement: &Statement) -> rusqlite::Result<Vec
 }
 
 fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<u64> {
-    let mut prepared = connection.prepare_cached(&statement.sql)?;
+    let mut prepared = connection.prepare_cached(&numbered(statement))?;
     prepared.execute(params_from_iter(&statement.params)).map(|rows| rows as u64)
 }
 

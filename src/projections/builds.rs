@@ -1,11 +1,12 @@
 //! Where each read model stands: its cursors, and the tables that they speak of.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use uuid::Uuid;
 
 use super::{Build, Projection};
-use crate::db::{Db, Error, Json, Param, Row, Statement};
+use crate::db::{Db, Durability, Error, Json, Param, Row, Statement};
 use crate::event_log::{MigrateError, Migrations};
 
 const MIGRATIONS: Migrations = Migrations {
@@ -46,6 +47,37 @@ impl Build {
             Self::Rebuild => "rebuild",
         }
     }
+}
+
+/// Opens the file of the read models; a damaged one is thrown away, for the log can make it again.
+///
+/// Its commits do not wait for the disk: after a loss of power the newest may be gone, rows and cursor
+/// together, and are folded in again.
+pub async fn open_file(path: &Path) -> Result<Db, Error> {
+    match try_file(path).await {
+        Err(Error::Damaged(reason)) => {
+            tracing::warn!(path = %path.display(), reason, "the read models are built again");
+            for suffix in ["", "-wal", "-shm"] {
+                let mut name = path.as_os_str().to_owned();
+                name.push(suffix);
+                match std::fs::remove_file(&name) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::Unavailable(error.to_string()));
+                    }
+                    _ => {}
+                }
+            }
+            try_file(path).await
+        }
+        opened => opened,
+    }
+}
+
+async fn try_file(path: &Path) -> Result<Db, Error> {
+    let db = Db::open_sqlite(path, Durability::Normal)?;
+    // The first statement reads the whole schema.
+    db.query(Statement::new("SELECT COUNT(*) FROM sqlite_master")).await?;
+    Ok(db)
 }
 
 /// Makes the tables of cursors, and forgets every read model that another log was the source of.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use crate::db::Error;
-pub use builds::OpenError;
+pub use builds::{OpenError, open_file};
 pub use page::{
     Filter, LIMIT_DEFAULT, LIMIT_MAX, Listed, Order, Page, PageError, PageRequest, Place,
 };

@@ -24,8 +24,11 @@ pub const READ_LINES_MAX: usize = 1_000;
 pub const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often a reader looks for lines that another node has stored.
 pub const FOREIGN_POLL: Duration = Duration::from_millis(500);
+/// A last chunk that is smaller than this, compressed, is packed again together with the lines that
+/// follow it: output that comes line by line does not end up in as many chunks.
+pub const REPACK_BYTES_MAX: usize = 8 * 1024;
 /// How many chunks are read at once.
-const CHUNKS_MAX: i64 = 16;
+const CHUNKS_MAX: i64 = 4;
 /// zstd's own default: good and fast.
 const COMPRESSION_LEVEL: i32 = 3;
 
@@ -65,12 +68,14 @@ impl Transcripts {
         let Some(newest) = lines.last().map(|line| line.seq) else { return Ok(()) };
         let mut known = self.last_seq(id).await?;
         while known < newest {
-            let fresh: Vec<_> = lines.iter().filter(|line| line.seq > known).collect();
-            let found = fresh.first().map_or(newest, |line| line.seq);
+            let fresh = lines.iter().filter(|line| line.seq > known);
+            let found = fresh.clone().next().map_or(newest, |line| line.seq);
             if found != known + 1 {
                 return Err(Error::Gap { last: known, found });
             }
-            if self.db.transaction(statements(id, known, newest, &fresh)?).await? {
+            let repacked = self.small_last_chunk(id, known).await?;
+            let together: Vec<_> = repacked.iter().chain(fresh).collect();
+            if self.db.transaction(statements(id, known, newest, &together)?).await? {
                 break;
             }
             // Somebody else has stored some of them meanwhile.
@@ -78,6 +83,22 @@ impl Transcripts {
         }
         self.tell(id, newest);
         Ok(())
+    }
+
+    /// The lines of the last chunk, when it ends at `last_seq` and is small.
+    async fn small_last_chunk(
+        &self,
+        id: ExecutionId,
+        last_seq: u64,
+    ) -> Result<Vec<OutputLine>, Error> {
+        let find = Statement::new(
+            "SELECT last_seq, CASE WHEN length(body) < $2 THEN body END FROM transcript_chunks \
+             WHERE execution_id = $1 ORDER BY first_seq DESC LIMIT 1",
+        );
+        let find = find.with(id.0).with(REPACK_BYTES_MAX as u64);
+        let Some(mut row) = self.db.query(find).await?.pop() else { return Ok(Vec::new()) };
+        let (ends_at, body): (u64, Option<Vec<u8>>) = (row.take()?, row.take()?);
+        body.filter(|_| ends_at == last_seq).map_or(Ok(Vec::new()), |body| unpack(id, &body))
     }
 
     /// The number of the last stored line; 0 before the first.
@@ -121,7 +142,8 @@ impl Transcripts {
         }
     }
 
-    /// The last `limit` lines before `before` (from the end without it), oldest first.
+    /// The last lines before `before` (from the end without it), oldest first, at most `limit` and
+    /// within the bounds of one read.
     pub async fn before(
         &self,
         id: ExecutionId,
@@ -129,11 +151,34 @@ impl Transcripts {
         limit: usize,
     ) -> Result<Vec<OutputLine>, Error> {
         let last = self.last_seq(id).await?;
-        let end = before.map_or(last, |before| before.saturating_sub(1).min(last));
+        let mut end = before.map_or(last, |before| before.saturating_sub(1).min(last));
         let limit = limit.min(READ_LINES_MAX);
-        let start = end.saturating_sub(limit as u64);
-        let mut lines = self.after(id, start, limit).await?;
-        lines.retain(|line| line.seq <= end);
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        'read: while end > 0 {
+            let find = Statement::new(
+                "SELECT body FROM transcript_chunks WHERE execution_id = $1 AND first_seq <= $2 \
+                 ORDER BY first_seq DESC LIMIT $3",
+            );
+            let chunks: Vec<Vec<u8>> =
+                self.db.fetch_column(find.with(id.0).with(end).with(CHUNKS_MAX)).await?;
+            if chunks.is_empty() {
+                break;
+            }
+            for chunk in chunks {
+                for line in unpack(id, &chunk)?.into_iter().rev() {
+                    if line.seq > end {
+                        continue;
+                    }
+                    bytes += line.line.len();
+                    if lines.len() == limit || (bytes > READ_BYTES_MAX && !lines.is_empty()) {
+                        break 'read;
+                    }
+                    end = line.seq - 1;
+                    lines.push(line);
+                }
+            }
+        }
+        lines.reverse();
         Ok(lines)
     }
 
@@ -198,7 +243,8 @@ fn statements(
         }
         let insert = Statement::new(
             "INSERT INTO transcript_chunks (execution_id, first_seq, last_seq, body) \
-             VALUES ($1, $2, $3, $4)",
+             VALUES ($1, $2, $3, $4) ON CONFLICT (execution_id, first_seq) \
+             DO UPDATE SET last_seq = excluded.last_seq, body = excluded.body",
         );
         let insert = insert.with(id.0).with(first.seq).with(last_seq);
         statements.push(insert.with(pack(id, &text)?));

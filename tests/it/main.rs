@@ -13,6 +13,7 @@ mod audit;
 mod cli;
 mod coverage;
 mod crash;
+mod db;
 mod event_log;
 mod failures;
 mod hosts;

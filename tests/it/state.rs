@@ -6,7 +6,7 @@ use trinity::domain::{AccountId, ExecutionId};
 use trinity::state::State;
 use trinity::state::logins::LOGIN_FAILURES_MAX;
 use trinity::state::sessions::SESSION_SECONDS;
-use trinity::state::transcripts::{CHUNK_BYTES_MAX, Error, READ_LINES_MAX};
+use trinity::state::transcripts::{CHUNK_BYTES_MAX, Error, READ_BYTES_MAX, READ_LINES_MAX};
 use trinity_agent_protocol::{LineStream, OutputLine};
 use uuid::Uuid;
 
@@ -118,6 +118,40 @@ async fn long_lines_and_broken_bytes_come_back_as_they_were() {
     assert_eq!(transcripts.after(id(), 0, 10).await.unwrap(), [long, broken.clone()]);
     let read = transcripts.after(id(), 1, 10).await.unwrap();
     assert_eq!(read[0].bytes().as_ref(), b"ok \xff\xfe end");
+}
+
+#[tokio::test]
+async fn the_end_of_large_output_is_read_from_the_end() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    let large = |seq| line(seq, seq.to_string().repeat(READ_BYTES_MAX / 4).as_bytes());
+    for seq in 1..=9 {
+        transcripts.append(id(), &[large(seq)]).await.unwrap();
+    }
+    let tail = transcripts.before(id(), None, 100).await.unwrap();
+    assert_eq!(seqs(&tail), [6, 7, 8, 9], "as many as one read holds, the last ones");
+    let earlier = transcripts.before(id(), Some(6), 100).await.unwrap();
+    assert_eq!(seqs(&earlier), [2, 3, 4, 5]);
+    assert_eq!(seqs(&transcripts.after(id(), 0, 100).await.unwrap()), [1, 2, 3, 4]);
+    assert_eq!(transcripts.before(id(), Some(1), 100).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn output_that_comes_line_by_line_is_packed_together() {
+    let (state, dir) = fresh().await;
+    let transcripts = state.transcripts;
+    for seq in 1..=500 {
+        transcripts.append(id(), &lines(seq..=seq)).await.unwrap();
+    }
+    assert_eq!(transcripts.after(id(), 0, 1_000).await.unwrap(), lines(1..=500));
+    assert_eq!(seqs(&transcripts.before(id(), Some(250), 2).await.unwrap()), [248, 249]);
+    let file = dir.path().join("transcripts.db");
+    if file.exists() {
+        let file = rusqlite::Connection::open(file).unwrap();
+        let count = "SELECT COUNT(*) FROM transcript_chunks";
+        let chunks: i64 = file.query_row(count, [], |row| row.get(0)).unwrap();
+        assert!(chunks < 10, "{chunks} chunks for 500 short lines");
+    }
 }
 
 #[tokio::test]

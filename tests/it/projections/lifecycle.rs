@@ -10,7 +10,7 @@ use trinity::db::{self, Column, Db, Durability, Record, Row, Statement};
 use trinity::domain::account::{Account, AccountCommand, Role};
 use trinity::domain::{Event, EventId, Recorded};
 use trinity::projections::{
-    ATTEMPTS_MAX, Build, FoldError, Projection, RebuildError, TableDef, Views, all,
+    self, ATTEMPTS_MAX, Build, FoldError, Projection, RebuildError, TableDef, Views, all,
 };
 
 use super::world::{World, dump, until};
@@ -386,5 +386,20 @@ async fn read_models_wait_while_their_database_is_away_and_then_go_on() {
     let other = world.views(&alone.db).await;
     assert_eq!(dump(&db).await, dump(&alone.db).await);
     other.shutdown().await;
+    views.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_thrown_away_and_made_again() {
+    let world = World::new().await;
+    world.agent("scout").await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("views.db");
+    let views = world.views(&projections::open_file(&path).await.unwrap()).await;
+    views.shutdown().await;
+    drop(views);
+    std::fs::write(&path, "no database any more, for whatever reason".repeat(1_000)).unwrap();
+    let views = world.views(&projections::open_file(&path).await.unwrap()).await;
+    assert_eq!(views.agents().all().await.unwrap().len(), 1);
     views.shutdown().await;
 }
