@@ -52,6 +52,7 @@ struct EventsQuery {
     /// Only these actors, separated by commas: `user:ID`, `agent:NAME`, `system`.
     actor: Option<String>,
     /// `json` (default), `ndjson`, or `cloudevents`.
+    #[param(inline)]
     format: Option<Format>,
 }
 

@@ -35,6 +35,7 @@ pub(super) struct CreateQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateAgent {
     /// 1 to 63 lowercase letters, digits and inner hyphens.
+    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     name: String,
     /// A word of the creator's for what the agent is for.
     #[serde(rename = "type")]

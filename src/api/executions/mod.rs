@@ -80,6 +80,7 @@ struct AllQuery {
     /// case. A page may then hold fewer than `limit` and still have a next one.
     q: Option<String>,
     /// `-created_at` (newest first, as without it) or `created_at`.
+    #[param(inline)]
     sort: Option<Sort>,
 }
 

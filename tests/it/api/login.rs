@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::json;
 use trinity::commands::accounts;
@@ -167,6 +168,33 @@ async fn a_key_works_until_it_is_revoked() {
     ci.get("/api/users").await.expect(200);
     accounts::revoke_key(&t.app.log, issued.id, metadata()).await.unwrap();
     ci.get("/api/users").await.problem(401, "not-authenticated");
+}
+
+#[tokio::test]
+async fn sessions_and_keys_end_by_themselves() {
+    let t = TestApp::start().await;
+    let admin = ids::user_id("admin");
+    let now = trinity::clock::now();
+    for (hours, status) in [(11, 200), (13, 401)] {
+        let token = format!("session of {hours} hours ago");
+        let began = now - TimeDelta::hours(hours);
+        t.app.state.sessions.begin(&ids::sha256_hex(&token), admin, began).await.unwrap();
+        let answer = t.anonymous().with_token(&token).get("/api/users/me").await;
+        answer.expect(status);
+    }
+    for (seconds, status) in [(60, 200), (-1, 401)] {
+        let new = accounts::NewKey {
+            name: "ci".into(),
+            description: None,
+            owner: admin,
+            scope: Scope::User,
+            agent: None,
+            expires_at: Some(now + TimeDelta::seconds(seconds)),
+        };
+        let issued = accounts::issue_key(&t.app.log, new, metadata()).await.unwrap();
+        let answer = t.anonymous().with_token(&issued.api_key).get("/api/users/me").await;
+        answer.expect(status);
+    }
 }
 
 #[tokio::test]

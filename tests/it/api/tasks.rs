@@ -70,6 +70,11 @@ async fn an_agent_that_does_not_run_takes_no_task() {
     let refused = task(&t.admin(), later("one")).await;
     assert!(refused.header("retry-after").is_some());
     refused.problem(503, "agent-not-running");
+    let life = t.running_agent("stopped", 1).await;
+    t.admin().post("/api/agents/stopped/stop?wait_ms=0", json!({})).await.expect(202);
+    t.report_stopped(&life).await;
+    let refused = t.admin().post("/api/agents/stopped/task", later("one")).await;
+    refused.problem(503, "agent-not-running");
     t.admin().post("/api/agents/nobody/task", later("one")).await.problem(404, "not-found");
 }
 
