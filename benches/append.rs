@@ -74,7 +74,12 @@ impl<R: PersistedEventRepository + 'static> Subject for Stock<R> {
 
 impl Subject for EventLog {
     async fn execute(&self, id: &str, command: AccountCommand) -> Result<()> {
-        EventLog::execute::<Account>(self, id, command, metadata()).await?;
+        match &command {
+            AccountCommand::CreateUser { .. } => {
+                self.create::<Account>(id, command, metadata()).await?
+            }
+            _ => EventLog::execute::<Account>(self, id, command, metadata()).await?,
+        };
         Ok(())
     }
 }

@@ -119,7 +119,8 @@ pub async fn submit(log: &EventLog, submit: Submit, metadata: Metadata) -> Resul
 fn plan(submit: &Submit) -> Plan {
     let Request { agent, incarnation, parent_execution_id, .. } = &submit.request;
     let mut plan = Plan::new()
-        .stream::<Execution>(submit.execution_id)
+        // A repeat under the same key is rare; it finds the stream there and is decided again.
+        .create::<Execution>(submit.execution_id)
         .stream::<Slots>(incarnation)
         .guard::<Agent>(agent);
     if let Some(caller) = &submit.caller {

@@ -36,6 +36,8 @@ pub(super) struct Planned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Stream,
+    /// A stream that is taken for empty without looking, at first.
+    New,
     Guard,
 }
 
@@ -51,6 +53,15 @@ impl Plan {
         self.with::<A>(id, Role::Stream)
     }
 
+    /// Adds a stream that the append is to begin, as its id was just made.
+    ///
+    /// It is taken for empty without being read, which saves a round trip. If it is not empty, the
+    /// decision is made again on what is there: right as ever, only slower.
+    #[must_use]
+    pub fn create<A: Decider>(self, id: impl Display) -> Self {
+        self.with::<A>(id, Role::New)
+    }
+
     /// Adds a stream that is only read: the append stands if nothing was written to it meanwhile.
     #[must_use]
     pub fn guard<A: Decider>(self, id: impl Display) -> Self {
@@ -61,7 +72,7 @@ impl Plan {
     fn with<A: Decider>(mut self, id: impl Display, role: Role) -> Self {
         let stream = StreamId::of::<A>(id);
         match self.entries.iter_mut().find(|entry| entry.stream == stream) {
-            Some(entry) if role == Role::Stream => entry.role = role,
+            Some(entry) if entry.role == Role::Guard => entry.role = role,
             Some(_) => {}
             None => self.entries.push(Planned { stream, kind: Kind::of::<A>(), role }),
         }
@@ -69,7 +80,7 @@ impl Plan {
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
-        let streams = self.entries.iter().filter(|entry| entry.role == Role::Stream).count();
+        let streams = self.entries.iter().filter(|entry| entry.role != Role::Guard).count();
         let guards = self.entries.len() - streams;
         if (1..=STREAMS_MAX).contains(&streams) && guards <= GUARDS_MAX {
             self.entries.iter().try_for_each(|entry| check_id(&entry.stream))
@@ -153,7 +164,7 @@ impl<'a> Decision<'a> {
         command: A::Command,
     ) -> Result<(), A::Error> {
         let stream = StreamId::of::<A>(id);
-        let writable = |index: &usize| self.plan.entries[*index].role == Role::Stream;
+        let writable = |index: &usize| self.plan.entries[*index].role != Role::Guard;
         let index = self.index(&stream).filter(writable);
         let Some((index, state)) =
             index.and_then(|index| Some((index, self.moved_state::<A>(index)?)))

@@ -99,6 +99,8 @@ pub(super) async fn open(url: &str) -> Result<Opened, OpenError> {
     let pool = PgPoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(Duration::from_millis(ACQUIRE_TIMEOUT_MS))
+        // That would be a round trip before every query; `read` tries again instead.
+        .test_before_acquire(false)
         .connect_with(options.clone())
         .await
         .map_err(OpenError::Connect)?;
@@ -304,8 +306,8 @@ impl PostgresReader {
         let sql = format!(
             "SELECT {COLUMNS_POSTGRES} FROM events WHERE position > $1 ORDER BY position LIMIT $2"
         );
-        let query = sqlx::query(&sql).bind(position).bind(to_i64(limit));
-        read(query.fetch_all(&self.pool)).await
+        let query = || sqlx::query(&sql).bind(position).bind(to_i64(limit)).fetch_all(&self.pool);
+        rows(&read(query).await?)
     }
 
     pub(super) async fn stream(
@@ -318,19 +320,23 @@ impl PostgresReader {
             "SELECT {COLUMNS_POSTGRES} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 \
              AND sequence > $3 ORDER BY sequence LIMIT $4"
         );
-        let query = sqlx::query(&sql)
-            .bind(stream.kind.as_str())
-            .bind(&stream.id)
-            .bind(after_version)
-            .bind(to_i64(limit));
-        read(query.fetch_all(&self.pool)).await
+        let query = || {
+            sqlx::query(&sql)
+                .bind(stream.kind.as_str())
+                .bind(&stream.id)
+                .bind(after_version)
+                .bind(to_i64(limit))
+                .fetch_all(&self.pool)
+        };
+        rows(&read(query).await?)
     }
 
     pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
         let (kinds, ids): (Vec<&str>, Vec<&str>) =
             streams.iter().map(|stream| (stream.kind.as_str(), stream.id.as_str())).unzip();
-        let query = sqlx::query_as(SELECT_STANDING).bind(kinds).bind(ids);
-        let (head, versions) = limited(query.fetch_one(&self.pool)).await?;
+        let query =
+            || sqlx::query_as(SELECT_STANDING).bind(&kinds).bind(&ids).fetch_one(&self.pool);
+        let (head, versions) = read(query).await?;
         Ok(Standing { head, versions })
     }
 
@@ -349,12 +355,15 @@ impl PostgresReader {
                  AND sequence > coalesce((SELECT version FROM kept), 0) \
                  ORDER BY sequence LIMIT $3)"
         );
-        let query = sqlx::query(&sql)
-            .bind(stream.kind.as_str())
-            .bind(&stream.id)
-            .bind(to_i64(limit))
-            .bind(FINGERPRINT);
-        let mut rows = read(query.fetch_all(&self.pool)).await?;
+        let query = || {
+            sqlx::query(&sql)
+                .bind(stream.kind.as_str())
+                .bind(&stream.id)
+                .bind(to_i64(limit))
+                .bind(FINGERPRINT)
+                .fetch_all(&self.pool)
+        };
+        let mut rows = rows(&read(query).await?)?;
         // Only the kept state has no event's id.
         let kept = rows.iter().position(|row| row.event_id.is_empty());
         let kept = kept.map(|index| rows.remove(index));
@@ -368,18 +377,34 @@ impl PostgresReader {
     }
 }
 
-async fn read(query: impl Future<Output = sqlx::Result<Vec<PgRow>>>) -> Result<Vec<Row>, LogError> {
-    let rows = limited(query).await?;
-    let rows: sqlx::Result<Vec<Row>> = rows.iter().map(row).collect();
-    rows.map_err(|error| unavailable(&error).into())
+/// Runs a query; again when its connection turns out to be dead, as all of the pool's are after a
+/// restart of the server. Gives up on a server that does not answer.
+async fn read<T, F>(query: impl Fn() -> F) -> Result<T, Unavailable>
+where
+    F: Future<Output = sqlx::Result<T>>,
+{
+    let limit = Duration::from_millis(READ_TIMEOUT_MS);
+    for _ in 0..READERS_MAX {
+        match tokio::time::timeout(limit, query()).await {
+            Ok(Ok(result)) => return Ok(result),
+            Ok(Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))) => {}
+            Ok(Err(error)) if is_shutdown(&error) => {}
+            Ok(Err(error)) => return Err(unavailable(&error)),
+            Err(_) => return Err(Unavailable::new("the Postgres server does not answer")),
+        }
+    }
+    Err(Unavailable::new("the Postgres server closes every connection"))
 }
 
-/// Gives up on a server that does not answer.
-async fn limited<T>(query: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unavailable> {
-    match tokio::time::timeout(Duration::from_millis(READ_TIMEOUT_MS), query).await {
-        Ok(result) => result.map_err(|error| unavailable(&error)),
-        Err(_) => Err(Unavailable::new("the Postgres server does not answer")),
-    }
+/// Whether the server has ended the session: it says so to each, once.
+fn is_shutdown(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("57P"))
+}
+
+fn rows(rows: &[PgRow]) -> Result<Vec<Row>, LogError> {
+    let rows: sqlx::Result<Vec<Row>> = rows.iter().map(row).collect();
+    rows.map_err(|error| unavailable(&error).into())
 }
 
 fn row(row: &PgRow) -> sqlx::Result<Row> {

@@ -51,7 +51,41 @@ impl EventLog {
         A::Error: Send + 'static,
     {
         let id = id.to_string();
-        let plan = Plan::new().stream::<A>(&id);
+        self.execute_planned::<A>(Plan::new().stream::<A>(&id), id, command, metadata).await
+    }
+
+    /// Carries out a command that begins a stream whose id was just made: as
+    /// [`EventLog::execute`], without reading the stream first ([`Plan::create`]).
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn create<A>(
+        &self,
+        id: impl Display,
+        command: A::Command,
+        metadata: Metadata,
+    ) -> Result<Receipt, ExecuteError<A::Error>>
+    where
+        A: Decider,
+        A::Command: Clone + Send + Sync + 'static,
+        A::Error: Send + 'static,
+    {
+        let id = id.to_string();
+        self.execute_planned::<A>(Plan::new().create::<A>(&id), id, command, metadata).await
+    }
+
+    async fn execute_planned<A>(
+        &self,
+        plan: Plan,
+        id: String,
+        command: A::Command,
+        metadata: Metadata,
+    ) -> Result<Receipt, ExecuteError<A::Error>>
+    where
+        A: Decider,
+        A::Command: Clone + Send + Sync + 'static,
+        A::Error: Send + 'static,
+    {
         let decide = move |decision: &mut Decision<'_>| decision.decide::<A>(&id, command.clone());
         let ((), receipt) = self.transact(plan, metadata, decide).await?;
         Ok(receipt)
@@ -92,13 +126,13 @@ impl EventLog {
         decide: impl Fn(&mut Decision<'_>) -> Result<R, E>,
     ) -> Result<(R, Receipt), ExecuteError<E>> {
         let metadata = metadata.to_map();
-        let writable = plan.entries.iter().filter(|entry| entry.role == Role::Stream);
+        let writable = plan.entries.iter().filter(|entry| entry.role != Role::Guard);
         let _held = self.0.locks.acquire(writable.map(|entry| entry.stream.clone())).await;
         for attempt in 0..=RETRIES_MAX {
             if attempt > 0 {
                 back_off(attempt).await;
             }
-            let bases = self.bases(plan).await?;
+            let bases = self.bases(plan, attempt).await?;
             let (verdict, decided) = decide_once(plan, &bases, &decide)?;
             let result = match verdict {
                 Ok(result) if !decided.events.is_empty() => result,
@@ -130,16 +164,19 @@ impl EventLog {
         Err(ExecuteError::Conflict)
     }
 
-    async fn bases(&self, plan: &Plan) -> Result<Vec<Versioned>, LogError> {
+    async fn bases(&self, plan: &Plan, attempt: u32) -> Result<Vec<Versioned>, LogError> {
         let mut bases = Vec::with_capacity(plan.entries.len());
-        for Planned { stream, kind, .. } in &plan.entries {
-            bases.push(if let Some(cached) = self.0.cache.get(stream) {
-                cached
-            } else {
-                let loaded = self.0.store.load(stream, *kind).await?;
-                self.0.cache.insert(stream, &loaded);
-                loaded
-            });
+        for Planned { stream, kind, role } in &plan.entries {
+            if let Some(cached) = self.0.cache.get(stream) {
+                bases.push(cached);
+                continue;
+            }
+            let base = match role {
+                Role::New if attempt == 0 => Versioned::empty(*kind),
+                _ => self.0.store.load(stream, *kind).await?,
+            };
+            self.0.cache.insert(stream, &base);
+            bases.push(base);
         }
         Ok(bases)
     }

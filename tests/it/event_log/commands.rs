@@ -143,3 +143,33 @@ async fn what_no_database_would_take_is_refused_before_it_reaches_one() {
     assert_eq!(log.state::<Account>("a\0").await.unwrap().version, 0);
     assert_eq!(touch(&log, "ada").await.position, 2);
 }
+
+/// A stream is taken for empty when its id was just made; when it is not, nothing is different.
+#[tokio::test(flavor = "multi_thread")]
+async fn creating_a_stream_that_is_there_is_decided_on_what_is_there() {
+    let db = TestDb::new().await;
+    drop(make_user(&db.open().await, "ada").await);
+    // Anew each time, so that nothing is remembered of the stream.
+    let log = db.open().await;
+    let receipt = log.create::<Account>("bob", create_user("bob"), metadata()).await.unwrap();
+    assert_eq!((receipt.position, receipt.version), (2, 1));
+    assert_eq!(touch(&log, "bob").await.version, 2);
+    let again = log.create::<Account>("ada", create_user("ada"), metadata()).await;
+    assert!(matches!(again, Err(ExecuteError::Refused(AccountError::AlreadyExists))));
+
+    let log = db.open().await;
+    let refused_when_empty = AccountCommand::RecordPasswordChanged;
+    let receipt = log.create::<Account>("ada", refused_when_empty, metadata()).await.unwrap();
+    assert_eq!((receipt.position, receipt.version), (4, 2));
+
+    let log = db.open().await;
+    let plan = Plan::new().create::<Account>("ada").stream::<Slots>("s");
+    let result = log
+        .transact(plan, metadata(), |decision| {
+            decision.decide::<Slots>("s", SlotsCommand::SetTimeout { seconds: 60 }).unwrap();
+            decision.decide::<Account>("ada", create_user("ada"))
+        })
+        .await;
+    assert!(matches!(result, Err(ExecuteError::Refused(AccountError::AlreadyExists))));
+    db.assert_dense().await;
+}
