@@ -3,7 +3,6 @@
 # make check   formatting, lints, docs, dependency rules
 # make bench   the published measurements
 # make test-long     soaks that take longer than a coffee
-# make test-claude   the real Claude Code CLI against a mock of its API
 # make test-claude   what needs the real Claude Code, which it installs in target/ by npm
 
 SHELL := bash
@@ -11,7 +10,7 @@ SHELL := bash
 NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
 TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
 
-.PHONY: run test check bench test-claude tools
+.PHONY: run test check bench test-long test-claude tools
 
 tools:
 	@scripts/install-missing cc=build-essential
@@ -34,12 +33,9 @@ check: tools
 test-long: tools
 	TRINITY_TEST_KILLS=200 scripts/with-postgres scripts/run-tests $(TEST) kills_under_load
 
-# The real Claude Code against a mock of its API on loopback; installs it by npm.
-test-claude: tools
-	scripts/test-real-claude
-
 bench: tools
 	scripts/with-postgres cargo bench
 
+# The real Claude Code against a mock of its API on loopback; installs it by npm.
 test-claude: tools
 	scripts/test-real-claude
