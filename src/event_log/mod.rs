@@ -221,12 +221,17 @@ impl EventLog {
         Ok(recorded(self.0.store.stream(stream, after_version, limit).await?))
     }
 
-    /// The event at a position, if the log reaches so far.
+    /// The event at a position, if the log reaches so far; that of another node, too, which this
+    /// one has not heard of yet.
     pub async fn event(&self, position: i64) -> Result<Option<Arc<Recorded>>, LogError> {
-        match position.checked_sub(1) {
-            Some(before) if before >= 0 => Ok(self.after(before, 1).await?.pop()),
-            _ => Ok(None),
-        }
+        let Some(before) = position.checked_sub(1).filter(|before| *before >= 0) else {
+            return Ok(None);
+        };
+        let page = match self.0.feed.tail(before, 1) {
+            Tail::Events(events) => events,
+            Tail::CaughtUp | Tail::Behind => recorded(self.0.store.after(before, 1).await?),
+        };
+        Ok(page.into_iter().find(|event| event.position == position))
     }
 
     /// Refuses further appends as unavailable and waits until those before are answered.

@@ -76,6 +76,19 @@ async fn a_position_beyond_the_log_is_told_from_one_that_is_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_found_before_this_node_has_heard_of_it() {
+    const EVENTS: usize = 50;
+    let db = TestDb::new().await;
+    let (writer, reader) = (db.open().await, db.open().await);
+    make_user(&writer, "ada").await;
+    for _ in 0..EVENTS {
+        let receipt = touch(&writer, "ada").await;
+        let found = reader.event(receipt.position).await.unwrap();
+        assert_eq!(found, Some(receipt.events[0].clone()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_misses_and_repeats_nothing_when_the_memory_has_moved_on() {
     let db = TestDb::new().await;
     let log = db.open().await;
