@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::event_log::support::environment;
-use crate::server::{Server, until};
+use crate::server::Server;
 
 /// How often `make test` kills the server under load; `make test-long` says more.
 const KILLS_DEFAULT: usize = 20;
@@ -112,24 +112,46 @@ async fn a_stop_asked_for_before_a_crash_is_carried_out_after_it() {
     server.audit().await;
 }
 
-/// Submits tasks until told to stop; gives the ids that were acknowledged.
-async fn submit_steadily(server: &Server, agents: &[String], count: usize) -> Vec<String> {
+/// Submits tasks until told to stop; gives the ids that were acknowledged, with what they say.
+async fn submit_steadily(
+    server: &Server,
+    agents: &[String],
+    count: usize,
+) -> Vec<(String, String)> {
     let mut acknowledged = Vec::new();
     for number in 0..count {
         let agent = &agents[number % agents.len()];
-        let body = json!({
-            "message": format!("#!demo\nsay {number}\ntool Bash {{\"command\":\"true\"}} => ok"),
-            "async_mode": true,
-        });
+        let mark = uuid::Uuid::new_v4().simple().to_string();
+        // Some take long enough to be there still when the server is killed.
+        let pause = if number % 5 == 0 { "sleep 0.7" } else { "sleep 0.01" };
+        let tool = "tool Bash {\"command\":\"true\"} => ok";
+        let message = format!("#!demo\nsay {mark} 1\n{pause}\n{tool}\nsay {mark} 2");
         let path = format!("/api/agents/{agent}/task");
+        let body = json!({"message": message, "async_mode": true});
         let request = server.request(reqwest::Method::POST, &path).json(&body);
         // A server that was killed meanwhile acknowledges nothing.
         let Some(answer) = server.try_send(request).await else { break };
         if answer.status.as_u16() == 202 {
-            acknowledged.push(answer.body["execution_id"].as_str().unwrap().to_owned());
+            let id = answer.body["execution_id"].as_str().unwrap().to_owned();
+            acknowledged.push((id, mark));
         }
     }
     acknowledged
+}
+
+/// The execution completed with its exact output: each line once, in order.
+async fn assert_exact(server: &Server, id: &str, mark: &str) {
+    let record = server.execution(id).await;
+    assert_eq!(record["status"], "completed", "{record}");
+    assert_eq!(record["response"], format!("{mark} 1\n{mark} 2"), "{record}");
+    let lines = server.lines(id).await;
+    let seqs: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "{id}");
+    for part in ["1", "2"] {
+        let text = format!("\"text\":\"{mark} {part}\"");
+        let holds = |line: &&Value| line.to_string().replace('\\', "").contains(&text);
+        assert_eq!(lines.iter().filter(holds).count(), 1, "{id}: {lines:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,6 +162,7 @@ async fn kills_under_load_lose_nothing_and_leave_nothing_stuck() {
         server.agent(agent).await;
     }
     let mut acknowledged = Vec::new();
+    let mut survived = 0;
     for round in 0..kills() {
         // Killed at another instant of the work each time.
         let alive = Duration::from_millis(37 * (round as u64 % 11) + 20);
@@ -155,27 +178,20 @@ async fn kills_under_load_lose_nothing_and_leave_nothing_stuck() {
                 }
             }
         };
-        acknowledged.extend(submitted);
         server.kill().await;
+        survived += submitted.iter().filter(|(id, _)| !Server::processes(id).is_empty()).count();
+        acknowledged.extend(submitted);
         server.start_again().await;
     }
-    let unfinished = until("every acknowledged execution has ended", async || {
-        let mut open = Vec::new();
-        for id in &acknowledged {
-            let record = server.execution(id).await;
-            if !["completed", "failed", "cancelled"].contains(&record["status"].as_str().unwrap()) {
-                open.push(record);
-            }
-        }
-        open.is_empty().then_some(open)
-    })
-    .await;
-    assert_eq!(unfinished, Vec::<Value>::new());
-    for id in &acknowledged {
-        let record = server.execution(id).await;
-        assert_eq!(record["status"], "completed", "{record}");
+    for (id, _) in &acknowledged {
+        server.until_ended(id).await;
     }
-    assert!(acknowledged.len() > kills(), "the load was real: {}", acknowledged.len());
+    for (id, mark) in &acknowledged {
+        assert_exact(&server, id, mark).await;
+    }
+    let count = acknowledged.len();
+    eprintln!("{} kills: {count} executions, {survived} of them outlived a server", kills());
+    assert!(count > kills() && survived > kills() / 4, "the load was real: {count}, {survived}");
     server.audit().await;
 }
 

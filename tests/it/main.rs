@@ -19,6 +19,7 @@ mod failures;
 mod hosts;
 mod projections;
 mod readme;
+mod real_claude;
 mod scenarios;
 mod server;
 mod state;

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::server::{Server, WAIT_MAX};
+use crate::store::fresh_postgres_database;
 
 /// Reads events after `last` until the connection breaks or nothing comes for a while; gives their
 /// ids and types.
@@ -58,6 +59,47 @@ async fn a_stream_goes_on_after_every_crash_without_a_gap_or_a_repeat() {
     let last = seen.last().map_or(0, |(position, _)| *position);
     seen.extend(read(&server, last, Duration::from_secs(3)).await);
 
+    assert_is_the_log(&server, &seen).await;
+}
+
+/// Only Postgres lets two servers work on one log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_moves_to_another_server_on_the_log_misses_and_repeats_nothing() {
+    let url = fresh_postgres_database().await;
+    let environment = [("TRINITY_DATABASE_URL", url.as_str())];
+    let mut servers =
+        [Server::start_with(&environment).await, Server::start_with(&environment).await];
+    servers[0].agent("alice").await;
+    servers[1].agent("bob").await;
+    let mut seen: Vec<(i64, String)> = Vec::new();
+    for round in 0..6 {
+        // Either takes tasks for the agents of both.
+        for number in 0..2 {
+            for (server, agent) in servers.iter().zip(["bob", "alice"]) {
+                server.script(agent, &[&format!("say {round} {number}")]).await;
+            }
+        }
+        let last = seen.last().map_or(0, |(position, _)| *position);
+        let gone = round % 2;
+        seen.extend(read_until_killed(&servers[gone], last, 150 + 40 * round as u64).await);
+        servers[gone].crash().await;
+    }
+    let last = seen.last().map_or(0, |(position, _)| *position);
+    seen.extend(read(&servers[0], last, Duration::from_secs(3)).await);
+    assert_is_the_log(&servers[1], &seen).await;
+    for server in &servers {
+        for agent in ["alice", "bob"] {
+            let path = format!("/api/agents/{agent}/executions?limit=100");
+            let list = server.get(&path).await.expect(200);
+            let ended = list.as_array().unwrap().iter().filter(|run| run["status"] == "completed");
+            assert_eq!(ended.count(), 12, "{list}");
+        }
+    }
+    servers[0].audit().await;
+}
+
+/// What a client saw is the log up to there, and the end of the log is near.
+async fn assert_is_the_log(server: &Server, seen: &[(i64, String)]) {
     let events = server.events().await;
     let expected: Vec<(i64, String)> = events
         .iter()
@@ -66,7 +108,7 @@ async fn a_stream_goes_on_after_every_crash_without_a_gap_or_a_repeat() {
         })
         .collect();
     assert!(expected.len() >= seen.len());
-    assert_eq!(seen, expected[..seen.len()], "the stream is the log");
+    assert_eq!(seen, &expected[..seen.len()], "the stream is the log");
     let open = expected.len() - seen.len();
     assert!(open < 8, "all but what was written after the last look: {open} are missing");
 }
