@@ -34,7 +34,7 @@ test-long: tools
 	TRINITY_TEST_KILLS=200 scripts/with-postgres scripts/run-tests $(TEST) kills_under_load
 
 bench: tools
-	scripts/with-postgres cargo bench
+	scripts/with-postgres cargo bench --bench '*'
 
 # The real Claude Code against a mock of its API on loopback; installs it by npm.
 test-claude: tools
