@@ -67,9 +67,11 @@ CREATE TABLE aggregate_states (
 -- if every stream it checks is at the version given, else it is answered in `losers`. Winners take
 -- the positions after `base`, in the order of their rows.
 --
--- The head is locked by a statement of its own, so that the next ones see what the batch before has
--- committed. The version of a stream is one probe of the primary key; the planner is kept from
--- reading the table instead, as the estimates of a long-lived plan would have it.
+-- The head is moved by a statement of its own, so that the next ones see what the batch before has
+-- committed; it is moved as if nobody lost, and moved back for the rows of those who did. The version
+-- of a stream is one probe of the primary key; the planner is kept from reading the table instead, as
+-- the estimates of a long-lived plan would have it, and from planning anew for every batch, which
+-- would take longer than the rest.
 CREATE FUNCTION event_log_append(
     check_append      integer[],
     check_type        text[],
@@ -93,13 +95,16 @@ SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
+    asked   bigint := cardinality(row_append);
     written bigint;
 BEGIN
-    SELECT head.position, head.recorded_at INTO STRICT base, stamp
-      FROM event_log_head AS head FOR UPDATE;
-    stamp := greatest(stamp, event_log_now_micros());
+    UPDATE event_log_head
+       SET position = position + asked,
+           recorded_at = greatest(recorded_at, event_log_now_micros())
+    RETURNING position - asked, recorded_at INTO STRICT base, stamp;
 
     SELECT array_agg(DISTINCT c.append) INTO losers
       FROM unnest(check_append, check_type, check_id, check_version) AS c (append, type, id, version)
@@ -118,10 +123,13 @@ BEGIN
            WITH ORDINALITY AS r (append, type, id, sequence, event_type, event_version, payload,
                                  metadata, event_id, ordinal)
      WHERE losers IS NULL OR r.append <> ALL (losers);
+
     GET DIAGNOSTICS written = ROW_COUNT;
 
+    IF losers IS NOT NULL THEN
+        UPDATE event_log_head SET position = base + written;
+    END IF;
     IF written > 0 THEN
-        UPDATE event_log_head SET position = base + written, recorded_at = stamp;
         PERFORM pg_notify('event_log', sender);
     END IF;
 END
