@@ -97,7 +97,11 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 #[utoipa::path(
     get, path = "/api/events", tag = "events",
     params(EventsQuery, super::extract::Fresh),
-    responses((status = 200, body = Events)),
+    responses((status = 200, content(
+        (Events = "application/json"),
+        (String = "application/x-ndjson"),
+        (Vec<Value> = "application/cloudevents-batch+json"),
+    ))),
 )]
 async fn list(
     State(state): State<ApiState>,

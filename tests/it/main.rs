@@ -11,6 +11,7 @@ mod adapters;
 mod api;
 mod audit;
 mod cli;
+mod contract;
 mod coverage;
 mod crash;
 mod db;

@@ -106,6 +106,11 @@ impl Server {
         self.child.wait().await.unwrap();
     }
 
+    /// What the administrator's requests carry.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The process id of the server.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
