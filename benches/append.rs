@@ -6,8 +6,9 @@
 //! with the next user: streams are short, as most are. Run by `make bench`, or by
 //! `scripts/with-postgres cargo bench --bench append`.
 
+mod support;
+
 use std::fmt::Write as _;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,13 +18,15 @@ use cqrs_es::persist::{PersistedEventRepository, PersistedEventStore};
 use cqrs_es::{CqrsFramework, EventStore};
 use postgres_es::PostgresEventRepository;
 use sqlite_es::SqliteEventRepository;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions as _, Executor as _};
 use trinity::domain::Metadata;
 use trinity::domain::account::{Account, AccountCommand, Role};
 use trinity::event_log::EventLog;
 use uuid::Uuid;
+
+use support::{fresh_database, percentile_ms, postgres_url};
 
 const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 const ROUNDS: usize = 3;
@@ -147,27 +150,15 @@ async fn measure<S: Subject>(subject: Arc<S>, clients: usize) -> Result<Figures>
         latencies.extend(task.await.context("a client ended early")?);
     }
     latencies.sort_unstable();
-    let at = |share: usize| {
-        latencies.get(latencies.len() * share / 100).map_or(0.0, |l| l.as_secs_f64() * 1e3)
-    };
     #[expect(clippy::cast_precision_loss, reason = "a count of some seconds")]
     let per_second = latencies.len() as f64 / elapsed.as_secs_f64();
     let failures = failures.load(Ordering::Relaxed);
-    Ok(Figures { per_second, p50_ms: at(50), p99_ms: at(99), failures })
-}
-
-/// A new empty database on the server.
-async fn database(server_url: &str) -> Result<PgConnectOptions> {
-    let server = PgConnectOptions::from_str(server_url)?;
-    let name = format!("bench_{}", Uuid::new_v4().simple());
-    let mut connection = server.connect().await?;
-    connection.execute(format!("CREATE DATABASE {name}").as_str()).await?;
-    connection.close().await?;
-    Ok(server.database(&name))
+    let (p50_ms, p99_ms) = (percentile_ms(&latencies, 50), percentile_ms(&latencies, 99));
+    Ok(Figures { per_second, p50_ms, p99_ms, failures })
 }
 
 async fn stock_postgres(server_url: &str, clients: usize) -> Result<Figures> {
-    let options = database(server_url).await?;
+    let options = fresh_database(server_url).await?;
     let pool = PgPoolOptions::new().max_connections(STOCK_POOL).connect_with(options).await?;
     pool.execute(STOCK_TABLE).await?;
     let figures =
@@ -177,7 +168,7 @@ async fn stock_postgres(server_url: &str, clients: usize) -> Result<Figures> {
 }
 
 async fn own_postgres(server_url: &str, clients: usize) -> Result<Figures> {
-    let url = database(server_url).await?.to_url_lossy();
+    let url = fresh_database(server_url).await?.to_url_lossy();
     let log = EventLog::open_postgres(url.as_str()).await?;
     measure(Arc::new(log), clients).await
 }
@@ -242,18 +233,13 @@ async fn compare(server_url: Option<&str>, goals: [f64; 4]) -> Result<String> {
     Ok(table)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench has no configuration but its runner's")]
-fn server_url() -> Result<String> {
-    std::env::var("TRINITY_TEST_POSTGRES_URL")
-        .context("run this by `make bench`, or by `scripts/with-postgres cargo bench`")
-}
-
 #[tokio::main]
 async fn main() -> Result<()> {
-    let url = server_url()?;
+    let url = postgres_url()?;
     let head = "| clients | stock, events/s | own, events/s | ratio | goal | \
          stock p50 / p99, ms | own p50 / p99, ms | failures |\n|---|---|---|---|---|---|---|---|";
-    println!("Appends through the framework; median of {ROUNDS} rounds of {MEASURE_MS} ms.\n");
+    println!("## Appends through the framework\n");
+    println!("Median of {ROUNDS} rounds of {MEASURE_MS} ms.\n");
     println!("Postgres, stock postgres-es with {STOCK_POOL} connections:\n\n{head}");
     println!("{}", compare(Some(&url), GOALS_POSTGRES).await?);
     println!("SQLite with synchronous=FULL, stock sqlite-es:\n\n{head}");

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use super::error::Exit;
@@ -10,6 +11,9 @@ use crate::config::{Config, Settings, variable};
 
 /// What is logged unless `TRINITY_LOG` says otherwise.
 const LOG_DEFAULT: &str = "warn,trinity=info";
+
+/// How many files the server may have open, where the machine lets it.
+const OPEN_FILES_MAX: u64 = 65_536;
 
 /// What `trinity serve` takes.
 #[derive(Debug, clap::Args)]
@@ -31,12 +35,24 @@ impl Args {
             Err(error) => return refused(&error, Exit::Usage),
         };
         log_to_stderr();
+        allow_open_files();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let served = match runtime {
             Ok(runtime) => runtime.block_on(crate::app::serve(config, self.demo)),
             Err(error) => Err(anyhow::Error::new(error).context("cannot start the runtime")),
         };
         served.unwrap_or_else(|error| refused(&error, Exit::Failed))
+    }
+}
+
+/// Every stream is an open file, and the usual soft limit is 1,024.
+fn allow_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(OPEN_FILES_MAX).max(soft);
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!("cannot raise the limit of open files: {error}");
     }
 }
 

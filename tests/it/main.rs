@@ -18,6 +18,7 @@ mod db;
 mod event_log;
 mod failures;
 mod hosts;
+mod processes;
 mod projections;
 mod readme;
 mod real_claude;

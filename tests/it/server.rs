@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
+use crate::processes::{pids, processes_of};
 use crate::store::fresh_database;
 
 /// How long anything may take before a test gives up; generous, because the machine may be busy.
@@ -310,42 +311,6 @@ impl Drop for Server {
         let _gone = self.child.start_kill();
         self.kill_agent_servers();
     }
-}
-
-fn pids(matches: impl Fn(i32) -> bool) -> Vec<i32> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| matches(*pid)).collect()
-}
-
-/// The processes other than the server that were started for this data directory, with everything
-/// below them: a runner's own words and environment do not say whose it is.
-fn processes_of(data_dir: &Path) -> Vec<i32> {
-    let needle = data_dir.as_os_str().as_encoded_bytes();
-    let mentions = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    let read = |pid, name| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let own = i32::try_from(std::process::id()).unwrap();
-    let all = pids(|pid| pid != own);
-    let mut found: Vec<i32> = all
-        .iter()
-        .copied()
-        .filter(|pid| mentions(&read(*pid, "cmdline")) || mentions(&read(*pid, "environ")))
-        .collect();
-    loop {
-        let is_below = |pid: &i32| parent(*pid).is_some_and(|parent| found.contains(&parent));
-        let more: Vec<i32> =
-            all.iter().copied().filter(|pid| !found.contains(pid) && is_below(pid)).collect();
-        if more.is_empty() {
-            return found;
-        }
-        found.extend(more);
-    }
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the parent follows the state after it.
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 /// How the server is started, each time anew.

@@ -1,0 +1,40 @@
+//! The processes of this machine, found by what the kernel says of them.
+
+use std::path::Path;
+
+/// The ids of the processes that match.
+pub fn pids(matches: impl Fn(i32) -> bool) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| matches(*pid)).collect()
+}
+
+/// The processes other than the server that were started for this data directory, with everything
+/// below them: a runner's own words and environment do not say whose it is.
+pub fn processes_of(data_dir: &Path) -> Vec<i32> {
+    let needle = data_dir.as_os_str().as_encoded_bytes();
+    let mentions = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    let read = |pid, name| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let own = i32::try_from(std::process::id()).unwrap();
+    let all = pids(|pid| pid != own);
+    let mut found: Vec<i32> = all
+        .iter()
+        .copied()
+        .filter(|pid| mentions(&read(*pid, "cmdline")) || mentions(&read(*pid, "environ")))
+        .collect();
+    loop {
+        let is_below = |pid: &i32| parent(*pid).is_some_and(|parent| found.contains(&parent));
+        let more: Vec<i32> =
+            all.iter().copied().filter(|pid| !found.contains(pid) && is_below(pid)).collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the parent follows the state after it.
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
