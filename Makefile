@@ -29,9 +29,12 @@ check: tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-dependencies
 
-# The soaks: 200 kills of the server under load on each store.
+# The soaks: 200 kills of the server under load on each store, then a minute of made-up input for
+# whatever reads input from elsewhere.
 test-long: tools
 	TRINITY_TEST_KILLS=200 scripts/with-postgres scripts/run-tests $(TEST) kills_under_load
+	TRINITY_TEST_STREAMS=9000 scripts/with-postgres scripts/run-tests $(TEST) clients_that_never_read
+	scripts/fuzz 60
 
 bench: tools
 	scripts/with-postgres cargo bench --bench '*'

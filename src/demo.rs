@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::clock;
 use crate::commands::tasks::{Submit, Waits};
 use crate::commands::{agents, ids, tasks};
 use crate::domain::agent::{Agent, AgentConfig, Create, Phase, Runtime};
@@ -68,7 +67,7 @@ async fn seed_agent(
         config: AgentConfig::new(name.clone(), Runtime::Demo),
         start: true,
     };
-    agents::create(&app.log, create, metadata(), clock::now()).await?;
+    agents::create(&app.log, create, metadata(), app.log.now()).await?;
     let running = tokio::time::timeout(START_MAX, until_running(app, &name)).await;
     running.context("it did not start")??;
     for message in messages {
@@ -79,7 +78,7 @@ async fn seed_agent(
             caller: None,
             waits: Waits::ForNothing,
             queue_length_max: app.config.queue_length_max,
-            now: clock::now(),
+            now: app.log.now(),
         };
         tasks::submit(&app.log, submit, metadata()).await?;
     }

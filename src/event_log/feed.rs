@@ -5,10 +5,13 @@
 //! Whatever is not next in line is parked until the gap before it has been read.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch};
 
+use super::time::from_micros;
 use crate::domain::Recorded;
 
 /// The most events kept in memory for readers at the live end.
@@ -46,6 +49,8 @@ pub(super) enum Tail {
 pub(super) struct Feed {
     ring: Mutex<Ring>,
     head: watch::Sender<i64>,
+    /// When the newest event that was taken in was recorded, in microseconds.
+    recorded_at: AtomicI64,
     /// Rung when the database holds events that the ring lacks.
     gap: Notify,
 }
@@ -61,9 +66,20 @@ struct Ring {
 }
 
 impl Feed {
-    pub(super) fn new(head: i64) -> Self {
+    /// Begins at the head of the log, where the last event was recorded at that time.
+    pub(super) fn new(head: i64, recorded_at_micros: i64) -> Self {
         let ring = Ring { events: VecDeque::new(), bytes: 0, head, parked: BTreeMap::new() };
-        Self { ring: Mutex::new(ring), head: watch::Sender::new(head), gap: Notify::new() }
+        Self {
+            ring: Mutex::new(ring),
+            head: watch::Sender::new(head),
+            recorded_at: AtomicI64::new(recorded_at_micros),
+            gap: Notify::new(),
+        }
+    }
+
+    /// When the newest event that was taken in was recorded.
+    pub(super) fn recorded_at(&self) -> DateTime<Utc> {
+        from_micros(self.recorded_at.load(Ordering::Relaxed))
     }
 
     /// The position up to which every event is known here.
@@ -90,6 +106,8 @@ impl Feed {
         let (head, gap) = {
             let mut ring = self.lock();
             for event in events {
+                let recorded_at = event.recorded.recorded_at.timestamp_micros();
+                self.recorded_at.fetch_max(recorded_at, Ordering::Relaxed);
                 ring.take(event);
             }
             ring.unpark();

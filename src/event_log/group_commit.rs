@@ -266,7 +266,7 @@ mod tests {
         let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::default());
         let engine = Gated { gate: Arc::clone(&gate), batches: Arc::clone(&batches), position: 0 };
         let (queue, batcher) = queue();
-        let feed = Arc::new(Feed::new(0));
+        let feed = Arc::new(Feed::new(0, 0));
         let writer = tokio::spawn(run(engine, Arc::new(Mutex::new(batcher)), Arc::clone(&feed)));
         // The first is alone; the others find themselves together in the queue.
         let all = tokio::spawn(async move {
@@ -297,7 +297,7 @@ mod tests {
         let (queue, batcher) = queue();
         let queue = Arc::new(queue);
         let writer =
-            tokio::spawn(run(engine, Arc::new(Mutex::new(batcher)), Arc::new(Feed::new(0))));
+            tokio::spawn(run(engine, Arc::new(Mutex::new(batcher)), Arc::new(Feed::new(0, 0))));
         let submit = |n: usize| {
             let queue = Arc::clone(&queue);
             tokio::spawn(async move { queue.append(append(&n.to_string(), None, BYTES)).await })

@@ -46,10 +46,12 @@ use std::fmt::{self, Display};
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use crate::clock;
 use crate::domain::{Decider, Recorded, StreamId};
 use cache::Cache;
 use feed::{Feed, Placed, Tail};
@@ -108,7 +110,7 @@ impl EventLog {
         let opened = tokio::task::spawn_blocking(move || sqlite::open(&file));
         let (engine, reader, log_id) = opened.await.map_err(|error| failed(error.into()))??;
         let store = Arc::new(Store { engine: Reader::Sqlite(reader), upcasters });
-        let feed = Arc::new(Feed::new(store.standing(Vec::new()).await?.head));
+        let feed = Arc::new(at_head(&store).await?);
         let (queue, batcher) = group_commit::queue();
         sqlite::spawn(engine, batcher, Arc::clone(&feed)).map_err(|error| failed(error.into()))?;
         Ok(Self::assemble(log_id, store, feed, queue, CancellationToken::new()))
@@ -124,7 +126,7 @@ impl EventLog {
     pub async fn open_postgres_with(url: &str, upcasters: Upcasters) -> Result<Self, OpenError> {
         let postgres::Opened { writers, reader, log_id, node } = postgres::open(url).await?;
         let store = Arc::new(Store { engine: Reader::Postgres(reader.clone()), upcasters });
-        let feed = Arc::new(Feed::new(store.standing(Vec::new()).await?.head));
+        let feed = Arc::new(at_head(&store).await?);
         let (queue, batcher) = group_commit::queue();
         let batcher = Arc::new(tokio::sync::Mutex::new(batcher));
         for writer in writers {
@@ -164,6 +166,14 @@ impl EventLog {
     /// The position up to which this node has seen everything.
     pub fn head(&self) -> i64 {
         self.0.feed.head()
+    }
+
+    /// The time for decisions: this machine's, but never one before the newest event seen.
+    ///
+    /// A clock that was set back, or that lags behind the database's, would else grant slots that are
+    /// over already.
+    pub fn now(&self) -> DateTime<Utc> {
+        clock::now().max(self.0.feed.recorded_at())
     }
 
     /// Follows [`EventLog::head`]: changes once per batch.
@@ -245,6 +255,15 @@ impl fmt::Debug for EventLog {
         let (log_id, head) = (self.log_id(), self.head());
         f.debug_struct("EventLog").field("log_id", &log_id).field("head", &head).finish()
     }
+}
+
+/// The feed of what comes after the last event there is.
+async fn at_head(store: &Store) -> Result<Feed, LogError> {
+    let head = store.standing(Vec::new()).await?.head;
+    // One that cannot be read is said to its readers, not here.
+    let last = store.after(head.saturating_sub(1), 1).await.unwrap_or_default();
+    let recorded_at = last.last().map_or(0, |last| last.recorded.recorded_at.timestamp_micros());
+    Ok(Feed::new(head, recorded_at))
 }
 
 fn recorded(placed: Vec<Placed>) -> Vec<Arc<Recorded>> {

@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 
 use super::Context;
 use super::look::grants;
-use crate::clock;
 use crate::commands::{Cause, runs};
 use crate::domain::StreamId;
 use crate::domain::slots::Slots;
@@ -51,7 +50,7 @@ async fn look(context: &Context) -> anyhow::Result<()> {
 
 async fn take_back(context: &Context, agent: &AgentRecord) -> anyhow::Result<()> {
     let slots = context.log.state::<Slots>(agent.incarnation).await?;
-    let due = clock::now() - TimeDelta::seconds(AWAY_SECONDS);
+    let due = context.log.now() - TimeDelta::seconds(AWAY_SECONDS);
     for grant in grants(agent.incarnation, &slots.state) {
         if !slots.state.may_expire(grant.execution_id, grant.epoch, due) {
             continue;
@@ -60,7 +59,7 @@ async fn take_back(context: &Context, agent: &AgentRecord) -> anyhow::Result<()>
         let last = context.log.stream(&stream, slots.version - 1, 1).await?;
         let cause = Cause::of(last.first().context("the slots have no event")?);
         let error = "the node of the agent is away and the slot's time is over".to_owned();
-        runs::expire(&context.log, grant, error, clock::now(), &cause).await?;
+        runs::expire(&context.log, grant, error, context.log.now(), &cause).await?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
     match bring_up(look).await {
         Ok(()) => {
             let host_ref = life.host_ref.clone().unwrap_or_default();
-            let now = clock::now();
+            let now = context.log.now();
             let hash = config_hash(life);
             reports::started(&context.log, life_ref, host_ref, hash, now, cause).await?;
             tracing::info!(agent = %life_ref.name, "running");
@@ -88,7 +88,7 @@ pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
         }
         Err(Failure { step, error }) => {
             tracing::warn!(agent = %life_ref.name, ?step, "did not start: {error}");
-            let now = clock::now();
+            let now = context.log.now();
             reports::start_failed(&context.log, life_ref, step, error, now, cause).await?;
             Ok(Next::Wait)
         }
@@ -133,7 +133,7 @@ async fn run_startup_script(look: &Look<'_>, boot_id: &str) -> Result<(), Failur
         cwd: None,
         timeout_ms: millis(STARTUP_TIMEOUT),
         grace_ms: context.grace_ms,
-        deadline: after(clock::now(), STARTUP_TIMEOUT + grace + SUPERVISOR_MARGIN),
+        deadline: after(context.log.now(), STARTUP_TIMEOUT + grace + SUPERVISOR_MARGIN),
         uid: None,
         gid: None,
         allow_new_privileges: false,
@@ -202,7 +202,7 @@ pub(super) async fn observe(look: &Look<'_>, phase: Phase) -> anyhow::Result<Nex
         (_, Status::Stopped) => ObservedStatus::Stopped,
     };
     tracing::warn!(agent = %life_ref.name, ?observed, "changed by itself");
-    reports::observed(&context.log, life_ref, observed, clock::now(), cause).await?;
+    reports::observed(&context.log, life_ref, observed, context.log.now(), cause).await?;
     Ok(Next::Again)
 }
 
@@ -251,7 +251,7 @@ pub(super) async fn down(look: &Look<'_>) -> anyhow::Result<Next> {
 async fn give_up_runs(look: &Look<'_>) -> anyhow::Result<()> {
     for grant in look.grants() {
         let error = "the agent went down and took the run with it".to_owned();
-        let now = clock::now();
+        let now = look.context.log.now();
         runs::record_lost(&look.context.log, grant, error, now, &look.cause).await?;
     }
     Ok(())

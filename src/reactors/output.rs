@@ -15,7 +15,6 @@ use trinity_agent_protocol::{Exit, OutputLine, StopReason};
 use super::dispatch::stop_request;
 use super::run::{Run, Step};
 use crate::adapters::{Event, Parser, input_preview};
-use crate::clock;
 use crate::commands::Cause;
 use crate::commands::runs;
 use crate::domain::agent::Agent;
@@ -183,7 +182,7 @@ impl<'a> Follower<'a> {
         let conclusion = self.parser.finish(exit);
         let outcome = self.bounded(conclusion.outcome).await?;
         let Run { context, grant, .. } = self.run;
-        let now = clock::now();
+        let now = context.log.now();
         runs::record_exit(&context.log, *grant, conclusion.verdict, outcome, now, &self.cause)
             .await?;
         Ok(Step::Again)

@@ -91,7 +91,7 @@ async fn end_if_unknown(look: &Look<'_>, status: &ExecutionStatus) -> anyhow::Re
 
 /// Takes back the slots whose time is over.
 async fn expire(look: &Look<'_>, error: &str) -> anyhow::Result<()> {
-    let now = clock::now();
+    let now = look.context.log.now();
     for grant in look.grants() {
         if look.slots.may_expire(grant.execution_id, grant.epoch, now) {
             let error = format!("nothing was heard of the run until its slot expired: {error}");

@@ -2,7 +2,7 @@
 //!
 //! | log says | agent server says | what is done |
 //! |---|---|---|
-//! | granted, not started | nothing | ask for the start; refused for good: reject; too late: regrant |
+//! | granted, not started | nothing | ask for the start; refused for good: reject; too late: regrant, unless clocks differ |
 //! | granted, to be ended | nothing | leave a tombstone, record that it never started |
 //! | granted | tombstone | to be ended: never started; else: regrant under the next epoch |
 //! | granted | it runs, or has ended | record the start |
@@ -29,6 +29,10 @@ use crate::domain::execution::{ErrorClass, Execution, Request, Status, Urgency};
 use crate::domain::slots::{Active, Slots};
 use crate::domain::{AgentName, ExecutionId, StreamId};
 use crate::hosts::link::{self, Link};
+
+/// Why a run is refused for good whose time is over there, but not here.
+const CLOCKS_DIFFER: &str = "the clock of the agent's host is ahead of this server's by more than \
+     a slot lasts; set both by NTP, then send the task again";
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +113,7 @@ impl Run {
             (Some(Status::Pending), Some(status)) => self.begun(&look, &status).await,
             (Some(Status::Running), None) => {
                 let error = "the agent server has no trace of the run".to_owned();
-                let now = clock::now();
+                let now = self.context.log.now();
                 runs::record_lost(&self.context.log, self.grant, error, now, &look.cause).await?;
                 Ok(Step::Again)
             }
@@ -173,6 +177,14 @@ impl Run {
         };
         match self.link.start(&self.id(), &start).await {
             Ok(_) => Ok(Step::Again),
+            // A later epoch would be too late as well: what is late there is not late here.
+            Err(link::Error::Refused(body))
+                if body.code == ErrorCode::DeadlineTooNear
+                    && start.fits_before_deadline(self.context.log.now()) =>
+            {
+                let error = CLOCKS_DIFFER.to_owned();
+                self.reject(Refused { class: ErrorClass::Spawn, error }, &look.cause).await
+            }
             Err(link::Error::Refused(body)) => self.not_started(adapter, body, &look.cause).await,
             Err(error) => Err(error).context("cannot start the run"),
         }
@@ -200,7 +212,8 @@ impl Run {
 
     async fn reject(&self, refused: Refused, cause: &Cause) -> anyhow::Result<Step> {
         let Refused { class, error } = refused;
-        runs::reject(&self.context.log, self.grant, class, error, clock::now(), cause).await?;
+        let log = &self.context.log;
+        runs::reject(log, self.grant, class, error, log.now(), cause).await?;
         Ok(Step::Again)
     }
 
@@ -208,7 +221,8 @@ impl Run {
     async fn begin_anew(&self, cause: &Cause) -> anyhow::Result<Step> {
         let request = stop_request(self.grant.epoch, StopReason::Cancel, false);
         self.link.stop(&self.id(), &request).await.context("cannot leave a tombstone")?;
-        runs::regrant(&self.context.log, self.grant, clock::now(), cause).await?;
+        let log = &self.context.log;
+        runs::regrant(log, self.grant, log.now(), cause).await?;
         Ok(Step::Again)
     }
 
@@ -224,10 +238,10 @@ impl Run {
         let log = &self.context.log;
         match (status.state, look.execution.may_start()) {
             (ExecutionState::Tombstone, true) => {
-                runs::regrant(log, self.grant, clock::now(), &look.cause).await?;
+                runs::regrant(log, self.grant, log.now(), &look.cause).await?;
             }
             (ExecutionState::Tombstone, false) => {
-                runs::record_never_started(log, self.grant, clock::now(), &look.cause).await?;
+                runs::record_never_started(log, self.grant, log.now(), &look.cause).await?;
             }
             (ExecutionState::Starting, _) => tokio::task::yield_now().await,
             (ExecutionState::Running | ExecutionState::Exited | ExecutionState::Lost, _) => {

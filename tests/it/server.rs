@@ -117,6 +117,13 @@ impl Server {
         Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
     }
 
+    /// The memory that the server holds, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Sends a signal and waits for the end.
     pub async fn signal(&mut self, signal: Signal) -> std::process::ExitStatus {
         kill(self.pid(), signal).unwrap();

@@ -6,7 +6,10 @@ use eventsource_stream::Eventsource as _;
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
+use crate::event_log::support::environment;
 use crate::server::{Server, WAIT_MAX};
 use crate::store::fresh_postgres_database;
 
@@ -111,6 +114,72 @@ async fn assert_is_the_log(server: &Server, seen: &[(i64, String)]) {
     assert_eq!(seen, &expected[..seen.len()], "the stream is the log");
     let open = expected.len() - seen.len();
     assert!(open < 8, "all but what was written after the last look: {open} are missing");
+}
+
+/// How many clients `make test` connects; `make test-long` says more.
+const CLIENTS_DEFAULT: usize = 300;
+/// What a stream may take of the server's memory, its buffers included.
+const BYTES_PER_STREAM_MAX: u64 = 256 << 10;
+/// How many events every client is told.
+const TOLD_EVENTS: usize = 200;
+
+/// Opens a stream and reads nothing of it.
+async fn open_raw(server: &Server, after: i64) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let token = server.token();
+    let request = format!(
+        "GET /api/stream?after={after} HTTP/1.1\r\nHost: {address}\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    connection
+}
+
+/// Reads lines until that of the event at this position.
+async fn read_up_to(connection: TcpStream, position: i64) {
+    let id = format!("id: {position}");
+    let mut lines = BufReader::new(connection).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line == id {
+            return;
+        }
+    }
+    panic!("the stream ended before position {position}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_never_read_hold_up_nobody_and_cost_little() {
+    let clients = environment("TRINITY_TEST_STREAMS")
+        .map_or(CLIENTS_DEFAULT, |clients| clients.parse().unwrap());
+    let server = Server::start().await;
+    let config = serde_json::json!({"name": "scout", "runtime": "demo"});
+    server.post("/api/agents?start=false", config).await.expect(201);
+    let before = server.memory_bytes();
+    let mut silent = Vec::with_capacity(clients / 2);
+    let mut readers = tokio::task::JoinSet::new();
+    let last = server.events().await.len() + TOLD_EVENTS;
+    let last = i64::try_from(last).unwrap();
+    for number in 0..clients {
+        let connection = open_raw(&server, 0).await;
+        if number % 2 == 0 {
+            silent.push(connection);
+        } else {
+            readers.spawn(read_up_to(connection, last));
+        }
+    }
+    for number in 0..TOLD_EVENTS {
+        let body = serde_json::json!({"enabled": number % 2 == 0});
+        server.put("/api/agents/scout/autonomy", body).await.expect(200);
+    }
+    while let Some(read) = readers.join_next().await {
+        read.unwrap();
+    }
+    let taken = server.memory_bytes().saturating_sub(before) / clients as u64;
+    assert!(taken < BYTES_PER_STREAM_MAX, "{taken} bytes a stream");
+    // One who begins to read after all has missed nothing.
+    read_up_to(silent.pop().unwrap(), last).await;
+    server.audit().await;
 }
 
 #[tokio::test]

@@ -426,7 +426,8 @@ impl Table {
 fn check_deadline(request: &StartRequest) -> Result<(), ErrorBody> {
     let now = clock::now();
     if !request.fits_before_deadline(now) {
-        let message = "timeout and grace do not fit before the deadline; nothing was started";
+        let message = "timeout and grace do not fit before the deadline; nothing was started (if it \
+                       was asked for in time, the clocks of the two machines differ: set them by NTP)";
         return Err(ErrorBody::new(ErrorCode::DeadlineTooNear, message));
     }
     if request.deadline - now > TimeDelta::days(DEADLINE_AHEAD_DAYS_MAX) {

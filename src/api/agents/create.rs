@@ -13,7 +13,6 @@ use crate::api::error::{ApiError, Code, Result};
 use crate::api::extract::{Body, Fields, Fresh, Query};
 use crate::api::idempotency;
 use crate::api::reply::Reply;
-use crate::clock;
 use crate::commands::{agents, ids};
 use crate::domain::agent::{AgentConfig, Create, ReadOnly, Resources, Runtime};
 use crate::domain::{AccountId, AgentName};
@@ -131,7 +130,7 @@ pub(super) async fn create(
         start: query.start.unwrap_or(true),
     };
     let metadata = caller.metadata_with_body(&body.sha256);
-    let made = agents::create(&state.app.log, create, metadata, clock::now()).await?;
+    let made = agents::create(&state.app.log, create, metadata, state.app.log.now()).await?;
     let fresh = Fresh { min_position: Some(made.position), ..Fresh::default() };
     state.caught_up(fresh, super::VIEWS).await?;
     let viewer = state.viewer_of_agents(&caller).await?;

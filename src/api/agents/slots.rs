@@ -131,7 +131,7 @@ async fn set_capacity(
 ) -> Result<Reply<Capacity>> {
     let SetCapacity { max_parallel_tasks } = body.value;
     let (log, metadata) = (&state.app.log, caller.metadata());
-    let set = agents::set_capacity(log, &on.life, max_parallel_tasks, metadata, clock::now());
+    let set = agents::set_capacity(log, &on.life, max_parallel_tasks, metadata, log.now());
     let min_position = Some(set.await?.position);
     show_capacity(&state, &on, Fresh { min_position, ..Fresh::default() }).await
 }

@@ -19,7 +19,6 @@ use super::idempotency;
 use super::reply::Reply;
 use crate::adapters::claude::SYSTEM_PROMPT_BYTES_MAX;
 use crate::adapters::tools::ToolSet;
-use crate::clock;
 use crate::commands::tasks::{Submit, SubmitError, Submitted, Waits};
 use crate::commands::{Refusal, ids, tasks};
 use crate::domain::execution::{Request, Source, Trigger};
@@ -135,7 +134,7 @@ async fn submit(
         },
         waits,
         queue_length_max: state.app.config.queue_length_max,
-        now: clock::now(),
+        now: state.app.log.now(),
     };
     // Before the task is there, so that its end cannot be missed.
     let changes = state.watchers.watch(execution_id);

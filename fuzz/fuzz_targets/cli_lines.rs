@@ -1,0 +1,28 @@
+//! What a CLI prints, line by line: any bytes are parsed without a panic, and the run has an end.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use trinity::adapters::Adapters;
+use trinity::domain::agent::Runtime;
+use trinity_agent_protocol::{Exit, LineStream};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((code, output)) = data.split_first() else { return };
+    let adapters = Adapters::new(vec!["claude".to_owned()], vec!["demo".to_owned()]);
+    let adapter = adapters.get(Runtime::ClaudeCode).expect("there is one for Claude Code");
+    let mut parser = adapter.parser();
+    for (seq, line) in (1..).zip(output.split(|byte| *byte == b'\n')) {
+        let stream = if line.first() == Some(&b'!') { LineStream::Stderr } else { LineStream::Stdout };
+        let _events = parser.parse(seq, stream, line);
+    }
+    let _conclusion = parser.finish(&exit(*code));
+});
+
+fn exit(code: u8) -> Exit {
+    let json = serde_json::json!({
+        "code": code % 3, "ended_at": "2026-01-02T03:04:05Z", "duration_ms": 1, "last_seq": 0,
+        "stderr_tail": "",
+    });
+    serde_json::from_value(json).expect("an exit as the agent server writes it")
+}
