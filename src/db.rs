@@ -144,6 +144,18 @@ impl Db {
         Ok(Self(Engine::Sqlite(Arc::new(sqlite::Sqlite::open(path, durability)?))))
     }
 
+    /// Opens an empty database in memory, which goes with its last handle.
+    pub fn open_memory() -> Result<Self, Error> {
+        Ok(Self(Engine::Sqlite(Arc::new(sqlite::Sqlite::open_memory()?))))
+    }
+
+    /// A copy in memory of a database that is in memory itself.
+    pub async fn copy_in_memory(&self) -> Result<Self, Error> {
+        let copied = self.with_sqlite(sqlite::Sqlite::copy_in_memory).await;
+        let copied = copied.ok_or_else(|| Error::unavailable("it is not in memory"))???;
+        Ok(Self(Engine::Sqlite(Arc::new(copied))))
+    }
+
     /// Uses a pool; anything less than [`Durability::Full`] commits without waiting for the disk.
     pub fn postgres(pool: PgPool, durability: Durability) -> Self {
         Self(Engine::Postgres(postgres::Server { pool, durability }))

@@ -11,7 +11,8 @@ use super::ApiState;
 use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Result};
 use super::executions::{names, words};
-use super::extract::{Fresh, NoParams, Path, ReadQuery};
+use super::extract::{Fresh, Path, ReadQuery};
+use super::moment::AsOf;
 use super::reply::Reply;
 use crate::domain::{EventId, ExecutionId, IncarnationId};
 use crate::projections::activities::{ActivityFilter, ActivityRow};
@@ -38,6 +39,8 @@ struct OfAgentQuery {
     #[param(value_type = Option<uuid::Uuid>)]
     #[expect(dead_code, reason = "the authorization reads it")]
     incarnation: Option<IncarnationId>,
+    /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    as_of: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -58,6 +61,8 @@ struct TimelineQuery {
     limit: Option<u32>,
     /// Where the page begins: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    as_of: Option<String>,
 }
 
 /// A page of the activity stream, newest first.
@@ -96,7 +101,7 @@ async fn of_agent(
         ..ActivityFilter::default()
     };
     let bounds = (asked.limit, asked.cursor.as_deref());
-    list(&state, &Viewer::System, &filter, bounds, query.fresh).await
+    list(&state, &Viewer::System, filter, bounds, (asked.as_of.as_deref(), query.fresh)).await
 }
 
 /// Lists what happened on every agent the caller may see, newest first.
@@ -120,39 +125,61 @@ async fn timeline(
     };
     let viewer = state.viewer(&caller).await?;
     let bounds = (asked.limit, asked.cursor.as_deref());
-    list(&state, &viewer, &filter, bounds, query.fresh).await
+    list(&state, &viewer, filter, bounds, (asked.as_of.as_deref(), query.fresh)).await
 }
 
 async fn list(
     state: &ApiState,
     viewer: &Viewer,
-    filter: &ActivityFilter,
+    mut filter: ActivityFilter,
     (limit, cursor): (Option<u32>, Option<&str>),
-    fresh: Fresh,
+    (as_of, fresh): (Option<&str>, Fresh),
 ) -> Result<Reply<ActivityPage>> {
-    let page = filter.page(limit, cursor)?;
-    let position = state.caught_up(fresh, VIEWS).await?;
-    let found = state.app.views.activities().list(viewer, filter, &page).await?;
+    let (position, found) = if let Some(as_of) = as_of {
+        let until = state.place("as_of", as_of).await?;
+        filter.until = Some(until);
+        let page = filter.page(limit, cursor)?;
+        reached(state, until.0, fresh).await?;
+        let activities = state.app.views.activities_at(until.0);
+        (until.0, activities.list(viewer, &filter, &page).await?)
+    } else {
+        let page = filter.page(limit, cursor)?;
+        let position = state.caught_up(fresh, VIEWS).await?;
+        (position, state.app.views.activities().list(viewer, &filter, &page).await?)
+    };
     let (activities, next_cursor) = (found.items, found.next_cursor);
     let count = activities.len();
     Ok(Reply::ok(position, ActivityPage { count, activities, next_cursor, position }))
 }
 
+/// Waits until the entries are known that a moment had.
+async fn reached(state: &ApiState, position: i64, fresh: Fresh) -> Result<()> {
+    let min_position = Some(fresh.min_position.unwrap_or_default().max(position));
+    state.caught_up(Fresh { min_position, ..fresh }, VIEWS).await?;
+    Ok(())
+}
+
 /// Shows one entry.
 #[utoipa::path(
     get, path = "/api/activities/{id}", tag = "activities",
-    params(("id" = uuid::Uuid, Path, description = "The entry's id"), Fresh),
+    params(("id" = uuid::Uuid, Path, description = "The entry's id"), AsOf, Fresh),
     responses((status = 200, body = ActivityRow)),
 )]
 async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<EventId>,
-    query: ReadQuery<NoParams>,
+    query: ReadQuery<AsOf>,
 ) -> Result<Reply<ActivityRow>> {
-    let position = state.caught_up(query.fresh, VIEWS).await?;
     let viewer = state.viewer(&caller).await?;
-    let found = state.app.views.activities().get(&viewer, id).await?;
+    let (position, found) = if let Some(as_of) = &query.params.as_of {
+        let (position, _) = state.place("as_of", as_of).await?;
+        reached(&state, position, query.fresh).await?;
+        (position, state.app.views.activities_at(position).get(&viewer, id).await?)
+    } else {
+        let position = state.caught_up(query.fresh, VIEWS).await?;
+        (position, state.app.views.activities().get(&viewer, id).await?)
+    };
     let found = found.ok_or_else(|| ApiError::not_found(format_args!("activity `{id}`")))?;
     Ok(Reply::ok(position, found))
 }

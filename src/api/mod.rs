@@ -16,10 +16,13 @@ mod frames;
 mod headers;
 mod health;
 mod idempotency;
+mod moment;
 mod openapi;
 mod page;
+mod permissions;
 mod rebuild;
 mod refusals;
+mod replay;
 mod reply;
 mod request_id;
 mod setup;
@@ -64,8 +67,10 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(tasks::router())
         .merge(executions::router())
         .merge(activities::router())
+        .merge(permissions::router())
         .merge(events::router())
         .merge(rebuild::router())
+        .merge(replay::router())
         .merge(stream::router())
 }
 

@@ -82,7 +82,7 @@ async fn stream(
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Result<Response> {
-    let interest = Interest::parse(&query)?;
+    let interest = Interest::parse(query.topics.as_deref(), query.agent.as_deref())?;
     let after = sse::position(&headers, query.after)?;
     let place = state.open_stream()?;
     let gate = Gate::new(caller);
@@ -91,15 +91,16 @@ async fn stream(
 
 /// Which events a client wants to hear about.
 #[derive(Debug)]
-struct Interest {
+pub(super) struct Interest {
     topics: Option<Vec<Topic>>,
     agent: Option<AgentName>,
 }
 
 impl Interest {
-    fn parse(query: &StreamQuery) -> Result<Self> {
-        let topics = query.topics.as_deref().map(topics).transpose()?;
-        let agent = query.agent.as_deref().map(str::parse).transpose();
+    /// Reads the words of a query.
+    pub fn parse(words: Option<&str>, agent: Option<&str>) -> Result<Self> {
+        let topics = words.map(topics).transpose()?;
+        let agent = agent.map(str::parse).transpose();
         let agent = agent.map_err(|error: crate::domain::name::InvalidName| {
             ApiError::parameter("agent", error.to_string())
         })?;
@@ -251,17 +252,24 @@ async fn next(
     if matches!(recorded.event, Event::Account(_)) && gate.renew(state).await.is_err() {
         return Next::End("not-authenticated");
     }
-    let frame = async {
-        let shows = gate.shows(state, recorded).await?;
-        if !shows || !interest.covers(state, recorded).await? {
-            return Ok(None);
-        }
-        let frame = Frame::default().id(recorded.position.to_string()).event(event_name(recorded));
-        Ok::<_, ApiError>(Some(frame.data(state.frames.text(recorded)?)))
-    };
-    match frame.await {
+    match frame(state, gate, interest, recorded).await {
         Ok(Some(frame)) => Next::Send(Box::new(frame)),
         Ok(None) => Next::Skip,
         Err(_) => Next::End("log-unavailable"),
     }
+}
+
+/// The frame of an event, if the client may see it and wants to.
+pub(super) async fn frame(
+    state: &ApiState,
+    gate: &mut Gate,
+    interest: &Interest,
+    recorded: &Recorded,
+) -> Result<Option<Frame>> {
+    let shows = gate.shows(state, recorded).await?;
+    if !shows || !interest.covers(state, recorded).await? {
+        return Ok(None);
+    }
+    let frame = Frame::default().id(recorded.position.to_string()).event(event_name(recorded));
+    Ok(Some(frame.data(state.frames.text(recorded)?)))
 }

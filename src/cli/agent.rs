@@ -14,6 +14,7 @@ use super::output::{Form, cell, number, print, status, status_style};
 use super::progress::Progress;
 use super::server::Common;
 use super::text::{UNKNOWN, ago, clean, or_unknown, short_id, time};
+use super::when::Place;
 use super::wire::{Agent, AgentStatus, Capacity};
 use crate::clock;
 use crate::domain::AgentName;
@@ -38,9 +39,9 @@ enum Command {
     /// Create an agent and start it
     Create(Box<CreateArgs>),
     /// List agents
-    Ls,
+    Ls(LsArgs),
     /// Show an agent and what it does
-    Show(NameArgs),
+    Show(ShowArgs),
     /// Start an agent
     Start(WaitArgs),
     /// Stop an agent; what runs on it is cancelled, what waits stays
@@ -58,9 +59,19 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct NameArgs {
+struct LsArgs {
+    /// As they were at a position or a time, such as "yesterday 10:00"
+    #[arg(long, value_name = "WHEN")]
+    as_of: Option<Place>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
     /// Name of the agent
     name: AgentName,
+    /// As it was at a position or a time, such as "yesterday 10:00"
+    #[arg(long, value_name = "WHEN")]
+    as_of: Option<Place>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -127,8 +138,8 @@ impl Args {
         let session = Session::new(&self.common)?;
         match self.command {
             Command::Create(args) => session.create(*args).await,
-            Command::Ls => session.list_agents().await,
-            Command::Show(NameArgs { name }) => session.show_agent(&name).await,
+            Command::Ls(LsArgs { as_of }) => session.list_agents(as_of).await,
+            Command::Show(ShowArgs { name, as_of }) => session.show_agent(&name, as_of).await,
             Command::Start(WaitArgs { name, wait }) => session.start(&name, wait).await,
             Command::Stop(WaitArgs { name, wait }) => session.stop(&name, wait).await,
             Command::Delete(args) => session.delete(args).await,
@@ -204,8 +215,8 @@ impl Session {
         }
     }
 
-    async fn list_agents(&self) -> Result<()> {
-        let call = Call::get("/api/agents").query("limit", Some(1_000));
+    async fn list_agents(&self, as_of: Option<Place>) -> Result<()> {
+        let call = Call::get("/api/agents").query("limit", Some(1_000)).query("as_of", as_of);
         let items = self.client.list(call, AGENTS_MAX).await?;
         if self.output.form() == Form::Json {
             return self.output.json_list(&items);
@@ -222,13 +233,14 @@ impl Session {
         )
     }
 
-    async fn show_agent(&self, name: &AgentName) -> Result<()> {
-        let answer = self.client.call(Call::get(path(name))).await?;
+    async fn show_agent(&self, name: &AgentName, as_of: Option<Place>) -> Result<()> {
+        let answer = self.client.call(Call::get(path(name)).query("as_of", as_of)).await?;
         if self.output.form() == Form::Json {
             return self.output.json(&answer.body);
         }
         let agent: Agent = answer.read()?;
-        let capacity = self.client.call(Call::get(format!("{}/capacity", path(name)))).await?;
+        let capacity = Call::get(format!("{}/capacity", path(name))).query("as_of", as_of);
+        let capacity = self.client.call(capacity).await?;
         self.output.block(block(&agent))?;
         let capacity: Capacity = capacity.read()?;
         let rows = capacity.slots.iter().map(|slot| {

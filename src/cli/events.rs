@@ -1,4 +1,4 @@
-//! `trinity events`: the log of everything that happens, as it happens.
+//! `trinity events`: the log of everything that happens, as it happens, and what led to what.
 
 use console::style;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::output::{Form, print};
 use super::server::Common;
 use super::stream::{Follow, Numbered, Step};
 use super::text::{clean, one_line, time};
-use super::wire::Event;
+use super::wire::{Event, EventWithCauses};
 use crate::domain::AgentName;
 
 /// What `trinity events` takes.
@@ -26,6 +26,14 @@ pub struct Args {
 enum Command {
     /// Print events as they happen, until Ctrl-C
     Tail(TailArgs),
+    /// Show an event and what led to it
+    Show(ShowArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// The event's position in the log
+    position: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,11 +61,20 @@ impl Args {
         let session = Session::new(&self.common)?;
         match self.command {
             Command::Tail(args) => session.tail(args).await,
+            Command::Show(ShowArgs { position }) => session.show_event(position).await,
         }
     }
 }
 
 impl Session {
+    async fn show_event(&self, position: u64) -> Result<()> {
+        let answer = self.client.call(Call::get(format!("/api/events/{position}"))).await?;
+        match self.output.form() {
+            Form::Json => self.output.json(&answer.body),
+            Form::Text => print(&tree(&answer.read()?).join("\n")),
+        }
+    }
+
     async fn tail(&self, args: TailArgs) -> Result<()> {
         let topics = Some(args.topics.join(",")).filter(|topics| !topics.is_empty());
         let call = Call::get("/api/stream").query("topics", topics).query("agent", args.agent);
@@ -89,8 +106,32 @@ impl Session {
     }
 }
 
+/// The tree from the event it all began with down to the one that was asked for, and what that led
+/// to.
+fn tree(found: &EventWithCauses) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    if !found.is_complete {
+        lines.push("…".to_owned());
+    }
+    let chain = found.causes.iter().rev().chain([&found.event]);
+    for event in chain {
+        let depth = lines.len();
+        lines.push(branch(depth, &line(event)));
+    }
+    let depth = lines.len();
+    lines.extend(found.effects.iter().map(|effect| branch(depth, &line(effect))));
+    lines
+}
+
+fn branch(depth: usize, line: &str) -> String {
+    match depth.checked_sub(1) {
+        None => line.trim_start().to_owned(),
+        Some(above) => format!("{}└─ {}", "   ".repeat(above), line.trim_start()),
+    }
+}
+
 /// Position, time, type, stream, actor and what there is to say about it.
-fn line(event: &Event) -> String {
+pub(super) fn line(event: &Event) -> String {
     let stream = clean(&format!("{}:{}", event.stream_type, event.stream_id));
     let data = match &event.data {
         Value::Null => String::new(),

@@ -9,9 +9,11 @@ mod exec;
 mod health;
 mod login;
 mod output;
+mod perm;
 mod progress;
 mod queue;
 mod rebuild;
+mod replay;
 mod run;
 mod serve;
 mod server;
@@ -19,6 +21,7 @@ mod stream;
 mod text;
 mod transcript;
 mod watch;
+mod when;
 mod wire;
 
 use std::future::Future;
@@ -82,6 +85,10 @@ enum ClientCommand {
     Events(events::Args),
     /// Look at the queue of an agent and empty it
     Queue(queue::Args),
+    /// Say which agent may call which
+    Perm(perm::Args),
+    /// Play again what happened
+    Replay(replay::Args),
     /// Build a read model again from the log
     Rebuild(rebuild::Args),
     /// Ask the server how it is
@@ -112,6 +119,8 @@ impl ClientCommand {
             Self::Exec(args) => args.execute().await,
             Self::Events(args) => args.execute().await,
             Self::Queue(args) => args.execute().await,
+            Self::Perm(args) => args.execute().await,
+            Self::Replay(args) => args.execute().await,
             Self::Rebuild(args) => args.execute().await,
             Self::Health(args) => args.execute().await,
         }

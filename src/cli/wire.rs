@@ -221,6 +221,19 @@ pub struct Event {
     pub data: Value,
 }
 
+/// An event with what led to it and what it led to.
+#[derive(Debug, Deserialize)]
+pub struct EventWithCauses {
+    pub event: Event,
+    /// The nearest first.
+    pub causes: Vec<Event>,
+    /// Whether the first cause of all is among them.
+    #[serde(default)]
+    pub is_complete: bool,
+    #[serde(default)]
+    pub effects: Vec<Event>,
+}
+
 /// How the server is.
 #[derive(Debug, Deserialize)]
 pub struct Health {
@@ -241,4 +254,27 @@ pub struct ProjectionHealth {
     pub degraded: bool,
     pub error: Option<String>,
     pub rebuilding: Option<i64>,
+}
+
+/// A grant.
+#[derive(Debug, Deserialize)]
+pub struct Permission {
+    pub caller: String,
+    pub callee: String,
+    pub granted_at: DateTime<Utc>,
+    pub granted_by: String,
+}
+
+/// Whom an agent may call, and who may call it.
+#[derive(Debug, Deserialize)]
+pub struct Permissions {
+    pub permitted_agents: Vec<Peer>,
+    pub callers: Vec<Peer>,
+}
+
+/// Another agent.
+#[derive(Debug, Deserialize)]
+pub struct Peer {
+    pub name: String,
+    pub status: Option<String>,
 }

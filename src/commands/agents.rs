@@ -158,7 +158,7 @@ async fn ask(
 }
 
 /// The name may have been deleted, or begun anew, since the caller looked.
-fn is_current(d: &Decision<'_>, life: &LifeRef) -> std::result::Result<(), Refusal> {
+pub(super) fn is_current(d: &Decision<'_>, life: &LifeRef) -> std::result::Result<(), Refusal> {
     let state = d.state::<Agent>(&life.name);
     let incarnation = state.life.as_ref().map(|current| current.incarnation);
     if incarnation == Some(life.incarnation) { Ok(()) } else { Err(AgentError::NotFound.into()) }

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod agents;
 mod cause;
 pub mod ids;
+pub mod permissions;
 pub mod reports;
 pub mod runs;
 pub mod tasks;

@@ -12,12 +12,22 @@ use super::{ACQUIRE_TIMEOUT_MS, Durability, Error, Row, Statement, Value};
 
 /// How many connections of one file read at the same time.
 pub const READERS_MAX: usize = 4;
+/// What a database consists of, tables before their indexes.
+const SELECT_SCHEMA: &str =
+    "SELECT type = 'table', name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC";
 /// How many prepared statements a connection keeps.
 const STATEMENTS_MAX: usize = 256;
 /// How long a statement waits for another process's lock, in milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
-/// The connections of one file.
+/// Where a database lives.
+#[derive(Debug)]
+enum Place {
+    File(PathBuf, Durability),
+    Memory,
+}
+
+/// The connections of one file; one connection is all that a database in memory has.
 #[derive(Debug)]
 pub(super) struct Sqlite {
     writer: Arc<Lane>,
@@ -27,8 +37,7 @@ pub(super) struct Sqlite {
 /// Connections that are used by one job each; opened when first needed.
 #[derive(Debug)]
 struct Lane {
-    path: PathBuf,
-    durability: Durability,
+    place: Place,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
@@ -37,8 +46,7 @@ impl Sqlite {
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
         let lane = |connections_max| {
             Arc::new(Lane {
-                path: path.to_owned(),
-                durability,
+                place: Place::File(path.to_owned(), durability),
                 idle: Mutex::new(Vec::new()),
                 permits: Arc::new(Semaphore::new(connections_max)),
             })
@@ -48,6 +56,38 @@ impl Sqlite {
         let connection = writer.connect()?;
         writer.put_back(connection);
         Ok(Self { writer, readers })
+    }
+
+    pub(super) fn open_memory() -> Result<Self, Error> {
+        Ok(Self::of_memory(Connection::open_in_memory()?))
+    }
+
+    /// The same contents in memory, whatever becomes of these.
+    pub(super) fn copy_in_memory(connection: &mut Connection) -> Result<Self, Error> {
+        let copy = Connection::open_in_memory()?;
+        let tx = copy.unchecked_transaction()?;
+        let mut schema = connection.prepare(SELECT_SCHEMA)?;
+        let mut parts = schema.query([])?;
+        while let Some(part) = parts.next()? {
+            let (is_table, name, sql): (bool, String, String) =
+                (part.get(0)?, part.get(1)?, part.get(2)?);
+            tx.execute_batch(&sql)?;
+            if is_table {
+                copy_rows(connection, &tx, &name)?;
+            }
+        }
+        tx.commit()?;
+        Ok(Self::of_memory(copy))
+    }
+
+    fn of_memory(connection: Connection) -> Self {
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        let lane = Arc::new(Lane {
+            place: Place::Memory,
+            idle: Mutex::new(vec![connection]),
+            permits: Arc::new(Semaphore::new(1)),
+        });
+        Self { writer: Arc::clone(&lane), readers: lane }
     }
 
     pub(super) async fn query(&self, statement: Statement) -> Result<Vec<Row>, Error> {
@@ -75,13 +115,16 @@ impl Sqlite {
 
 impl Lane {
     fn connect(&self) -> Result<Connection, Error> {
+        let Place::File(path, durability) = &self.place else {
+            return Err(Error::unavailable("what was in memory is gone"));
+        };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
         connection.pragma_update(None, "journal_mode", "wal")?;
-        let synchronous = match self.durability {
+        let synchronous = match durability {
             Durability::Full => "full",
             Durability::Normal => "normal",
             Durability::Off => "off",
@@ -139,6 +182,19 @@ fn query(connection: &Connection, statement: &Statement) -> rusqlite::Result<Vec
         found.push(Row::new(values.collect::<rusqlite::Result<_>>()?));
     }
     Ok(found)
+}
+
+fn copy_rows(from: &Connection, to: &Connection, table: &str) -> rusqlite::Result<()> {
+    let mut select = from.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = select.column_count();
+    let values = vec!["?"; columns].join(", ");
+    let mut insert = to.prepare(&format!("INSERT INTO {table} VALUES ({values})"))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let values = (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column));
+        insert.execute(params_from_iter(values.collect::<rusqlite::Result<Vec<_>>>()?))?;
+    }
+    Ok(())
 }
 
 fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<u64> {

@@ -21,6 +21,7 @@ mod group_commit;
 mod kind;
 mod locks;
 mod migrations;
+mod moment;
 mod plan;
 mod postgres;
 mod rows;

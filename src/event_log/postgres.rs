@@ -17,10 +17,10 @@ use super::append::{Append, AppendError, Outcome, Place};
 use super::error::{LogError, OpenError, Unavailable};
 use super::feed::Feed;
 use super::group_commit::{BatchError, Engine};
-use super::rows::{COLUMNS_POSTGRES, Row};
+use super::rows::{COLUMNS_POSTGRES, Row, SELECT_RECORDED_AT, select_of_types};
 use super::snapshots::{FINGERPRINT, KeptState};
 use super::store::Standing;
-use crate::domain::StreamId;
+use crate::domain::{StreamId, StreamType};
 
 /// The oldest server that works.
 const SERVER_VERSION_MIN: i32 = 15;
@@ -308,6 +308,24 @@ impl PostgresReader {
         );
         let query = || sqlx::query(&sql).bind(position).bind(to_i64(limit)).fetch_all(&self.pool);
         rows(&read(query).await?)
+    }
+
+    /// The events of these kinds of streams between two positions, the first excluded.
+    pub(super) async fn of_types(
+        &self,
+        types: &[StreamType],
+        (after, until): (i64, i64),
+    ) -> Result<Vec<Row>, LogError> {
+        let sql = select_of_types(COLUMNS_POSTGRES, types);
+        let query = || sqlx::query(&sql).bind(after).bind(until).fetch_all(&self.pool);
+        rows(&read(query).await?)
+    }
+
+    /// When the event at a position was recorded, in microseconds.
+    pub(super) async fn recorded_at(&self, position: i64) -> Result<Option<i64>, LogError> {
+        let query =
+            || sqlx::query_scalar(SELECT_RECORDED_AT).bind(position).fetch_optional(&self.pool);
+        Ok(read(query).await?)
     }
 
     pub(super) async fn stream(

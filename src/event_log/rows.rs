@@ -17,6 +17,22 @@ pub(super) const COLUMNS_SQLITE: &str = "aggregate_type, aggregate_id, sequence,
 pub(super) const COLUMNS_POSTGRES: &str = "aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload::text, metadata::text, position, event_id, recorded_at";
 
+/// When the event at a position was recorded.
+pub(super) const SELECT_RECORDED_AT: &str = "SELECT recorded_at FROM events WHERE position = $1";
+
+/// The statement that reads the events of these kinds of streams between two positions.
+///
+/// The type is an expression, so that no engine looks for it in the primary key: that would be every
+/// event of these types there is, sorted, for each reading of a few.
+pub(super) fn select_of_types(columns: &str, types: &[StreamType]) -> String {
+    let types: Vec<String> = types.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
+    format!(
+        "SELECT {columns} FROM events WHERE position > $1 AND position <= $2 \
+         AND aggregate_type || '' IN ({}) ORDER BY position",
+        types.join(", ")
+    )
+}
+
 /// The framework's upcasters write `1.0.0` where an event says `1`.
 const ZERO_PART: &str = ".0";
 

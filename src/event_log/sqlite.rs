@@ -16,11 +16,11 @@ use super::append::{Append, AppendError, Check, Outcome, Place};
 use super::error::{LogError, OpenError, Unavailable};
 use super::feed::Feed;
 use super::group_commit::{self, BatchError, Batcher, Engine};
-use super::rows::{COLUMNS_SQLITE, Row};
+use super::rows::{COLUMNS_SQLITE, Row, SELECT_RECORDED_AT, select_of_types};
 use super::snapshots::{FINGERPRINT, KeptState};
 use super::store::Standing;
 use crate::clock;
-use crate::domain::StreamId;
+use crate::domain::{StreamId, StreamType};
 
 /// The most reads at the same time.
 pub const READERS_MAX: usize = 4;
@@ -214,6 +214,29 @@ impl SqliteReader {
         self.read(move |connection| {
             let mut select = connection.prepare_cached(&sql)?;
             select.query_map(params![position, to_i64(limit)], row)?.collect()
+        })
+        .await
+    }
+
+    /// The events of these kinds of streams between two positions, the first excluded.
+    pub(super) async fn of_types(
+        &self,
+        types: &[StreamType],
+        (after, until): (i64, i64),
+    ) -> Result<Vec<Row>, LogError> {
+        let sql = select_of_types(COLUMNS_SQLITE, types);
+        self.read(move |connection| {
+            let mut select = connection.prepare_cached(&sql)?;
+            select.query_map(params![after, until], row)?.collect()
+        })
+        .await
+    }
+
+    /// When the event at a position was recorded, in microseconds.
+    pub(super) async fn recorded_at(&self, position: i64) -> Result<Option<i64>, LogError> {
+        self.read(move |connection| {
+            let mut select = connection.prepare_cached(SELECT_RECORDED_AT)?;
+            select.query_row(params![position], |row| row.get(0)).optional()
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! The reading side of either engine, and what both share: contiguity, pages, states.
 
+use chrono::{DateTime, Utc};
+
 use super::append::check_id;
 use super::error::LogError;
 use super::feed::Placed;
@@ -7,7 +9,8 @@ use super::kind::{Kind, Versioned};
 use super::postgres::PostgresReader;
 use super::rows::{Row, Upcasters};
 use super::sqlite::SqliteReader;
-use crate::domain::StreamId;
+use super::time;
+use crate::domain::{StreamId, StreamType};
 
 /// How many events one page of a stream takes.
 const STREAM_PAGE_EVENTS_MAX: usize = 1_000;
@@ -46,6 +49,31 @@ impl Store {
             }
         }
         self.read(rows)
+    }
+
+    /// The events of these kinds of streams between two positions, the first excluded.
+    pub(super) async fn of_types(
+        &self,
+        types: &[StreamType],
+        between: (i64, i64),
+    ) -> Result<Vec<Placed>, LogError> {
+        let rows = match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.of_types(types, between).await?,
+            Reader::Postgres(postgres) => postgres.of_types(types, between).await?,
+        };
+        self.read(rows)
+    }
+
+    /// When the event at a position was recorded.
+    pub(super) async fn recorded_at(
+        &self,
+        position: i64,
+    ) -> Result<Option<DateTime<Utc>>, LogError> {
+        let found = match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.recorded_at(position).await?,
+            Reader::Postgres(postgres) => postgres.recorded_at(position).await?,
+        };
+        Ok(found.map(time::from_micros))
     }
 
     /// The events of one stream after a version, contiguous.

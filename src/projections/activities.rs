@@ -15,6 +15,7 @@
 //! `execution_cancelled` entry below it. Tool calls are below the start entry.
 
 mod fold;
+mod past;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ use crate::domain::execution::Source;
 use crate::domain::{AccountId, AgentName, EventId, ExecutionId, IncarnationId};
 
 pub(super) use fold::ActivitiesProjection;
+pub use past::{LOOKED_AT_MAX, PastActivities};
 
 /// How much of a message or an error an entry shows, in characters.
 pub const DETAIL_CHARS_MAX: usize = 500;
@@ -151,6 +153,8 @@ pub struct ActivityFilter {
     pub start_time: Option<DateTime<Utc>>,
     /// Created before that time.
     pub end_time: Option<DateTime<Utc>>,
+    /// Made by an event up to that position, with the time at which it was recorded.
+    pub until: Option<(i64, DateTime<Utc>)>,
 }
 
 impl Filter for ActivityFilter {
@@ -218,5 +222,10 @@ fn narrow(select: &mut Statement, filter: &ActivityFilter) {
     }
     if let Some(to) = filter.end_time {
         select.push(" AND a.created_at < ").bind(to);
+    }
+    if let Some((position, recorded_at)) = filter.until {
+        // The time says the same, as an index can use it.
+        select.push(" AND a.created_at <= ").bind(recorded_at);
+        select.push(" AND a.row_no < ").bind(fold::row_no_after(position));
     }
 }

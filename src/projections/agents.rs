@@ -22,6 +22,9 @@ use crate::domain::{AccountId, AgentName, IncarnationId};
 
 pub(super) use fold::AgentsProjection;
 
+/// The most lives of which one user sees the past.
+pub const LIVES_MAX: u32 = 10_000;
+
 record! {
     /// An agent as stored: its state, and what queries look for.
     #[derive(Debug, Clone, PartialEq)]
@@ -291,6 +294,15 @@ impl Agents<'_> {
         Ok(db::lookup(self.0, AgentLife::TABLE, &[incarnation]).await?.pop())
     }
 
+    /// The newest lives, also such as are over, that the viewer may see by the rights of today.
+    pub async fn visible_lives(&self, viewer: &Viewer) -> Result<Vec<IncarnationId>, db::Error> {
+        let table = AgentLife::TABLE;
+        let mut select = Statement::new(format!("SELECT v.incarnation FROM {table} v WHERE 1 = 1"));
+        visible_life(&mut select, "v.incarnation", viewer);
+        select.push(" ORDER BY v.created_at DESC LIMIT ").bind(LIVES_MAX);
+        self.0.fetch_column(select).await
+    }
+
     /// The users with whom an agent is shared, by name.
     pub async fn shares(&self, name: &AgentName) -> Result<Vec<SharedWith>, db::Error> {
         let mut select = Statement::new(format!(
@@ -352,7 +364,7 @@ fn select(viewer: &Viewer) -> Statement {
             shared(&mut select, *user);
             select.push(")");
         }
-        Viewer::Admin(_) | Viewer::System | Viewer::Lives(_) => {
+        Viewer::Admin(_) | Viewer::System | Viewer::Lives(_) | Viewer::UserOf(..) => {
             select.push("1 = 1");
             visible_life(&mut select, "a.incarnation", viewer);
         }
@@ -364,7 +376,7 @@ fn select(viewer: &Viewer) -> Statement {
 pub(super) fn visible_life(select: &mut Statement, incarnation: &str, viewer: &Viewer) {
     let user = match viewer {
         Viewer::Admin(_) | Viewer::System => return,
-        Viewer::Lives(lives) => {
+        Viewer::Lives(lives) | Viewer::UserOf(_, lives) => {
             let lives = lives.iter().map(db::Param::to_value).collect();
             select.push(&format!(" AND {incarnation} IN (")).bind_list(lives).push(")");
             return;

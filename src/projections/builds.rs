@@ -246,9 +246,21 @@ fn create(projection: &dyn Projection, build: Build, generation: i64) -> Vec<Sta
         .with(generation)
         .with(Json(&names).to_value());
     let mut statements = vec![insert.expecting(1)];
-    for (table, name) in tables.iter().zip(&names) {
-        statements.push(drop_table(name));
-        statements.push(Statement::new((table.create)(name)));
+    statements.extend(create_tables(projection, build, generation));
+    statements
+}
+
+/// The statements that make the tables of a build, empty, in place of those that are there.
+pub(super) fn create_tables(
+    projection: &dyn Projection,
+    build: Build,
+    generation: i64,
+) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    for table in projection.tables() {
+        let name = build.of(table.name);
+        statements.push(drop_table(&name));
+        statements.push(Statement::new((table.create)(&name)));
         for (number, columns) in (1..).zip(table.indexes) {
             let index = format!("{}_g{generation}_{number}", table.name);
             statements.push(Statement::new(format!("CREATE INDEX {index} ON {name} {columns}")));

@@ -11,6 +11,7 @@ pub mod agents;
 mod builds;
 pub mod executions;
 mod page;
+mod past;
 pub mod permissions;
 mod runner;
 pub mod slots;
@@ -27,6 +28,7 @@ pub use builds::{OpenError, open_file};
 pub use page::{
     Filter, LIMIT_DEFAULT, LIMIT_MAX, Listed, Order, Page, PageError, PageRequest, Place,
 };
+pub use past::{FOLD_SPAN_POSITIONS, FOLDS_MAX, PASTS_MAX, Past, PastError};
 pub use runner::{ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Standing, Stopped};
 pub use views::{Lag, ProjectionHealth, RebuildError, Views};
 pub use wire::{Cost, Timestamp};
@@ -43,6 +45,8 @@ pub enum Viewer {
     User(AccountId),
     /// An agent, which sees these lives: its own and those it may call.
     Lives(Vec<IncarnationId>),
+    /// A user who looks at the past, where the rights of today tell which lives they see.
+    UserOf(AccountId, Vec<IncarnationId>),
     /// The server itself, and whoever may see everything without being anyone's.
     System,
 }
@@ -51,7 +55,7 @@ impl Viewer {
     /// The person, if it is one.
     pub fn user(&self) -> Option<AccountId> {
         match self {
-            Self::Admin(id) | Self::User(id) => Some(*id),
+            Self::Admin(id) | Self::User(id) | Self::UserOf(id, _) => Some(*id),
             Self::Lives(_) | Self::System => None,
         }
     }

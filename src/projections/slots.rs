@@ -143,6 +143,21 @@ impl Slots<'_> {
         Ok(db::lookup(self.0, SlotsRow::TABLE, &[incarnation]).await?.pop())
     }
 
+    /// The executions that hold or await a slot of a life without a row of their own.
+    pub(super) async fn without_execution(
+        &self,
+        incarnation: IncarnationId,
+    ) -> Result<Vec<ExecutionId>, db::Error> {
+        let mut select = Statement::new(format!(
+            "SELECT e.execution_id FROM {} e LEFT JOIN {} x ON x.id = e.execution_id \
+             WHERE x.id IS NULL AND e.incarnation = ",
+            SlotEntry::TABLE,
+            ExecutionRow::TABLE,
+        ));
+        select.bind(incarnation);
+        self.0.fetch_column(select).await
+    }
+
     /// The pool slot by slot; durations are counted up to `now`.
     pub async fn capacity(
         &self,

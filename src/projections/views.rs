@@ -12,10 +12,11 @@ use tokio_util::task::TaskTracker;
 use utoipa::ToSchema;
 
 use super::accounts::Accounts;
-use super::activities::Activities;
+use super::activities::{Activities, PastActivities};
 use super::agents::Agents;
 use super::builds::{self, OpenError};
 use super::executions::Executions;
+use super::past::{Past, PastError, Pasts};
 use super::permissions::Permissions;
 use super::runner::{Runner, Standing, Stopped};
 use super::slots::Slots;
@@ -34,6 +35,7 @@ struct Inner {
     log: EventLog,
     db: Db,
     models: BTreeMap<&'static str, Model>,
+    pasts: Pasts,
     tasks: TaskTracker,
     stop: CancellationToken,
     _stop: DropGuard,
@@ -134,7 +136,15 @@ impl Views {
         }
         tasks.close();
         let guard = stop.clone().drop_guard();
-        Ok(Self(Arc::new(Inner { log, db, models, tasks, stop, _stop: guard })))
+        Ok(Self(Arc::new(Inner {
+            log,
+            db,
+            models,
+            pasts: Pasts::default(),
+            tasks,
+            stop,
+            _stop: guard,
+        })))
     }
 
     /// Ends the tasks; whatever was being written is written or not, as a whole.
@@ -176,6 +186,16 @@ impl Views {
     /// Users and keys.
     pub fn accounts(&self) -> Accounts<'_> {
         Accounts(&self.0.db)
+    }
+
+    /// The fleet as it was at a position up to the head, folded within `wait` or not.
+    pub async fn past(&self, position: i64, wait: Duration) -> Result<Arc<Past>, PastError> {
+        self.0.pasts.at(&self.0.log, position, wait).await
+    }
+
+    /// The activity stream as it was at a position that the read model has reached.
+    pub fn activities_at(&self, position: i64) -> PastActivities<'_> {
+        PastActivities { live: self.activities(), log: &self.0.log, position }
     }
 
     /// The position up to which all of these read models have got; of every one, when none is named.

@@ -74,9 +74,17 @@ const ROWS: &[Row] = &[
     ("GET", "/api/agents/{name}/activities", Access, ""),
     ("GET", "/api/activities/timeline", Auth, ""),
     ("GET", "/api/activities/{id}", Auth, ""),
+    ("GET", "/api/agents/{name}/permissions", Access, ""),
+    ("PUT", "/api/agents/{name}/permissions", Access, r#"{"permitted_agents":[]}"#),
+    ("POST", "/api/agents/{name}/permissions/{target}", Access, "{}"),
+    ("DELETE", "/api/agents/{name}/permissions/{target}", Auth, ""),
+    ("GET", "/api/permissions", Auth, ""),
+    ("GET", "/api/permissions/check", Auth, ""),
+    ("POST", "/api/permissions/preset", Auth, r#"{"agents":["nobody"],"preset":"none"}"#),
     ("GET", "/api/events", Auth, ""),
     ("GET", "/api/events/{position}", Auth, ""),
     ("POST", "/api/projections/{name}/rebuild", Admin, ""),
+    ("GET", "/api/replay", Auth, ""),
     ("GET", "/api/stream", Auth, ""),
     ("POST", "/api/agents/{name}/queue/clear", Owner, ""),
     ("POST", "/api/agents/{name}/queue/release", Owner, ""),
@@ -150,6 +158,7 @@ async fn callers(t: &TestApp) -> (Callers, String) {
 async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let (method, route, _, body) = row;
     let path = route.replace("{name}", "scout").replace("{id}", id).replace("{position}", "1");
+    let path = path.replace("{target}", "scout");
     let path = path.replace("/start", "/start?wait_ms=0").replace("/stop", "/stop?wait_ms=0");
     let method: Method = method.parse().unwrap();
     let path = if method == Method::DELETE && path.ends_with("/scout") {

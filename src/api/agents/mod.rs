@@ -17,7 +17,8 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Code, Result};
-use super::extract::{Fresh, NoParams, ReadQuery};
+use super::extract::{Fresh, ReadQuery};
+use super::moment::AgentAsOf;
 use super::page;
 use super::reply::Reply;
 use crate::projections::Filter as _;
@@ -34,6 +35,8 @@ struct ListQuery {
     limit: Option<u32>,
     /// Where the page begins: from the `Link` header of the page before.
     cursor: Option<String>,
+    /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    as_of: Option<String>,
 }
 
 /// The routes of this resource.
@@ -63,30 +66,31 @@ async fn list(
 ) -> Result<Response> {
     let filter = AgentFilter::default();
     let page = filter.page(query.params.limit, query.params.cursor.as_deref())?;
-    let position = state.caught_up(query.fresh, VIEWS).await?;
-    let viewer = state.viewer_of_agents(&caller).await?;
-    let found = state.app.views.agents().list(&viewer, &filter, &page).await?;
+    let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
+    let viewer = state.viewer_of_agents_at(&caller, &moment).await?;
+    let found = moment.agents().list(&viewer, &filter, &page).await?;
     let next = found.next_cursor.as_deref().and_then(|cursor| page::next_link(&uri, cursor));
-    Ok(Reply::ok(position, found.items).link(next).into_response())
+    Ok(Reply::ok(moment.position, found.items).link(next).into_response())
 }
 
 /// Shows an agent with everything that its page needs.
 #[utoipa::path(
     get, path = "/api/agents/{name}", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    params(("name" = String, Path, description = "The agent's name"), AgentAsOf, Fresh),
     responses((status = 200, body = AgentDetail)),
 )]
 async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
-    query: ReadQuery<NoParams>,
+    query: ReadQuery<AgentAsOf>,
 ) -> Result<Reply<AgentDetail>> {
-    let position = state.caught_up(query.fresh, VIEWS).await?;
-    let viewer = state.viewer(&caller).await?;
-    let found = state.app.views.agents().detail(&viewer, &on.life.name).await?;
+    let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
+    let viewer = state.viewer_at(&caller, &moment).await?;
+    let found = moment.agents().detail(&viewer, &on.life.name).await?;
     let found = found.filter(|detail| detail.agent.incarnation == on.life.incarnation);
-    Ok(Reply::ok(position, found.ok_or_else(|| not_shown_yet(position))?))
+    let found = found.ok_or_else(|| moment.not_there(&on))?;
+    Ok(Reply::ok(moment.position, found))
 }
 
 /// The answer when the log has it and the read model does not, yet.

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::not_shown_yet;
 use crate::api::ApiState;
 use crate::api::auth::{Caller, OnAgent};
 use crate::api::error::Result;
 use crate::api::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
+use crate::api::moment::{AgentAsOf, AsOf};
 use crate::api::reply::Reply;
 use crate::clock;
 use crate::commands::{agents, tasks};
@@ -85,34 +85,35 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// Shows how full each agent is that the caller may see.
 #[utoipa::path(
     get, path = "/api/agents/slots", tag = "agents",
-    params(Fresh),
+    params(AsOf, Fresh),
     responses((status = 200, body = AllSlots)),
 )]
 async fn all(
     State(state): State<ApiState>,
     caller: Caller,
-    query: ReadQuery<NoParams>,
+    query: ReadQuery<AsOf>,
 ) -> Result<Reply<AllSlots>> {
-    let position = state.caught_up(query.fresh, VIEWS).await?;
-    let viewer = state.viewer(&caller).await?;
-    let counts = state.app.views.slots().counts(&viewer).await?;
+    let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
+    let viewer = state.viewer_at(&caller, &moment).await?;
+    let counts = moment.slots().counts(&viewer).await?;
     let agents = counts.into_iter().map(|(name, counts)| (name.to_string(), counts)).collect();
-    let timestamp = clock::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let timestamp = moment.at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let position = moment.position;
     Ok(Reply::ok(position, AllSlots { agents, timestamp, position }))
 }
 
 /// Shows an agent's slots, one by one.
 #[utoipa::path(
     get, path = "/api/agents/{name}/capacity", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    params(("name" = String, Path, description = "The agent's name"), AgentAsOf, Fresh),
     responses((status = 200, body = Capacity)),
 )]
 async fn capacity(
     State(state): State<ApiState>,
     on: OnAgent,
-    query: ReadQuery<NoParams>,
+    query: ReadQuery<AgentAsOf>,
 ) -> Result<Reply<Capacity>> {
-    show_capacity(&state, &on, query.fresh).await
+    show_capacity(&state, &on, query.params.as_of.as_deref(), query.fresh).await
 }
 
 /// Sets how many executions may run at once; a smaller number ends nothing that runs.
@@ -133,30 +134,36 @@ async fn set_capacity(
     let (log, metadata) = (&state.app.log, caller.metadata());
     let set = agents::set_capacity(log, &on.life, max_parallel_tasks, metadata, log.now());
     let min_position = Some(set.await?.position);
-    show_capacity(&state, &on, Fresh { min_position, ..Fresh::default() }).await
+    show_capacity(&state, &on, None, Fresh { min_position, ..Fresh::default() }).await
 }
 
-async fn show_capacity(state: &ApiState, on: &OnAgent, fresh: Fresh) -> Result<Reply<Capacity>> {
-    let position = state.caught_up(fresh, VIEWS).await?;
-    let now = Timestamp(clock::now());
-    let found = state.app.views.slots().capacity(on.life.incarnation, now).await?;
-    Ok(Reply::ok(position, found.ok_or_else(|| not_shown_yet(position))?))
+async fn show_capacity(
+    state: &ApiState,
+    on: &OnAgent,
+    as_of: Option<&str>,
+    fresh: Fresh,
+) -> Result<Reply<Capacity>> {
+    let moment = state.moment(as_of, fresh, VIEWS).await?;
+    let (incarnation, at) = (on.life.incarnation, Timestamp(moment.at));
+    let found = moment.slots_of(incarnation).await?.capacity(incarnation, at).await?;
+    Ok(Reply::ok(moment.position, found.ok_or_else(|| moment.not_there(on))?))
 }
 
 /// Shows what waits for an agent, in order.
 #[utoipa::path(
     get, path = "/api/agents/{name}/queue", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    params(("name" = String, Path, description = "The agent's name"), AgentAsOf, Fresh),
     responses((status = 200, body = Queue)),
 )]
 async fn queue(
     State(state): State<ApiState>,
     on: OnAgent,
-    query: ReadQuery<NoParams>,
+    query: ReadQuery<AgentAsOf>,
 ) -> Result<Reply<Queue>> {
-    let position = state.caught_up(query.fresh, VIEWS).await?;
-    let found = state.app.views.slots().queue(on.life.incarnation).await?;
-    Ok(Reply::ok(position, found.ok_or_else(|| not_shown_yet(position))?))
+    let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
+    let incarnation = on.life.incarnation;
+    let found = moment.slots_of(incarnation).await?.queue(incarnation).await?;
+    Ok(Reply::ok(moment.position, found.ok_or_else(|| moment.not_there(&on))?))
 }
 
 /// Cancels everything that waits for an agent; what runs goes on.

@@ -85,9 +85,17 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/agents/{name}/activities", Access),
     ("GET", "/api/activities/timeline", Auth),
     ("GET", "/api/activities/{id}", Auth),
+    ("GET", "/api/agents/{name}/permissions", Access),
+    ("PUT", "/api/agents/{name}/permissions", Access),
+    ("POST", "/api/agents/{name}/permissions/{target}", Access),
+    ("DELETE", "/api/agents/{name}/permissions/{target}", Auth),
+    ("GET", "/api/permissions", Auth),
+    ("GET", "/api/permissions/check", Auth),
+    ("POST", "/api/permissions/preset", Auth),
     ("GET", "/api/events", Auth),
     ("GET", "/api/events/{position}", Auth),
     ("POST", "/api/projections/{name}/rebuild", Admin),
+    ("GET", "/api/replay", Auth),
     ("GET", "/api/stream", Auth),
 ];
 
@@ -216,6 +224,14 @@ fn require(caller: &Caller, target: &OnAgent, level: Level) -> Result<()> {
     }
 }
 
+/// Refuses whoever may not administer the agent.
+///
+/// # Errors
+/// As a route at the level of owners refuses.
+pub fn require_owner(caller: &Caller, target: &OnAgent) -> Result<()> {
+    require(caller, target, Owner)
+}
+
 /// The refusal of a call between agents.
 pub fn permission_denied(caller: &AgentName, callee: &AgentName, detail: String) -> ApiError {
     let error = ApiError::new(Code::PermissionDenied, detail);
@@ -247,7 +263,11 @@ fn asked_incarnation(parts: &Parts) -> Option<IncarnationId> {
     Some(value.parse().unwrap_or(IncarnationId(uuid::Uuid::nil())))
 }
 
-async fn on_name(state: &ApiState, caller: &Caller, text: &str) -> Result<OnAgent> {
+/// What the caller may do with the agent of that name, which may be nothing.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn on_name(state: &ApiState, caller: &Caller, text: &str) -> Result<OnAgent> {
     let name: AgentName = text.parse().map_err(|_| no_agent(text))?;
     let agent = state.app.log.state::<Agent>(&name).await?.state;
     let life = agent.life.ok_or_else(|| no_agent(&name))?;

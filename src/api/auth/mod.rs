@@ -9,8 +9,8 @@ pub mod password;
 mod setup;
 
 pub use access::{
-    Level, OnAgent, Rights, TABLE, authorize, level, no_agent, no_execution, on_origin,
-    permission_denied, rights_on,
+    Level, OnAgent, Rights, TABLE, authorize, level, no_agent, no_execution, on_name, on_origin,
+    permission_denied, require_owner, rights_on,
 };
 pub use caller::{Caller, Credential, Identity};
 pub use gate::Gate;

@@ -413,6 +413,11 @@ impl Memory {
     }
 }
 
+/// The least number of an entry that an event after the position made.
+pub(super) fn row_no_after(position: i64) -> i64 {
+    position.saturating_add(1).saturating_mul(ENTRIES_PER_EVENT_MAX)
+}
+
 fn row_no(recorded: &Recorded, ordinal: i64) -> i64 {
     recorded.position * ENTRIES_PER_EVENT_MAX + ordinal
 }

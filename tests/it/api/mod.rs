@@ -7,6 +7,8 @@ mod events;
 mod executions;
 mod login;
 mod openapi;
+mod past;
+mod permissions;
 mod stream;
 mod tasks;
 mod users;
