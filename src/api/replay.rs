@@ -211,12 +211,8 @@ impl Player {
     /// Says when an event is due: after the last one by the time between them, made faster.
     fn schedule(&mut self, at: DateTime<Utc>) {
         let passed = self.last_at.map_or(TimeDelta::zero(), |last| at - last);
-        let gap = match (self.speed, passed.to_std()) {
-            (Some(speed), Ok(passed)) => Duration::try_from_secs_f64(passed.as_secs_f64() / speed),
-            _ => Ok(Duration::ZERO),
-        };
         // A client that reads slowly is not made to catch up.
-        self.due = self.due.max(Instant::now()) + gap.unwrap_or(GAP_MAX).min(GAP_MAX);
+        self.due = self.due.max(Instant::now()) + gap(passed, self.speed);
         self.last_at = Some(at);
     }
 
@@ -237,10 +233,29 @@ impl Player {
     }
 }
 
+/// The pause between two events between which that much time passed.
+fn gap(passed: TimeDelta, speed: Option<f64>) -> Duration {
+    let (Some(speed), Ok(passed)) = (speed, passed.to_std()) else { return Duration::ZERO };
+    let gap = Duration::try_from_secs_f64(passed.as_secs_f64() / speed);
+    gap.unwrap_or(GAP_MAX).min(GAP_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::error::Code;
+
+    #[test]
+    fn a_pause_is_as_long_as_it_was_made_faster_and_never_longer_than_bearable() {
+        let seconds = TimeDelta::seconds;
+        assert_eq!(gap(seconds(3), Some(1.0)), Duration::from_secs(3));
+        assert_eq!(gap(seconds(3), Some(10.0)), Duration::from_millis(300));
+        assert_eq!(gap(seconds(3), Some(0.01)), GAP_MAX);
+        assert_eq!(gap(TimeDelta::days(400), Some(1.0)), GAP_MAX);
+        assert_eq!(gap(TimeDelta::MAX, Some(0.01)), GAP_MAX);
+        assert_eq!(gap(seconds(3), None), Duration::ZERO);
+        assert_eq!(gap(seconds(-3), Some(1.0)), Duration::ZERO);
+    }
 
     #[test]
     fn a_speed_is_a_number_within_bounds_or_at_once() {

@@ -3,6 +3,7 @@
 mod accounts;
 mod agents;
 mod offline;
+mod past;
 mod restart;
 mod runs;
 mod support;

@@ -15,6 +15,7 @@ mod contract;
 mod coverage;
 mod crash;
 mod db;
+mod duckdb;
 mod event_log;
 mod failures;
 mod hosts;

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestApp};
+use trinity::commands::permissions::{self, Change};
+use trinity::commands::reports::LifeRef;
+use trinity::domain::agent::RevokeReason;
+
+use crate::support::{Answer, Client, TestApp, metadata};
 
 async fn items(client: &Client, query: &str) -> Vec<Value> {
     let page = client.get(&format!("/api/events{query}")).await.expect(200);
@@ -126,6 +130,82 @@ async fn the_log_is_also_written_as_lines_and_as_cloud_events() {
         assert_eq!((&event["id"], &event["data"]), (&plain["event_id"], &plain["data"]));
         let attributes = event.as_object().unwrap().keys();
         assert!(attributes.into_iter().all(|name| name.chars().all(|c| c.is_ascii_alphanumeric())));
+    }
+}
+
+/// A log of more than a thousand events, by one agent that may call many.
+async fn long_log(t: &TestApp) {
+    let life = t.running_agent("scout", 1).await;
+    let callee = |number| LifeRef {
+        name: format!("callee-{number}").parse().unwrap(),
+        incarnation: life.incarnation,
+    };
+    let change = Change { grant: (0..1_100).map(callee).collect(), revoke: Vec::new() };
+    let reason = RevokeReason::Requested;
+    permissions::change(&t.app.log, &life, change, reason, metadata()).await.unwrap();
+    t.settle().await;
+}
+
+fn lines(answer: &Answer) -> Vec<Value> {
+    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+    let text = answer.body.as_str().unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn lines_without_a_limit_are_the_whole_log_and_go_on_anywhere() {
+    let t = TestApp::start().await;
+    long_log(&t).await;
+    let head = t.app.log.head();
+    assert!(head > 1_000);
+    let answer = t.admin().get("/api/events?format=ndjson").await;
+    assert_eq!(answer.position(), head);
+    let all = lines(&answer);
+    assert_eq!(positions(&all), (1..=head).collect::<Vec<_>>());
+    assert_eq!(all[..3], items(&t.admin(), "?limit=3").await);
+    let rest = lines(&t.admin().get("/api/events?format=ndjson&after=700").await);
+    assert_eq!(rest, all[700..]);
+    let page = t.admin().get("/api/events?format=ndjson&after=700&limit=5").await;
+    assert_eq!((page.position(), lines(&page)), (705, all[700..705].to_vec()));
+    let granted = lines(&t.admin().get("/api/events?format=ndjson&type=PermissionGranted").await);
+    assert_eq!(granted.len(), 1_100);
+    let stream = lines(&t.admin().get("/api/events?format=ndjson&stream=agent:scout").await);
+    let is_of_scout = |event: &&Value| event["stream_id"] == "scout";
+    assert_eq!(stream, all.iter().filter(is_of_scout).cloned().collect::<Vec<_>>());
+    let cloud = t.admin().get("/api/events?format=cloudevents-ndjson").await;
+    let cloud = lines(&cloud);
+    assert_eq!(cloud.len(), all.len());
+    for (cloud, event) in cloud.iter().zip(&all) {
+        assert_eq!((&cloud["id"], &cloud["data"]), (&event["event_id"], &event["data"]));
+        assert_eq!(cloud["sequence"], event["position"].to_string());
+        assert_eq!(cloud.get("causationid"), event.get("causation_id").filter(|id| !id.is_null()));
+    }
+    let stranger = t.user("stranger").await;
+    assert_eq!(lines(&stranger.get("/api/events?format=ndjson").await), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn an_event_says_whether_its_chain_is_whole_and_what_it_led_to() {
+    let t = TestApp::start().await;
+    t.running_agent("scout", 1).await;
+    let show = async |event: &Value| {
+        t.admin().get(&format!("/api/events/{}", event["position"])).await.expect(200)
+    };
+    for event in items(&t.admin(), "?limit=1000").await {
+        let shown = show(&event).await;
+        assert_eq!(shown["is_complete"], true);
+        let mut below = event.clone();
+        for cause in shown["causes"].as_array().unwrap() {
+            assert_eq!(below["causation_id"], cause["event_id"]);
+            let effects = show(cause).await["effects"].clone();
+            assert!(effects.as_array().unwrap().contains(&below), "{below} of {cause}");
+            below = cause.clone();
+        }
+        assert_eq!(below["causation_id"], Value::Null);
+        for effect in shown["effects"].as_array().unwrap() {
+            assert_eq!(effect["causation_id"], event["event_id"]);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod login;
 mod openapi;
 mod past;
 mod permissions;
+mod replay;
 mod stream;
 mod tasks;
 mod users;

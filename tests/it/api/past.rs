@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use trinity::domain::agent::Setting;
+use trinity::commands::Refusal;
+use trinity::domain::AgentName;
+use trinity::domain::agent::{Agent, AgentCommand, Setting};
 use trinity::domain::execution::{ErrorClass, Verdict};
+use trinity::event_log::{APPEND_EVENTS_MAX, Decision, Plan};
+use trinity::projections::{FOLD_SPAN_POSITIONS, PASTS_MAX};
 
-use crate::support::{Client, TestApp};
+use crate::support::{Client, TestApp, metadata, until};
 
 /// The routes that can look back.
 const ROUTES: [&str; 14] = [
@@ -242,4 +246,65 @@ async fn the_rights_of_today_tell_whose_past_is_seen() {
     assert_eq!((names(&eve, shared).await, names(&ada, shared).await), (0, 1));
     let path = format!("/api/agents/scout?incarnation={}", life.incarnation);
     ada.get(&path).await.problem(404, "not-found");
+}
+
+/// So many events of one agent, as few appends as that takes.
+async fn change_model(t: &TestApp, name: &AgentName, count: usize) {
+    for begun in (0..count).step_by(APPEND_EVENTS_MAX) {
+        let (name, last) = (name.clone(), count.min(begun + APPEND_EVENTS_MAX));
+        let plan = Plan::new().stream::<Agent>(&name);
+        let decide = move |d: &mut Decision<'_>| {
+            for number in begun..last {
+                let model = Some(format!("model-{number}"));
+                let command = AgentCommand::Configure(Setting::SetModel { model });
+                d.decide::<Agent>(&name, command)?;
+            }
+            Ok::<_, Refusal>(())
+        };
+        t.app.log.transact(plan, metadata(), decide).await.unwrap();
+    }
+    t.settle().await;
+}
+
+#[tokio::test]
+async fn a_long_fold_goes_on_without_its_request_and_is_kept() {
+    let t = TestApp::start().await;
+    let life = t.create_agent("scout").await;
+    let first = t.app.log.head();
+    let count = FOLD_SPAN_POSITIONS * 2 + 100;
+    change_model(&t, &life.name, usize::try_from(count).unwrap()).await;
+    let head = t.app.log.head();
+    assert_eq!(head, first + count);
+    let path = with("/api/agents/scout?wait_ms=0", head);
+    let answer = t.admin().get(&path).await;
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    answer.problem(503, "projection-lag");
+    let folded = until("the fold has ended", async || {
+        Some(t.admin().get(&path).await).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(folded.await.expect(200)["model"], format!("model-{}", count - 1));
+    // More moments than are kept, forth and back: each is right, begun anew or from another.
+    let moments = i64::try_from(PASTS_MAX).unwrap() * 2;
+    for number in (0..moments).chain((0..moments).rev()) {
+        let position = first + 1 + number * (count - 1) / moments;
+        let path = with("/api/agents/scout?wait_ms=10000", position);
+        let answer = t.admin().get(&path).await;
+        assert_eq!(answer.position(), position);
+        let then = answer.expect(200);
+        assert_eq!(then["model"], format!("model-{}", position - first - 1));
+        assert_eq!(then["position"], position);
+    }
+}
+
+#[tokio::test]
+async fn another_node_shows_the_same_past() {
+    let t = TestApp::start().await;
+    let seen = history(&t).await;
+    let (other, _app) = t.second_node().await;
+    let then = &seen[seen.len() / 2];
+    for (route, (status, answer)) in &then.answers {
+        let path = with(route, then.position) + &format!("&min_position={}", then.position);
+        let found = look(&other, &path).await;
+        assert_eq!((found.0, &found.1), (*status, answer), "{route}");
+    }
 }
