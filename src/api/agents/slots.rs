@@ -15,7 +15,6 @@ use crate::api::error::Result;
 use crate::api::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
 use crate::api::moment::{AgentAsOf, AsOf};
 use crate::api::reply::Reply;
-use crate::clock;
 use crate::commands::{agents, tasks};
 use crate::domain::AgentName;
 use crate::domain::execution::{CancelReason, Urgency};
