@@ -194,7 +194,7 @@ fn wanted(on: &OnAgent, texts: &[String]) -> Result<Vec<AgentName>> {
     Ok(names)
 }
 
-/// Taking back is for the owner of either agent; of one that is gone, for the caller's.
+/// Taking back is for the owner of either agent.
 async fn may_revoke(
     state: &ApiState,
     caller: &Caller,
@@ -204,7 +204,12 @@ async fn may_revoke(
     if source.rights == Rights::Own {
         return Ok(());
     }
-    require_owner(caller, &on_name(state, caller, target.as_str()).await?)
+    match on_name(state, caller, target.as_str()).await {
+        Ok(target) => require_owner(caller, &target),
+        // A grant to nobody protects nobody.
+        Err(error) if error.code() == Code::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Lets an agent call another one; for the owner of that other one.

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use trinity::domain::agent::Setting;
+
 use crate::support::{Client, TestApp};
 
 fn names(peers: &Value) -> Vec<&str> {
@@ -227,7 +229,7 @@ async fn a_preset_sets_every_pair_of_its_agents_and_no_other() {
 #[tokio::test]
 async fn a_grant_to_a_life_that_is_over_is_worth_nothing() {
     let t = TestApp::start().await;
-    t.running_agent("caller", 1).await;
+    let caller = t.running_agent("caller", 1).await;
     let first = t.running_agent("callee", 1).await;
     let path = "/api/agents/caller/permissions/callee";
     t.admin().post(path, json!({})).await.expect(200);
@@ -235,6 +237,13 @@ async fn a_grant_to_a_life_that_is_over_is_worth_nothing() {
     t.admin().post(path, json!({})).await;
     t.report_deleted(&first).await;
     t.admin().post(path, json!({})).await.problem(404, "not-found");
+    let guest = t.user("guest").await;
+    let me = guest.get("/api/users/me").await.expect(200);
+    let user = me["id"].as_str().unwrap().parse().unwrap();
+    t.set(&caller, Setting::Share { user }).await;
+    let body = json!({"permitted_agents": []});
+    guest.put("/api/agents/caller/permissions", body).await.expect(200);
+    assert_eq!(t.admin().delete(path).await.expect(200)["status"], "not_found");
     t.running_agent("callee", 1).await;
     assert_eq!(may_call(&t.admin(), "caller", "callee").await["allowed"], false);
     assert_eq!(t.admin().post(path, json!({})).await.expect(200)["status"], "added");

@@ -14,7 +14,11 @@ struct Frame {
 
 /// Plays and gives the frames: those with events, and the last one, which says how it ended.
 async fn play(client: &Client, query: &str) -> (Vec<Frame>, Frame) {
-    let answer = client.get(&format!("/api/replay?speed=max{query}")).await;
+    play_at(client, "max", query).await
+}
+
+async fn play_at(client: &Client, speed: &str, query: &str) -> (Vec<Frame>, Frame) {
+    let answer = client.get(&format!("/api/replay?speed={speed}{query}")).await;
     assert_eq!(answer.header("content-type"), Some("text/event-stream"), "{}", answer.body);
     let text = answer.expect(200).as_str().unwrap().to_owned();
     let mut frames: Vec<_> = text.trim_end().split("\n\n").map(frame).collect();
@@ -64,6 +68,9 @@ async fn a_stretch_is_played_in_its_order_and_ends() {
     assert_eq!(all[0].event, "account.user_created");
 
     let (activity, _) = play(&t.admin(), "").await;
+    for speed in ["1", "1000", "0"] {
+        assert_eq!(play_at(&t.admin(), speed, "").await.0, activity, "at any pace");
+    }
     let names: Vec<_> = activity.iter().map(|frame| frame.event.as_str()).collect();
     let one = ["execution.requested", "execution.started", "execution.completed"];
     assert_eq!(names, [one, one, one].concat());
