@@ -146,8 +146,10 @@ impl Stores {
 fn adapters(config: &Config) -> anyhow::Result<Adapters> {
     let claude = config.claude_command.as_deref().unwrap_or("claude");
     let claude = split_command_line(claude).context("cannot use TRINITY_CLAUDE_COMMAND")?;
+    let gemini = config.gemini_command.as_deref().unwrap_or("gemini");
+    let gemini = split_command_line(gemini).context("cannot use TRINITY_GEMINI_COMMAND")?;
     let demo = [OWN_EXECUTABLE, "fake-claude"].map(str::to_owned).to_vec();
-    Ok(Adapters::new(claude, demo))
+    Ok(Adapters::new(claude, gemini, demo))
 }
 
 /// Serves until a signal says to stop; a second one leaves at once.

@@ -3,19 +3,18 @@
 //! What the CLI does was observed on version 2.1.197; the reasons for each flag and variable stand
 //! beside it.
 
-mod judge;
 pub mod line;
-pub mod models;
-
-use std::collections::BTreeMap;
 
 use trinity_agent_protocol::{FileSpec, SpawnErrorClass};
 
-use super::tools::ToolSet;
+use super::judge::{Dialect, Judge};
+use super::tools::{ToolError, ToolSet};
 use super::{
-    Adapter, CommandLine, Env, ModelError, Parser, RunUser, Session, Surroundings, TaskSpec,
+    Adapter, CommandLine, ModelError, Parser, RunResult, RunUser, Session, Surroundings, TaskSpec,
+    environment, first_word_of_version, models, never_a_command, spawn_error, tools,
 };
 use crate::domain::agent::Runtime;
+use crate::domain::execution::ErrorClass;
 
 /// Longest system prompt, in bytes: the kernel takes at most 128 KiB in one argument.
 pub const SYSTEM_PROMPT_BYTES_MAX: usize = 100 * 1024;
@@ -23,8 +22,20 @@ pub const SYSTEM_PROMPT_BYTES_MAX: usize = 100 * 1024;
 /// Tries after a failed API call. The CLI's own 10 make a wrong key hang for minutes.
 const RETRIES_MAX: &str = "3";
 
+/// The variables of every run.
+const VARIABLES: &[(&str, &str)] = &[
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    ("CLAUDE_CODE_MAX_RETRIES", RETRIES_MAX),
+    ("DISABLE_AUTOUPDATER", "1"),
+    ("DISABLE_ERROR_REPORTING", "1"),
+    ("DISABLE_TELEMETRY", "1"),
+];
+
 /// The name of the file that lists a run's MCP servers.
 const MCP_FILE: &str = "mcp.json";
+
+/// How the CLI is read.
+static DIALECT: Dialect = Dialect { read: line::read, class, exit_class: |_| ErrorClass::Exit };
 
 /// The adapter for Claude Code.
 pub struct Claude {
@@ -76,48 +87,47 @@ impl Adapter for Claude {
         }
         permission_flags(&mut argv, &task.tools, task.surroundings.user);
         let files = mcp_flags(&mut argv, task);
-        let env = environment(&task.surroundings);
-        CommandLine { argv, env, stdin: prompt(&task.message), files }
+        let env = environment(&task.surroundings, VARIABLES);
+        CommandLine { argv, env, stdin: never_a_command(&task.message), files }
     }
 
     fn version_command(&self, surroundings: &Surroundings) -> CommandLine {
         let mut argv = self.command.clone();
         argv.push("--version".to_owned());
-        let env = environment(surroundings);
+        let env = environment(surroundings, VARIABLES);
         CommandLine { argv, env, stdin: String::new(), files: Vec::new() }
     }
 
     fn version(&self, output: &[u8]) -> Option<String> {
-        let text = String::from_utf8_lossy(output);
-        let word = text.split_whitespace().next()?;
-        word.starts_with(|first: char| first.is_ascii_digit()).then(|| word.to_owned())
+        first_word_of_version(output)
     }
 
     fn model(&self, name: &str) -> Result<String, ModelError> {
         models::resolve(self.runtime, name)
     }
 
+    fn tools(&self, names: &[String]) -> Result<(), ToolError> {
+        tools::check_of(self.runtime, names)
+    }
+
     fn spawn_error(&self, class: SpawnErrorClass, message: &str) -> String {
-        let program = self.program();
-        match class {
-            SpawnErrorClass::NotFound => {
-                format!("{program} not found; install it or create the agent with runtime \"demo\"")
-            }
-            SpawnErrorClass::NotExecutable => {
-                format!("{program} cannot be executed; check its file mode and kind: {message}")
-            }
-            _ => format!("{program} could not be started: {message}"),
-        }
+        spawn_error(self.program(), class, message)
     }
 
     fn parser(&self) -> Box<dyn Parser> {
-        Box::new(judge::Judge::new(self.program().to_owned()))
+        Box::new(Judge::new(self.program().to_owned(), &DIALECT))
     }
 }
 
-/// Untrusted text must not run a command of the CLI, which a `/` at the very start would do.
-fn prompt(message: &str) -> String {
-    if message.starts_with('/') { format!(" {message}") } else { message.to_owned() }
+/// The kind of a failure that the CLI reports itself. An API failure is told by a `success` that
+/// is an error.
+fn class(result: &RunResult) -> ErrorClass {
+    match result.subtype.as_deref() {
+        Some("success") => ErrorClass::Api,
+        Some("error_max_turns") => ErrorClass::MaxTurns,
+        Some("error_max_budget_usd") => ErrorClass::Budget,
+        _ => ErrorClass::Exit,
+    }
 }
 
 fn permission_flags(argv: &mut Vec<String>, tools: &ToolSet, user: RunUser) {
@@ -148,22 +158,6 @@ fn mcp_flags(argv: &mut Vec<String>, task: &TaskSpec) -> Vec<FileSpec> {
     let Some(content) = task.mcp_config.clone() else { return Vec::new() };
     argv.push(format!("--mcp-config={}/{MCP_FILE}", task.files_dir));
     vec![FileSpec { name: MCP_FILE.to_owned(), content, mode: 0o600 }]
-}
-
-fn environment(surroundings: &Surroundings) -> Env {
-    let mut env: BTreeMap<String, String> = surroundings.secrets.0.clone();
-    let own = [
-        ("HOME", surroundings.home.as_str()),
-        ("PATH", surroundings.path.as_str()),
-        ("LANG", "C.UTF-8"),
-        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-        ("CLAUDE_CODE_MAX_RETRIES", RETRIES_MAX),
-        ("DISABLE_AUTOUPDATER", "1"),
-        ("DISABLE_ERROR_REPORTING", "1"),
-        ("DISABLE_TELEMETRY", "1"),
-    ];
-    env.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    Env(env)
 }
 
 #[cfg(test)]

@@ -5,6 +5,12 @@
 //! and asks for the [`Verdict`] once the process tree is gone.
 
 pub mod claude;
+pub mod gemini;
+pub mod judge;
+pub mod line;
+pub mod models;
+#[cfg(test)]
+mod testing;
 pub mod tools;
 pub mod transcript;
 
@@ -14,9 +20,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use trinity_agent_protocol::{Exit, FileSpec, LineStream, SpawnErrorClass};
+use uuid::Uuid;
 
 use self::claude::Claude;
-use self::tools::ToolSet;
+use self::gemini::Gemini;
+use self::tools::{ToolError, ToolSet};
 use crate::domain::agent::Runtime;
 use crate::domain::execution::{Outcome, Usage, Verdict};
 
@@ -35,6 +43,13 @@ pub trait Adapter: Send + Sync {
     fn version(&self, output: &[u8]) -> Option<String>;
     /// Turns a model name of the API into what the CLI takes; unknown names pass unchanged.
     fn model(&self, name: &str) -> Result<String, ModelError>;
+    /// Refuses names of tools that the CLI cannot be restricted to.
+    fn tools(&self, names: &[String]) -> Result<(), ToolError>;
+    /// Gives the id of the fresh session of an execution: always the same one, which no other
+    /// execution has.
+    fn session_id(&self, execution_id: Uuid) -> String {
+        execution_id.to_string()
+    }
     /// Says in words for a person why the CLI could not be started.
     fn spawn_error(&self, class: SpawnErrorClass, message: &str) -> String;
     /// Makes the reader of one execution's output.
@@ -256,6 +271,8 @@ pub struct RunResult {
     pub usage: Option<Usage>,
     /// The size of the model's context, in tokens.
     pub context_max: Option<u64>,
+    /// The model that did most of the work, where only the result tells it.
+    pub model_used: Option<String>,
 }
 
 /// What a run leaves behind.
@@ -275,26 +292,66 @@ pub struct Conclusion {
 #[derive(Clone)]
 pub struct Adapters {
     claude: Arc<dyn Adapter>,
+    gemini: Arc<dyn Adapter>,
     demo: Arc<dyn Adapter>,
 }
 
 impl Adapters {
     /// Builds the adapters from the commands that start the CLIs, each a program and arguments.
-    pub fn new(claude: Vec<String>, demo: Vec<String>) -> Self {
+    pub fn new(claude: Vec<String>, gemini: Vec<String>, demo: Vec<String>) -> Self {
         Self {
             claude: Arc::new(Claude::new(Runtime::ClaudeCode, claude)),
+            gemini: Arc::new(Gemini::new(gemini)),
             demo: Arc::new(Claude::new(Runtime::Demo, demo)),
         }
     }
 
-    /// The adapter of `runtime`; `None` for one that this version cannot run.
-    pub fn get(&self, runtime: Runtime) -> Option<&Arc<dyn Adapter>> {
+    /// The adapter of `runtime`.
+    pub fn get(&self, runtime: Runtime) -> &Arc<dyn Adapter> {
         match runtime {
-            Runtime::ClaudeCode => Some(&self.claude),
-            Runtime::Demo => Some(&self.demo),
-            Runtime::GeminiCli => None,
+            Runtime::ClaudeCode => &self.claude,
+            Runtime::GeminiCli => &self.gemini,
+            Runtime::Demo => &self.demo,
         }
     }
+}
+
+/// Makes the environment of a run; the adapter's `own` variables win over the agent's.
+fn environment(surroundings: &Surroundings, own: &[(&str, &str)]) -> Env {
+    let mut env = surroundings.secrets.0.clone();
+    let everywhere = [
+        ("HOME", surroundings.home.as_str()),
+        ("LANG", "C.UTF-8"),
+        ("PATH", surroundings.path.as_str()),
+    ];
+    let all = everywhere.iter().chain(own);
+    env.extend(all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    Env(env)
+}
+
+/// Untrusted text must not run a command of the CLI, which a `/` at the very start would do.
+fn never_a_command(message: &str) -> String {
+    if message.starts_with('/') { format!(" {message}") } else { message.to_owned() }
+}
+
+/// Says why `program` could not be started.
+fn spawn_error(program: &str, class: SpawnErrorClass, message: &str) -> String {
+    match class {
+        SpawnErrorClass::NotFound => {
+            format!("{program} not found; install it or create the agent with runtime \"demo\"")
+        }
+        SpawnErrorClass::NotExecutable => {
+            format!("{program} cannot be executed; check its file mode and kind: {message}")
+        }
+        _ => format!("{program} could not be started: {message}"),
+    }
+}
+
+/// The version that begins a CLI's answer to `--version`.
+fn first_word_of_version(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    let word = text.split_whitespace().next()?;
+    word.starts_with(|first: char| first.is_ascii_digit()).then(|| word.to_owned())
 }
 
 /// A command line of the configuration that cannot be split into words.
@@ -347,18 +404,19 @@ mod tests {
     }
 
     #[test]
-    fn demo_is_the_same_adapter_with_another_command() {
-        let adapters = Adapters::new(vec!["claude".into()], vec!["exe".into(), "fake".into()]);
+    fn every_runtime_has_an_adapter_and_demo_is_claude_with_another_command() {
+        let demo = vec!["exe".into(), "fake".into()];
+        let adapters = Adapters::new(vec!["claude".into()], vec!["gemini".into()], demo);
         let surroundings = Surroundings {
             home: "/h".to_owned(),
             path: "/bin".to_owned(),
             secrets: Env::default(),
             user: RunUser::Unprivileged,
         };
-        let argv = |runtime| adapters.get(runtime).unwrap().version_command(&surroundings).argv;
+        let argv = |runtime| adapters.get(runtime).version_command(&surroundings).argv;
         assert_eq!(argv(Runtime::ClaudeCode), ["claude", "--version"]);
         assert_eq!(argv(Runtime::Demo), ["exe", "fake", "--version"]);
-        assert!(adapters.get(Runtime::GeminiCli).is_none());
+        assert_eq!(argv(Runtime::GeminiCli), ["gemini", "--version"]);
     }
 
     #[test]

@@ -1,9 +1,27 @@
 //! What a run may use: the agent's tools are the bound, the task's list restricts it.
 
+use crate::domain::agent::Runtime;
+
 /// Most tools of a list.
 pub const TOOLS_MAX: usize = 256;
 /// Longest name of a tool, in bytes.
 pub const TOOL_BYTES_MAX: usize = 256;
+
+/// Tools that both CLIs have, by the name of Claude Code and that of Gemini CLI.
+const TWINS: &[(&str, &str)] = &[
+    ("Bash", "run_shell_command"),
+    ("Edit", "replace"),
+    ("Glob", "glob"),
+    ("Grep", "grep_search"),
+    ("LS", "list_directory"),
+    ("Read", "read_file"),
+    ("Skill", "activate_skill"),
+    ("Task", "invoke_agent"),
+    ("TodoWrite", "write_todos"),
+    ("WebFetch", "web_fetch"),
+    ("WebSearch", "google_web_search"),
+    ("Write", "write_file"),
+];
 
 /// The tools of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +51,27 @@ pub enum ToolError {
         /// What was given.
         tool: String,
     },
+    /// A tool of the other CLI.
+    #[error(
+        "tool {tool:?} is one of {}; {} calls it {twin}",
+        <&str>::from(.belongs_to), <&str>::from(.runtime)
+    )]
+    OfOtherCli {
+        /// What was given.
+        tool: String,
+        /// The runtime whose tool is named so.
+        belongs_to: Runtime,
+        /// The runtime that was asked for it.
+        runtime: Runtime,
+        /// Its name there.
+        twin: &'static str,
+    },
+    /// A name that the CLI's own rules cannot tell from others.
+    #[error("{tool:?} cannot be restricted to by gemini-cli: an MCP server's name must not hold _")]
+    Ambiguous {
+        /// What was given.
+        tool: String,
+    },
     /// Too many.
     #[error("{count} tools are too many; at most {TOOLS_MAX} can be listed")]
     TooMany {
@@ -42,6 +81,14 @@ pub enum ToolError {
 }
 
 impl ToolSet {
+    /// The names that it lists.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Unrestricted => &[],
+            Self::Only(names) => names,
+        }
+    }
+
     /// Restricts the agent's tools to those that the task allows.
     ///
     /// An agent without tools in its list has no bound. A task without a list gets the agent's;
@@ -76,6 +123,33 @@ pub fn check(tools: &[String]) -> Result<(), ToolError> {
             Err(ToolError::Malformed { tool: super::truncated(tool.clone(), TOOL_BYTES_MAX) })
         }
         None => Ok(()),
+    }
+}
+
+/// Refuses the names of the other CLI: the CLI takes them and would have no such tool.
+pub fn check_of(runtime: Runtime, tools: &[String]) -> Result<(), ToolError> {
+    let twin = |tool: &String| {
+        TWINS.iter().find_map(|(claude, gemini)| match runtime {
+            Runtime::GeminiCli => (tool == claude).then_some((Runtime::ClaudeCode, *gemini)),
+            Runtime::ClaudeCode | Runtime::Demo => {
+                (tool == gemini).then_some((Runtime::GeminiCli, *claude))
+            }
+        })
+    };
+    match tools.iter().find_map(|tool| Some((tool, twin(tool)?))) {
+        Some((tool, (belongs_to, twin))) => {
+            Err(ToolError::OfOtherCli { tool: tool.clone(), belongs_to, runtime, twin })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The server of a name such as `mcp__git__log`, and its tool where one is named.
+pub fn of_mcp(tool: &str) -> Option<(&str, Option<&str>)> {
+    let name = tool.strip_prefix("mcp__")?;
+    match name.split_once("__") {
+        None | Some((_, "*")) => Some((name.strip_suffix("__*").unwrap_or(name), None)),
+        Some((server, tool)) => Some((server, Some(tool))),
     }
 }
 
@@ -153,6 +227,30 @@ mod tests {
             assert!(matches!(refusal, ToolError::Malformed { .. }), "{tool:?}");
             assert!(resolve(&[tool], None).is_err(), "{tool:?}");
         }
+    }
+
+    #[test]
+    fn the_names_of_the_other_cli_are_refused_with_the_right_one() {
+        let check = |runtime, tool: &str| check_of(runtime, &["mcp__a".into(), tool.to_owned()]);
+        let refusal = check(Runtime::GeminiCli, "Bash").unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "tool \"Bash\" is one of claude-code; gemini-cli calls it run_shell_command"
+        );
+        let refusal = check(Runtime::ClaudeCode, "read_file").unwrap_err().to_string();
+        assert_eq!(refusal, "tool \"read_file\" is one of gemini-cli; claude-code calls it Read");
+        assert!(check(Runtime::Demo, "run_shell_command").is_err());
+        assert_eq!(check(Runtime::GeminiCli, "run_shell_command"), Ok(()));
+        assert_eq!(check(Runtime::ClaudeCode, "Bash"), Ok(()));
+        assert_eq!(check(Runtime::GeminiCli, "a_tool_of_next_year"), Ok(()));
+    }
+
+    #[test]
+    fn an_mcp_name_has_a_server_and_perhaps_a_tool() {
+        assert_eq!(of_mcp("mcp__git"), Some(("git", None)));
+        assert_eq!(of_mcp("mcp__git__*"), Some(("git", None)));
+        assert_eq!(of_mcp("mcp__git__log_all"), Some(("git", Some("log_all"))));
+        assert_eq!(of_mcp("Bash"), None);
     }
 
     #[test]

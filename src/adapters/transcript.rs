@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use trinity_agent_protocol::LineStream;
 
-use super::claude::line;
+use super::{claude, gemini, line};
 
 /// One line of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -95,12 +95,23 @@ pub fn entry(seq: u64, at: DateTime<Utc>, stream: LineStream, bytes: &[u8]) -> E
     Entry { seq, at, stream, kind, blocks, raw }
 }
 
+/// Reads a line of whichever CLI: each has types of lines that no other has.
+fn read(bytes: &[u8]) -> Option<line::Line> {
+    let object = line::object(bytes)?;
+    Some(if gemini::line::is_one(&object) {
+        gemini::line::read(object)
+    } else {
+        claude::line::read(object)
+    })
+}
+
 /// The kind and the blocks of a line, and whether the blocks say all that matters.
 fn stdout(bytes: &[u8]) -> (Kind, Vec<Block>, bool) {
-    match line::read(bytes) {
+    match read(bytes) {
         Some(line::Line::Init(_) | line::Line::Retry(_) | line::Line::System) => {
             (Kind::System, Vec::new(), false)
         }
+        Some(line::Line::Complaint(text)) => (Kind::System, vec![Block::Text { text }], false),
         Some(line::Line::Assistant(message)) => conversation(Kind::Assistant, message),
         Some(line::Line::User(message)) => conversation(Kind::User, message),
         Some(line::Line::Result(result)) => {

@@ -24,10 +24,10 @@ pub(super) struct Refused {
 ///
 /// The execution's id is a UUID that no session can have yet, so the session is known before the
 /// first line of output, and a start that is repeated names the same one.
-pub(super) fn session(request: &Request, grant: &Grant) -> Session {
+pub(super) fn session(adapter: &dyn Adapter, request: &Request, grant: &Grant) -> Session {
     match &request.resume_session_id {
         Some(id) => Session::Resume { id: id.clone() },
-        None => Session::New { id: grant.execution_id.to_string() },
+        None => Session::New { id: adapter.session_id(grant.execution_id.0) },
     }
 }
 
@@ -58,10 +58,11 @@ pub(super) fn start_request(
     let refused = |error: String| Refused { class: ErrorClass::Rejected, error };
     let allowed = request.allowed_tools.as_deref();
     let tools = ToolSet::resolve(&life.config.tools, allowed)
+        .and_then(|tools| adapter.tools(tools.names()).map(|()| tools))
         .map_err(|error| refused(error.to_string()))?;
     let task = TaskSpec {
         message: request.message.clone(),
-        session: session(request, grant),
+        session: session(adapter, request, grant),
         model: request.model.clone().or_else(|| life.config.model.clone()),
         tools,
         system_prompt: request.system_prompt.clone(),

@@ -60,8 +60,7 @@ impl<'a> Follower<'a> {
         let context = &run.context;
         let agent = context.log.state::<Agent>(&run.agent).await?.state;
         let life = agent.life.context("the agent is gone")?;
-        let adapter = context.adapters.get(life.config.runtime);
-        let parser = adapter.context("this version cannot read the agent's runtime")?.parser();
+        let parser = context.adapters.get(life.config.runtime).parser();
         let mut follower = Self { run, parser, last_seq: 0, cause, exit_by: None };
         let id = run.grant.execution_id;
         loop {

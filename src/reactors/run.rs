@@ -156,10 +156,7 @@ impl Run {
         }
         let agent = log.state::<Agent>(&self.agent).await.context("cannot read the agent")?.state;
         let life = agent.life.context("the agent is gone")?;
-        let Some(adapter) = self.context.adapters.get(life.config.runtime) else {
-            let error = "this version cannot run the agent's runtime".to_owned();
-            return self.reject(Refused { class: ErrorClass::Spawn, error }, &look.cause).await;
-        };
+        let adapter = self.context.adapters.get(life.config.runtime);
         let info = self.link.info().await.context("cannot ask the agent server")?;
         let adapter = adapter.as_ref();
         let start = dispatch::start_request(
@@ -247,7 +244,11 @@ impl Run {
             (ExecutionState::Running | ExecutionState::Exited | ExecutionState::Lost, _) => {
                 let request: &Request =
                     look.execution.request.as_deref().context("the execution asks nothing")?;
-                let session = dispatch::session(request, &self.grant).id().to_owned();
+                let agent =
+                    log.state::<Agent>(&self.agent).await.context("cannot read the agent")?;
+                let life = agent.state.life.context("the agent is gone")?;
+                let adapter = self.context.adapters.get(life.config.runtime).as_ref();
+                let session = dispatch::session(adapter, request, &self.grant).id().to_owned();
                 let at = status.started_at.unwrap_or_else(clock::now);
                 runs::record_started(log, self.grant, session, at, &look.cause).await?;
             }

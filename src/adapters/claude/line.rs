@@ -1,112 +1,17 @@
 //! One line of Claude Code's `stream-json` output.
-//!
-//! Lines are hostile input of a CLI that changes often: what is missing, of another type or
-//! unknown is skipped, and a line that is no JSON object has no [`Line`] at all.
 
 use serde_json::{Map, Value};
 
+use super::super::line::{Block, Init, Line, Message, Retry, number, string};
 use super::super::{McpServer, RunResult};
 use crate::domain::execution::Usage;
 
 /// The largest cost that is believed, in dollars: above it the number is noise.
 const COST_USD_MAX: f64 = 1e9;
 
-/// A line that has a meaning.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Line {
-    /// `system/init`.
-    Init(Init),
-    /// `system/api_retry`.
-    Retry(Retry),
-    /// Another `system` line.
-    System,
-    /// Content of the model.
-    Assistant(Message),
-    /// What the model was given.
-    User(Message),
-    /// The end.
-    Result(RunResult),
-    /// A JSON object of an unknown type.
-    Unknown,
-}
-
-/// What the CLI says when it is up.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Init {
-    /// The session.
-    pub session_id: Option<String>,
-    /// The model, without a mark such as `[1m]`.
-    pub model: Option<String>,
-    /// The CLI's version.
-    pub cli_version: Option<String>,
-    /// The MCP servers.
-    pub mcp_servers: Vec<McpServer>,
-}
-
-/// A failed call of the API that is made again.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Retry {
-    /// The number of the try.
-    pub attempt: u64,
-    /// Most tries.
-    pub attempts_max: Option<u64>,
-    /// The HTTP status.
-    pub status: Option<u64>,
-    /// The wait.
-    pub delay_ms: Option<u64>,
-    /// The word for the failure.
-    pub error: Option<String>,
-}
-
-/// A message of the conversation.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Message {
-    /// Its content in order.
-    pub blocks: Vec<Block>,
-    /// The model that wrote it.
-    pub model: Option<String>,
-    /// Whether the CLI wrote it itself, in place of an answer that failed.
-    pub is_synthetic: bool,
-    /// Whether it belongs to an agent that a tool call started.
-    pub is_of_subagent: bool,
-    /// Tokens of the request that it answers: how full the context was.
-    pub context_used: Option<u64>,
-}
-
-/// A piece of a message.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Block {
-    /// Words.
-    Text(String),
-    /// Thoughts.
-    Thinking(String),
-    /// A call of a tool.
-    ToolUse {
-        /// Pairs the call with its result.
-        id: String,
-        /// The tool.
-        name: String,
-        /// Its arguments.
-        input: Value,
-    },
-    /// The answer of a tool.
-    ToolResult {
-        /// The id of the call.
-        id: String,
-        /// Whether it failed.
-        is_error: bool,
-        /// The answer as text.
-        content: String,
-    },
-    /// Something else, such as an image.
-    Unknown,
-}
-
-/// Reads a line; `None` when it is no JSON object.
-pub fn read(bytes: &[u8]) -> Option<Line> {
-    let text = String::from_utf8_lossy(bytes);
-    let Ok(Value::Object(line)) = serde_json::from_str::<Value>(&text) else { return None };
-    Some(match (string(&line, "type").as_deref(), string(&line, "subtype").as_deref()) {
+/// Reads the object of a line.
+pub fn read(line: Map<String, Value>) -> Line {
+    match (string(&line, "type").as_deref(), string(&line, "subtype").as_deref()) {
         (Some("system"), Some("init")) => Line::Init(init(&line)),
         (Some("system"), Some("api_retry")) => Line::Retry(retry(&line)),
         (Some("system"), _) => Line::System,
@@ -114,7 +19,7 @@ pub fn read(bytes: &[u8]) -> Option<Line> {
         (Some("user"), _) => Line::User(message(line)),
         (Some("result"), _) => Line::Result(result(&line)),
         _ => Line::Unknown,
-    })
+    }
 }
 
 fn init(line: &Map<String, Value>) -> Init {
@@ -170,7 +75,7 @@ fn message(mut line: Map<String, Value>) -> Message {
             .filter_map(|name| number(usage, name))
             .fold(0, u64::saturating_add)
     });
-    Message { blocks, model, is_synthetic, is_of_subagent, context_used }
+    Message { blocks, is_delta: false, model, is_synthetic, is_of_subagent, context_used }
 }
 
 fn block(value: Value) -> Block {
@@ -227,6 +132,7 @@ fn result(line: &Map<String, Value>) -> RunResult {
         cost_usd_micros: line.get("total_cost_usd").and_then(Value::as_f64).and_then(micros),
         usage: usage(line),
         context_max: models(line).filter_map(|model| number(model, "contextWindow")).max(),
+        model_used: None,
     }
 }
 
@@ -268,19 +174,4 @@ fn usage(line: &Map<String, Value>) -> Option<Usage> {
         cache_read_tokens: field("cache_read_input_tokens"),
         cache_creation_tokens: field("cache_creation_input_tokens"),
     })
-}
-
-fn string(object: &Map<String, Value>, name: &str) -> Option<String> {
-    object.get(name).and_then(Value::as_str).map(String::from)
-}
-
-/// A number that is not negative; fractions are cut off.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast from f64 saturates, and the sign was checked"
-)]
-fn number(object: &Map<String, Value>, name: &str) -> Option<u64> {
-    let value = object.get(name)?;
-    value.as_u64().or_else(|| value.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
 }

@@ -5,19 +5,14 @@ use proptest::prelude::*;
 use serde_json::json;
 use trinity_agent_protocol::{Exit, LineStream, StopReason};
 
+use super::super::testing::{self, exited, failure, fixture, kind, stopped, task};
 use super::super::transcript::{self, Block, Kind};
-use super::super::{Conclusion, Event, RunResult};
+use super::super::{Conclusion, Env, Event, RunResult};
 use super::*;
 use crate::domain::execution::{ErrorClass, Usage, Verdict};
 
-macro_rules! fixture {
-    ($name:literal) => {
-        include_bytes!(concat!("../../../tests/fixtures/cli-output/", $name, ".jsonl"))
-    };
-}
-
 /// Every captured output of the real CLI.
-const FIXTURES: &[(&str, &[u8])] = &[
+const FIXTURES: &[testing::Fixture] = &[
     ("budget", fixture!("budget")),
     ("err400", fixture!("err400")),
     ("err529", fixture!("err529")),
@@ -32,71 +27,19 @@ const FIXTURES: &[(&str, &[u8])] = &[
 ];
 
 fn lines(name: &str) -> Vec<&'static [u8]> {
-    let (_, bytes) = FIXTURES.iter().find(|(fixture, _)| *fixture == name).unwrap();
-    bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect()
+    testing::lines(FIXTURES, name)
 }
 
 fn claude() -> Claude {
     Claude::new(Runtime::ClaudeCode, vec!["claude".to_owned()])
 }
 
-fn exited(code: i32) -> Exit {
-    Exit {
-        code: Some(code),
-        signal: None,
-        ended_at: DateTime::UNIX_EPOCH,
-        duration_ms: 1_500,
-        stop_reason: None,
-        lost: false,
-        last_seq: 0,
-        swept: 0,
-        dropped_lines: 0,
-        stderr_tail: String::new(),
-    }
-}
-
-fn stopped(reason: StopReason) -> Exit {
-    Exit { stop_reason: Some(reason), ..exited(0) }
-}
-
-/// Feeds the lines to a fresh parser.
 fn read<L: AsRef<[u8]>>(lines: impl IntoIterator<Item = L>) -> (Box<dyn Parser>, Vec<Event>) {
-    let mut parser = claude().parser();
-    let mut events = Vec::new();
-    for (line, seq) in lines.into_iter().zip(1..) {
-        events.extend(parser.parse(seq, LineStream::Stdout, line.as_ref()));
-    }
-    (parser, events)
+    testing::read(&claude(), lines)
 }
 
 fn conclusion(fixture: &str, exit: &Exit) -> Conclusion {
     read(lines(fixture)).0.finish(exit)
-}
-
-fn failure(conclusion: &Conclusion) -> (ErrorClass, &str) {
-    match &conclusion.verdict {
-        Verdict::Failed { class, error } => (*class, error),
-        Verdict::Completed => panic!("it completed"),
-    }
-}
-
-fn task() -> TaskSpec {
-    TaskSpec {
-        message: "hello".to_owned(),
-        session: Session::New { id: "11111111-1111-4111-8111-111111111111".to_owned() },
-        model: None,
-        tools: ToolSet::Unrestricted,
-        system_prompt: None,
-        max_turns: None,
-        mcp_config: None,
-        files_dir: "/run/files/x".to_owned(),
-        surroundings: Surroundings {
-            home: "/workspace/.home".to_owned(),
-            path: "/usr/bin:/bin".to_owned(),
-            secrets: Env::default(),
-            user: RunUser::Unprivileged,
-        },
-    }
 }
 
 fn arguments(task: &TaskSpec) -> Vec<String> {
@@ -260,19 +203,6 @@ fn a_run_with_a_tool_call_completes_with_all_its_figures() {
     );
 }
 
-fn kind(event: &Event) -> &'static str {
-    match event {
-        Event::Init { .. } => "init",
-        Event::Text { .. } => "text",
-        Event::Thinking { .. } => "thinking",
-        Event::ToolUse { .. } => "tool_use",
-        Event::ToolResult { .. } => "tool_result",
-        Event::Retry { .. } => "retry",
-        Event::Result(_) => "result",
-        Event::Raw => "raw",
-    }
-}
-
 #[test]
 fn the_first_line_tells_session_model_version_and_servers() {
     let (_, events) = read(lines("mcp"));
@@ -398,7 +328,7 @@ fn success_needs_a_result_a_zero_and_no_stop() {
 
     let complaint = Exit { stderr_tail: "warning\nError: boom\n".to_owned(), ..exited(3) };
     let ended = conclusion("tool_allowed", &complaint);
-    let error = "claude exited with code 3: warning\nError: boom";
+    let error = "claude exited with code 3: Error: boom";
     assert_eq!(failure(&ended), (ErrorClass::Exit, error));
 
     let killed = Exit { code: None, signal: Some(9), ..exited(0) };
@@ -560,30 +490,11 @@ fn entries_show_each_kind_of_line() {
     assert_eq!(stderr.raw, None);
 }
 
-/// A captured line with some of its bytes replaced, removed or doubled.
-fn mutated() -> impl Strategy<Value = Vec<u8>> {
-    let all: Vec<&'static [u8]> = FIXTURES.iter().flat_map(|(name, _)| lines(name)).collect();
-    let edit = (any::<prop::sample::Index>(), any::<u8>(), 0..4_u8);
-    (prop::sample::select(all), prop::collection::vec(edit, 1..8)).prop_map(|(line, edits)| {
-        let mut line = line.to_vec();
-        for (index, byte, kind) in edits {
-            let at = index.index(line.len().max(1));
-            match kind {
-                0 if at < line.len() => line[at] = byte,
-                1 if at < line.len() => drop(line.remove(at)),
-                2 => line.truncate(at),
-                _ => line.insert(at.min(line.len()), byte),
-            }
-        }
-        line
-    })
-}
-
 proptest! {
     #[test]
     fn no_bytes_panic_and_every_line_is_an_event(
         lines in prop::collection::vec(
-            prop_oneof![mutated(), prop::collection::vec(any::<u8>(), 0..300)],
+            prop_oneof![testing::mutated(FIXTURES), prop::collection::vec(any::<u8>(), 0..300)],
             0..12,
         ),
         code in any::<i32>(),

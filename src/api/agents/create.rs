@@ -158,15 +158,14 @@ fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
     let name = parse_name(&asked.name)?;
     let runtime = asked.runtime.unwrap_or_default();
     refuse_without_effect(&asked)?;
-    let adapter = state.app.adapters.get(runtime).ok_or_else(|| {
-        let runtime: &str = runtime.into();
-        not_enforceable("/runtime", &format!("this server has no adapter for {runtime}"))
-    })?;
+    let adapter = state.app.adapters.get(runtime);
     if let Some(model) = &asked.model {
         adapter.model(model).map_err(|error| ApiError::field("/model", error.to_string()))?;
     }
     let tools = asked.tools.unwrap_or_default();
-    tools::check(&tools).map_err(|error| ApiError::field("/tools", error.to_string()))?;
+    tools::check(&tools)
+        .and_then(|()| adapter.tools(&tools))
+        .map_err(|error| ApiError::field("/tools", error.to_string()))?;
     let texts = [("/type", &asked.kind), ("/model", &asked.model)];
     for (pointer, text) in texts {
         check_text(pointer, text.as_deref())?;

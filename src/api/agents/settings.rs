@@ -199,8 +199,7 @@ async fn set_model(
 /// Refuses a model that the agent's CLI does not have.
 pub(in crate::api) fn check_model(state: &ApiState, on: &OnAgent, name: &str) -> Result<()> {
     let runtime = on.current()?.config.runtime;
-    let Some(adapter) = state.app.adapters.get(runtime) else { return Ok(()) };
-    let resolved = adapter.model(name);
+    let resolved = state.app.adapters.get(runtime).model(name);
     resolved.map(|_| ()).map_err(|error| ApiError::field("/model", error.to_string()))
 }
 

@@ -213,8 +213,11 @@ fn check(state: &ApiState, on: &OnAgent, task: &Task) -> Result<()> {
     if let Some(model) = &task.model {
         check_model(state, on, model)?;
     }
-    let tools = ToolSet::resolve(&on.current()?.config.tools, task.allowed_tools.as_deref());
-    tools.map_err(|error| ApiError::field("/allowed_tools", error.to_string()))?;
+    let config = &on.current()?.config;
+    let adapter = state.app.adapters.get(config.runtime);
+    ToolSet::resolve(&config.tools, task.allowed_tools.as_deref())
+        .and_then(|tools| adapter.tools(tools.names()))
+        .map_err(|error| ApiError::field("/allowed_tools", error.to_string()))?;
     let prompt_length = task.system_prompt.as_ref().map_or(0, String::len);
     if prompt_length > SYSTEM_PROMPT_BYTES_MAX {
         let detail = format!(

@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use trinity::adapters::claude::{Claude, models};
+use trinity::adapters::claude::Claude;
+use trinity::adapters::models;
 use trinity::adapters::split_command_line;
 use trinity::domain::agent::Runtime;
 
@@ -270,7 +271,7 @@ fn a_system_prompt_and_a_model_reach_the_api() {
 #[ignore = "needs the real CLI: make test-claude"]
 fn the_cli_takes_every_short_name_of_a_model() {
     let place = place();
-    for (short, full) in models::SHORT_NAMES {
+    for (short, full) in models::CLAUDE {
         let task = TaskSpec { model: Some((*short).to_owned()), ..place.task("hello") };
         let used = place.run(&claude(), &task).outcome.model_used.unwrap();
         // The CLI itself replaces names of models that are no longer served.

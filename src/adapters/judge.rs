@@ -2,8 +2,10 @@
 
 use trinity_agent_protocol::{Exit, LineStream, StopReason};
 
-use super::super::{Conclusion, ERROR_BYTES_MAX, Event, Parser, RunResult, truncated};
+use serde_json::{Map, Value};
+
 use super::line::{self, Block, Line, Message};
+use super::{Conclusion, ERROR_BYTES_MAX, Event, Parser, RunResult, truncated};
 use crate::domain::execution::{ErrorClass, ExitStatus, Outcome, Usage, Verdict};
 
 /// Most bytes of the model's words that are kept for a run without a result.
@@ -11,27 +13,54 @@ const PARTIAL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes of standard error in an error text.
 const STDERR_BYTES_MAX: usize = 2 * 1024;
 
+/// What is one CLI's own in the reading of its output.
+#[derive(Debug)]
+pub struct Dialect {
+    /// Reads the object of a line.
+    pub read: fn(Map<String, Value>) -> Line,
+    /// Gives the kind of a failure that the CLI reports itself.
+    pub class: fn(&RunResult) -> ErrorClass,
+    /// Gives the kind of a failure without a result, by the exit code.
+    pub exit_class: fn(i32) -> ErrorClass,
+}
+
 /// The reader of one run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Judge {
+    dialect: &'static Dialect,
     program: String,
     seq: u64,
     session_id: Option<String>,
     model_used: Option<String>,
     context_used: Option<u64>,
     partial: String,
+    /// Where in `partial` the words after the last call of a tool begin.
+    answer_from: usize,
     tool_call_count: u32,
+    complaint: Option<String>,
     result: Option<RunResult>,
 }
 
 impl Judge {
     /// Makes a reader for a run of `program`.
-    pub fn new(program: String) -> Self {
-        Self { program, ..Self::default() }
+    pub fn new(program: String, dialect: &'static Dialect) -> Self {
+        Self {
+            dialect,
+            program,
+            seq: 0,
+            session_id: None,
+            model_used: None,
+            context_used: None,
+            partial: String::new(),
+            answer_from: 0,
+            tool_call_count: 0,
+            complaint: None,
+            result: None,
+        }
     }
 
     fn read(&mut self, bytes: &[u8]) -> Vec<Event> {
-        match line::read(bytes) {
+        match line::object(bytes).map(self.dialect.read) {
             Some(Line::Init(init)) => {
                 self.session_id = init.session_id.clone().or(self.session_id.take());
                 self.model_used = init.model.clone().or(self.model_used.take());
@@ -58,8 +87,14 @@ impl Judge {
                 events(message)
             }
             Some(Line::User(message)) => events(message),
+            Some(Line::Complaint(words)) => {
+                self.complaint = Some(words);
+                vec![Event::Raw]
+            }
             Some(Line::Result(result)) => {
+                let result = self.explained(result);
                 self.session_id = result.session_id.clone().or(self.session_id.take());
+                self.model_used = result.model_used.clone().or(self.model_used.take());
                 let event = Event::Result(result.clone());
                 self.result = Some(merged(self.result.take(), result));
                 vec![event]
@@ -75,14 +110,46 @@ impl Judge {
         self.model_used = message.model.clone().or(self.model_used.take());
         self.context_used = message.context_used.or(self.context_used);
         for block in &message.blocks {
-            let Block::Text(text) = block else { continue };
-            if self.partial.len() + text.len() < PARTIAL_BYTES_MAX {
-                if !self.partial.is_empty() {
-                    self.partial.push('\n');
+            match block {
+                Block::Text(text) => self.keep(text, message.is_delta),
+                // What a CLI that prints deltas says next is a message of its own.
+                Block::ToolUse { .. } if message.is_delta => {
+                    if !self.partial.is_empty() && !self.partial.ends_with('\n') {
+                        self.partial.push('\n');
+                    }
+                    self.answer_from = self.partial.len();
                 }
-                self.partial.push_str(text);
+                Block::ToolUse { .. }
+                | Block::ToolResult { .. }
+                | Block::Thinking(_)
+                | Block::Unknown => {}
             }
         }
+    }
+
+    fn keep(&mut self, text: &str, is_delta: bool) {
+        if self.partial.len() + text.len() >= PARTIAL_BYTES_MAX {
+            return;
+        }
+        if !is_delta && !self.partial.is_empty() {
+            self.partial.push('\n');
+        }
+        self.partial.push_str(text);
+    }
+
+    /// Gives a result the words of the last complaint where it has none of its own: a CLI that
+    /// gave up without an answer has failed, whatever it calls that.
+    fn explained(&mut self, mut result: RunResult) -> RunResult {
+        let is_silent = result.text.is_none() && result.errors.is_empty();
+        let is_answer = !result.is_error && !self.partial.is_empty();
+        if is_silent
+            && !is_answer
+            && let Some(complaint) = self.complaint.take()
+        {
+            result.is_error = true;
+            result.errors.push(complaint);
+        }
+        result
     }
 
     fn verdict(&self, exit: &Exit) -> Verdict {
@@ -111,13 +178,19 @@ impl Judge {
             (Some(StopReason::Cancel | StopReason::Orphan), _) => {
                 failed(ErrorClass::Exit, "the run was stopped on request".to_owned())
             }
-            (_, Some(result)) if result.is_error => failed(class(result), self.error(result, exit)),
+            (_, Some(result)) if result.is_error => {
+                failed((self.dialect.class)(result), self.error(result, exit))
+            }
             (Some(StopReason::Finished), _) => failed(
                 ErrorClass::Exit,
                 format!("{} printed its result but did not exit and was stopped", self.program),
             ),
             (None, Some(_)) if exit.code == Some(0) => Verdict::Completed,
-            (None, _) => failed(ErrorClass::Exit, self.exit_error(exit)),
+            (None, result) => {
+                let code = exit.code.filter(|_| result.is_none());
+                let class = code.map_or(ErrorClass::Exit, self.dialect.exit_class);
+                failed(class, self.exit_error(exit))
+            }
         }
     }
 
@@ -147,11 +220,14 @@ impl Judge {
         }
     }
 
-    /// The answer: the result's words when it succeeded, else the model's words so far.
+    /// The answer: the result's words when it succeeded, else the model's last ones, else all of
+    /// its words so far.
     fn response(&self) -> Option<String> {
         let result = self.result.as_ref().filter(|result| !result.is_error);
         let answer = result.and_then(|result| result.text.clone());
-        answer.or_else(|| Some(self.partial.clone()).filter(|text| !text.is_empty()))
+        let last = result.and_then(|_| self.partial.get(self.answer_from..));
+        let said = last.into_iter().chain([self.partial.as_str()]).find(|text| !text.is_empty());
+        answer.or_else(|| said.map(str::to_owned))
     }
 }
 
@@ -187,9 +263,14 @@ impl Parser for Judge {
     }
 }
 
-/// The end of standard error, from the start of a line where there is one.
+/// The end of standard error, from the start of a line where there is one: of the last line that
+/// calls itself an error, so that warnings before it do not hide it.
 fn last_words(stderr: &str) -> &str {
     let stderr = stderr.trim();
+    let stderr = match stderr.rfind("\nError") {
+        Some(line) if stderr.len() - line <= STDERR_BYTES_MAX => stderr[line..].trim(),
+        _ => stderr,
+    };
     let cut = stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_BYTES_MAX));
     let tail = &stderr[cut..];
     if cut == 0 { tail } else { tail.split_once('\n').map_or(tail, |(_, lines)| lines.trim()) }
@@ -222,16 +303,5 @@ fn merged(earlier: Option<RunResult>, later: RunResult) -> RunResult {
         usage: usage.or(earlier.usage).or(later.usage),
         context_max: later.context_max.or(earlier.context_max),
         ..later
-    }
-}
-
-/// The kind of a failure that the CLI reports itself. An API failure is told by a `success` that
-/// is an error.
-fn class(result: &RunResult) -> ErrorClass {
-    match result.subtype.as_deref() {
-        Some("success") => ErrorClass::Api,
-        Some("error_max_turns") => ErrorClass::MaxTurns,
-        Some("error_max_budget_usd") => ErrorClass::Budget,
-        _ => ErrorClass::Exit,
     }
 }

@@ -1,0 +1,146 @@
+//! The files that make a run of Gemini CLI what the task asks for.
+//!
+//! The CLI takes its settings from `.gemini/settings.json` of its home, which is the folder of the
+//! run's files: no run finds what another one has written there. Settings for a whole machine
+//! would be of no use, because the CLI ignores them unless root owns every folder above them.
+
+use serde_json::{Value, json};
+use trinity_agent_protocol::FileSpec;
+
+use super::super::tools::{ToolSet, of_mcp};
+use super::super::{RunUser, TaskSpec};
+
+/// Tries of a failed API call. The CLI's own 10 take minutes when the API is overloaded.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The name of the settings.
+const SETTINGS_FILE: &str = "settings.json";
+/// The name of the rules for tools.
+pub const POLICY_FILE: &str = "policy.toml";
+/// The name of what is added to the system prompt.
+const SYSTEM_PROMPT_FILE: &str = "system.md";
+/// The agent's own instructions, below the link to its workspace.
+const INSTRUCTIONS_FILE: &str = "workspace/GEMINI.md";
+
+/// What the shell does before it becomes the CLI: `$1` is the folder of the run's files, the rest
+/// the command. The CLI's sessions live in the HOME, where the next run finds them.
+pub const PROLOGUE: &str = r#"set -e
+folder=$1
+shift
+command -v "$1" > /dev/null || {
+    echo "Error: $1 not found; install it or create the agent with runtime \"demo\"" >&2
+    exit 127
+}
+mkdir -p "$HOME/.gemini/tmp"
+ln -sfn . "$folder/.gemini"
+ln -sfn "$HOME/.gemini/tmp" "$folder/tmp"
+ln -sfn "$PWD" "$folder/workspace"
+exec "$@""#;
+
+/// What follows the escapes of [`literal`], so that the model does not take them for the text.
+const ESCAPES_EXPLAINED: &str =
+    "In what follows and in all messages of the user, \\@ stands for a plain @.\n\n";
+
+/// The files of a run.
+pub fn files(task: &TaskSpec) -> Vec<FileSpec> {
+    let file = |name: &str, content| FileSpec { name: name.to_owned(), content, mode: 0o600 };
+    let mut files = vec![file(SETTINGS_FILE, settings(task).to_string())];
+    files.extend(policy(&task.tools, task.surroundings.user).map(|text| file(POLICY_FILE, text)));
+    files.extend(system_prompt(task).map(|text| file(SYSTEM_PROMPT_FILE, text)));
+    files
+}
+
+fn settings(task: &TaskSpec) -> Value {
+    let mut settings = json!({
+        "context": {"fileName": [SYSTEM_PROMPT_FILE, INSTRUCTIONS_FILE]},
+        "general": {
+            "enableAutoUpdate": false,
+            "maxAttempts": ATTEMPTS_MAX,
+            // The clean-up takes sessions that another run is about to write for broken ones.
+            "sessionRetention": {"enabled": false},
+        },
+        "privacy": {"usageStatisticsEnabled": false},
+        "security": {
+            // Named, because with a base URL the CLI guesses a way that it does not have.
+            "auth": {"selectedType": "gemini-api-key"},
+            // Without this, the CLI refuses to work in a workspace that it does not trust.
+            "folderTrust": {"enabled": false},
+        },
+    });
+    if let Some(turns) = task.max_turns {
+        settings["model"] = json!({"maxSessionTurns": turns});
+    }
+    if let Some(servers) = mcp_servers(task) {
+        settings["mcpServers"] = servers;
+    }
+    settings
+}
+
+/// The servers of the task's MCP configuration, which both CLIs write alike.
+pub fn mcp_servers(task: &TaskSpec) -> Option<Value> {
+    let mut config: Value = serde_json::from_str(task.mcp_config.as_ref()?).ok()?;
+    Some(config.get_mut("mcpServers")?.take())
+}
+
+/// The rules for tools: what they deny, the model is not even told of. None as root without a
+/// list: the CLI then only reads.
+fn policy(tools: &ToolSet, user: RunUser) -> Option<String> {
+    let names = match (tools, user) {
+        (ToolSet::Unrestricted, RunUser::Root) => return None,
+        (ToolSet::Unrestricted, RunUser::Unprivileged) => {
+            let everything = rule("toolName = \"*\"", "allow", 1);
+            // Nobody is there to answer or to approve.
+            let nobody = "toolName = [\"ask_user\", \"enter_plan_mode\", \"exit_plan_mode\"]";
+            return Some(everything + &rule(nobody, "deny", 999));
+        }
+        (ToolSet::Only(names), _) => names,
+    };
+    let mut policy = rule("toolName = \"*\"", "deny", 1);
+    for name in names {
+        let what = match of_mcp(name) {
+            None => format!("toolName = \"{name}\""),
+            Some((server, None)) => format!("mcpName = \"{server}\""),
+            Some((server, Some(tool))) => format!("mcpName = \"{server}\"\ntoolName = \"{tool}\""),
+        };
+        policy += &rule(&what, "allow", 999);
+    }
+    Some(policy)
+}
+
+fn rule(what: &str, decision: &str, priority: u32) -> String {
+    // Without the last line a shell command that writes into a file is denied.
+    format!(
+        "[[rule]]\n{what}\ndecision = \"{decision}\"\npriority = {priority}\n\
+         allowRedirection = true\n\n"
+    )
+}
+
+fn system_prompt(task: &TaskSpec) -> Option<String> {
+    let asked = task.system_prompt.as_deref().unwrap_or_default();
+    let (text, message) = (literal(asked), literal(&task.message));
+    let explained = if text == asked && message == task.message { "" } else { ESCAPES_EXPLAINED };
+    Some(format!("{explained}{text}")).filter(|text| !text.is_empty())
+}
+
+/// Escapes every `@` that the CLI would replace by the content of a file, whatever the tools.
+pub fn literal(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '@' && before != Some('\\') && chars.peek().copied().is_some_and(begins_a_path) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+        before = Some(c);
+    }
+    escaped
+}
+
+/// Whether the CLI reads a path from here on.
+fn begins_a_path(c: char) -> bool {
+    !matches!(
+        c,
+        ' ' | '\t' | '\n' | '\r' | ',' | ';' | '!' | '?' | '(' | ')' | '[' | ']' | '{' | '}'
+    )
+}
