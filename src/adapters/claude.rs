@@ -110,6 +110,14 @@ impl Adapter for Claude {
         tools::check_of(self.runtime, names)
     }
 
+    fn is_session(&self, id: &str) -> bool {
+        id.starts_with(|first: char| first.is_ascii_alphanumeric())
+    }
+
+    fn instructions_file(&self) -> &'static str {
+        "CLAUDE.md"
+    }
+
     fn spawn_error(&self, class: SpawnErrorClass, message: &str) -> String {
         spawn_error(self.program(), class, message)
     }

@@ -117,6 +117,15 @@ impl Adapter for Gemini {
         tools::check_of(Runtime::GeminiCli, names)
     }
 
+    /// `latest` and numbers name sessions as well, but not always the same one.
+    fn is_session(&self, id: &str) -> bool {
+        Uuid::parse_str(id).is_ok()
+    }
+
+    fn instructions_file(&self) -> &'static str {
+        "GEMINI.md"
+    }
+
     /// The CLI names the file of a session by the minute and the first eight digits of the id, and
     /// those of executions say the minute as well: two of them would write into one file.
     fn session_id(&self, execution_id: Uuid) -> String {

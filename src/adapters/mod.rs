@@ -45,6 +45,10 @@ pub trait Adapter: Send + Sync {
     fn model(&self, name: &str) -> Result<String, ModelError>;
     /// Refuses names of tools that the CLI cannot be restricted to.
     fn tools(&self, names: &[String]) -> Result<(), ToolError>;
+    /// The name of the file in the workspace that holds the agent's instructions.
+    fn instructions_file(&self) -> &'static str;
+    /// Whether the CLI would take `id` for the id of one session, and for nothing else.
+    fn is_session(&self, id: &str) -> bool;
     /// Gives the id of the fresh session of an execution: always the same one, which no other
     /// execution has.
     fn session_id(&self, execution_id: Uuid) -> String {

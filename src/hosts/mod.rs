@@ -79,6 +79,9 @@ pub struct AgentSpec {
     /// Labels kept with the place and shown by `inspect` and `list`, such as `trinity.log-id`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Files that the workspace begins with, by their names; what becomes of them is the agent's.
+    #[serde(skip)]
+    pub workspace_files: BTreeMap<String, String>,
 }
 
 /// An agent as its host shows it.

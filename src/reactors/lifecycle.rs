@@ -46,6 +46,7 @@ pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
         name: life_ref.name.to_string(),
         incarnation: life_ref.incarnation.0,
         labels: labels(look),
+        workspace_files: instructions(look).into_iter().collect(),
     };
     match context.host.create(&spec).await {
         Ok(host_ref) => {
@@ -60,6 +61,13 @@ pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
             Ok(Next::Wait)
         }
     }
+}
+
+/// The file in which the agent's CLI looks for the instructions of its creator.
+fn instructions(look: &Look<'_>) -> Option<(String, String)> {
+    let text = look.life.config.custom_instructions.clone()?;
+    let adapter = look.context.adapters.get(look.life.config.runtime);
+    Some((adapter.instructions_file().to_owned(), text))
 }
 
 fn labels(look: &Look<'_>) -> std::collections::BTreeMap<String, String> {

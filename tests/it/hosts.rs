@@ -36,7 +36,12 @@ impl Fixture {
         let data = tempfile::tempdir().unwrap();
         let host = host(data.path());
         let labels = BTreeMap::from([("trinity.log-id".into(), "log-1".into())]);
-        let spec = AgentSpec { name: "scout".into(), incarnation: Uuid::now_v7(), labels };
+        let spec = AgentSpec {
+            name: "scout".into(),
+            incarnation: Uuid::now_v7(),
+            labels,
+            workspace_files: BTreeMap::new(),
+        };
         host.create(&spec).await.unwrap();
         Self { data, host, spec }
     }
@@ -273,8 +278,12 @@ async fn an_agent_server_that_nobody_needs_ends() {
     let executable = env!("CARGO_BIN_EXE_trinity").into();
     let options = Options { executable, idle_exit_ms: 300, ..Options::new(data.path().to_owned()) };
     let host = ProcessHost::open(options).unwrap();
-    let spec =
-        AgentSpec { name: "idle".into(), incarnation: Uuid::now_v7(), labels: BTreeMap::new() };
+    let spec = AgentSpec {
+        name: "idle".into(),
+        incarnation: Uuid::now_v7(),
+        labels: BTreeMap::new(),
+        workspace_files: BTreeMap::new(),
+    };
     host.create(&spec).await.unwrap();
     host.start(spec.incarnation).await.unwrap();
     wait_for(async || {
@@ -304,7 +313,12 @@ async fn an_executable_that_does_not_serve_is_a_clear_error() {
     let options =
         Options { executable: "/bin/false".into(), ..Options::new(data.path().to_owned()) };
     let host = ProcessHost::open(options).unwrap();
-    let spec = AgentSpec { name: "x".into(), incarnation: Uuid::now_v7(), labels: BTreeMap::new() };
+    let spec = AgentSpec {
+        name: "x".into(),
+        incarnation: Uuid::now_v7(),
+        labels: BTreeMap::new(),
+        workspace_files: BTreeMap::new(),
+    };
     host.create(&spec).await.unwrap();
     assert!(matches!(host.start(spec.incarnation).await, Err(Error::StartFailed(_))));
 }

@@ -206,6 +206,14 @@ fn the_environment_is_only_what_the_adapter_and_the_agent_give() {
 }
 
 #[test]
+fn only_an_id_names_a_session() {
+    assert!(gemini().is_session("019a2b3c-4d5e-7f60-8123-456789abcdef"));
+    for id in ["latest", "5", "abc"] {
+        assert!(!gemini().is_session(id), "{id} is a way to name the newest or the fifth one");
+    }
+}
+
+#[test]
 fn sessions_of_executions_of_one_minute_differ_in_their_first_digits() {
     let id = |text: &str| gemini().session_id(text.parse().unwrap());
     let one = id("019a2b3c-4d5e-7f60-8123-456789abcdef");
@@ -408,13 +416,13 @@ fn entries_show_each_kind_of_line() {
     let entry = |line| transcript::entry(3, at, LineStream::Stdout, line);
     let run = lines("g_tool_yolo");
     let kinds: Vec<Kind> = run.iter().map(|line| entry(line).kind).collect();
-    use Kind::{Assistant, Result, System, User};
-    assert_eq!(kinds, [System, User, Assistant, User, Assistant, Result]);
+    let (tool, said) = (Kind::User, Kind::Assistant);
+    assert_eq!(kinds, [Kind::System, Kind::User, said, tool, said, Kind::Result]);
     assert!(matches!(&entry(run[2]).blocks[0], Block::ToolUse { name, .. }
         if name == "run_shell_command"));
     let gave_up = entry(lines("g_loop")[2]);
     let text = "Loop detected, stopping execution".to_owned();
-    assert_eq!((gave_up.kind, gave_up.blocks), (System, vec![Block::Text { text }]));
+    assert_eq!((gave_up.kind, gave_up.blocks), (Kind::System, vec![Block::Text { text }]));
 }
 
 proptest! {

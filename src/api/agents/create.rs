@@ -21,6 +21,9 @@ use crate::projections::agents::AgentRow;
 /// The longest of the free texts of a configuration, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
 
+/// The longest instructions of an agent, in bytes.
+const INSTRUCTIONS_BYTES_MAX: usize = 32 * 1_024;
+
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CreateQuery {
@@ -56,7 +59,8 @@ pub(super) struct CreateAgent {
     template: Option<String>,
     /// The repository the workspace is cloned from.
     github_repo: Option<String>,
-    /// Instructions for the CLI.
+    /// Instructions for the CLI, 1 byte to 32 KiB: `CLAUDE.md` or `GEMINI.md` of a new workspace.
+    #[schema(min_length = 1, max_length = 32768)]
     custom_instructions: Option<String>,
     /// Whether scheduled work runs.
     autonomy: Option<bool>,
@@ -170,6 +174,8 @@ fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
     for (pointer, text) in texts {
         check_text(pointer, text.as_deref())?;
     }
+    let instructions = asked.custom_instructions.as_deref();
+    check_length("/custom_instructions", instructions, INSTRUCTIONS_BYTES_MAX)?;
     let defaults = AgentConfig::new(name, runtime);
     let resources = asked.resources.unwrap_or_default();
     let read_only = asked.read_only.unwrap_or_default();
@@ -223,7 +229,6 @@ fn refuse_without_effect(asked: &CreateAgent) -> Result<()> {
         ("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled)),
         ("/mcp_servers", asked.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty())),
         ("/github_repo", asked.github_repo.is_some()),
-        ("/custom_instructions", asked.custom_instructions.is_some()),
     ];
     if asked.template.is_some() {
         let detail = "there is no template of this name; leave template out";
@@ -245,11 +250,15 @@ fn not_enforceable(pointer: &str, detail: &str) -> ApiError {
 
 /// Refuses a free text that is longer than anybody means.
 pub(super) fn check_text(pointer: &str, text: Option<&str>) -> Result<()> {
+    check_length(pointer, text, TEXT_BYTES_MAX)
+}
+
+fn check_length(pointer: &str, text: Option<&str>, bytes_max: usize) -> Result<()> {
     let length = text.map_or(0, str::len);
-    if length <= TEXT_BYTES_MAX && text.is_none_or(|text| !text.trim().is_empty()) {
+    if length <= bytes_max && text.is_none_or(|text| !text.trim().is_empty()) {
         return Ok(());
     }
     let name = pointer.trim_start_matches('/');
-    let detail = format!("{name} must have 1 to {TEXT_BYTES_MAX} bytes, not only spaces");
+    let detail = format!("{name} must have 1 to {bytes_max} bytes, not only spaces");
     Err(ApiError::field(pointer, detail))
 }

@@ -233,7 +233,7 @@ fn check(state: &ApiState, on: &OnAgent, task: &Task) -> Result<()> {
         return Err(ApiError::field("/max_turns", detail));
     }
     match &task.resume_session_id {
-        Some(id) if !is_session_id(id) => {
+        Some(id) if !is_session_id(id) || !adapter.is_session(id) => {
             let detail = "resume_session_id must be the claude_session_id of an execution";
             Err(ApiError::field("/resume_session_id", detail))
         }

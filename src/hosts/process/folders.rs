@@ -96,6 +96,9 @@ impl Folders {
         for private in [place.workspace(), place.home(), place.state()] {
             make_folder(&private, PRIVATE_MODE)?;
         }
+        for (name, content) in &spec.workspace_files {
+            fs::write(place.workspace().join(name), content)?;
+        }
         let record = Record { spec: spec.clone(), socket_name: place.socket_name.clone() };
         write_private(&place.record_path(), &serde_json::to_vec_pretty(&record)?)?;
         Ok(place)
@@ -323,7 +326,21 @@ mod tests {
             name: "scout".into(),
             incarnation: Uuid::new_v4(),
             labels: BTreeMap::from([("trinity.log-id".into(), "l".into())]),
+            workspace_files: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn a_workspace_begins_with_the_files_that_were_asked_for() {
+        let data = tempfile::tempdir().unwrap();
+        let folders = Folders::open(data.path(), None).unwrap();
+        let files = BTreeMap::from([("CLAUDE.md".to_owned(), "Be brief.".to_owned())]);
+        let spec = AgentSpec { workspace_files: files, ..spec() };
+        let file = folders.create(&spec).unwrap().workspace().join("CLAUDE.md");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "Be brief.");
+        fs::write(&file, "Be long.").unwrap();
+        folders.create(&spec).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "Be long.", "it is the agent's own now");
     }
 
     #[test]

@@ -90,12 +90,23 @@ async fn values_out_of_range_and_settings_without_effect_are_refused() {
         ("model", json!("gemini-2.5-pro"), "invalid-field", "/model"),
         ("model", json!(""), "invalid-field", "/model"),
         ("tools", json!(["Bash(rm *)"]), "invalid-field", "/tools"),
+        ("tools", json!(["run_shell_command"]), "invalid-field", "/tools"),
+        ("custom_instructions", json!(" "), "invalid-field", "/custom_instructions"),
+        ("custom_instructions", json!("x".repeat(32_769)), "invalid-field", "/custom_instructions"),
         ("resources", json!({"memory": "2g"}), "not-enforceable", "/resources/memory"),
         ("full_capabilities", json!(true), "not-enforceable", "/full_capabilities"),
     ];
     for (field, value, code, pointer) in cases {
         let refused = with(field, value).await.problem(422, code);
         assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+    }
+    let gemini = async |field: &str, value: Value| {
+        let body = json!({"name": "scout", "runtime": "gemini-cli", field: value});
+        create(&t.admin(), body).await
+    };
+    for (field, value) in [("model", json!("sonnet-4.5")), ("tools", json!(["Bash"]))] {
+        let refused = gemini(field, value).await.problem(422, "invalid-field");
+        assert_eq!(refused["errors"][0]["pointer"], format!("/{field}"), "{refused}");
     }
     with("template", json!("no-such")).await.problem(400, "invalid-parameter");
     assert_eq!(t.admin().get("/api/agents").await.expect(200), json!([]));

@@ -120,6 +120,30 @@ async fn bad_tasks_are_refused_by_the_field_that_is_wrong() {
 }
 
 #[tokio::test]
+async fn what_gemini_cli_does_not_have_is_refused() {
+    let t = TestApp::start().await;
+    let more = json!({"runtime": "gemini-cli"});
+    let life = t.create_agent_as(&t.admin(), "scout", more).await;
+    t.report_running(&life).await;
+    let cases = [
+        ("model", json!("sonnet"), "claude-code"),
+        ("allowed_tools", json!(["read_file", "Bash"]), "run_shell_command"),
+        ("allowed_tools", json!(["mcp__my_server"]), "must not hold _"),
+        ("resume_session_id", json!("latest"), "claude_session_id"),
+    ];
+    for (field, value, hint) in cases {
+        let body = json!({"message": "m", field: value});
+        let refused = task(&t.admin(), body).await.problem(422, "invalid-field");
+        assert_eq!(refused["errors"][0]["pointer"], format!("/{field}"), "{refused}");
+        assert!(refused.to_string().contains(hint), "{refused}");
+    }
+    let fine = json!({"message": "m", "async_mode": true, "model": "2.5-pro",
+        "allowed_tools": ["read_file"], "max_turns": 3, "system_prompt": "Be brief.",
+        "resume_session_id": uuid::Uuid::new_v4()});
+    task(&t.admin(), fine).await.expect(202);
+}
+
+#[tokio::test]
 async fn a_message_has_a_mebibyte_and_a_body_eight() {
     let t = TestApp::start().await;
     t.running_agent("scout", 3).await;
