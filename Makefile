@@ -3,14 +3,14 @@
 # make check   formatting, lints, docs, dependency rules
 # make bench   the published measurements
 # make test-long     soaks that take longer than a coffee
-# make test-claude   what needs the real Claude Code, which it installs in target/ by npm
+# make test-clis     what needs the real CLIs, which it installs in target/ by npm
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
 TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
 
-.PHONY: run test check bench test-long test-claude tools
+.PHONY: run test check bench test-long test-clis tools
 
 tools:
 	@scripts/install-missing cc=build-essential
@@ -39,6 +39,6 @@ test-long: tools
 bench: tools
 	scripts/with-postgres cargo bench --bench '*'
 
-# The real Claude Code against a mock of its API on loopback; installs it by npm.
-test-claude: tools
-	scripts/test-real-claude
+# The real CLIs against mocks of their APIs on loopback; installs them by npm.
+test-clis: tools
+	scripts/test-clis

@@ -22,7 +22,7 @@ mod hosts;
 mod processes;
 mod projections;
 mod readme;
-mod real_claude;
+mod real_clis;
 mod scenarios;
 mod server;
 mod state;

@@ -1,7 +1,9 @@
 //! Adapters with real child processes: the command they make is run, its lines are read, and the
 //! verdict is checked.
 
+mod real;
 mod real_claude;
+mod real_gemini;
 mod scenarios;
 
 use std::io::{BufRead, BufReader, Read, Write};

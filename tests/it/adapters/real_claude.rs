@@ -1,24 +1,17 @@
 //! The real Claude Code, talking to a mock of the model's API on loopback.
 //!
-//! Not part of `make test`, because it installs the CLI: `make test-claude`.
+//! Not part of `make test`, because it installs the CLI: `make test-clis`.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use trinity::adapters::claude::Claude;
 use trinity::adapters::models;
 use trinity::adapters::split_command_line;
 use trinity::domain::agent::Runtime;
 
+use super::real::{only, setting};
 use super::*;
-
-fn setting(name: &str) -> String {
-    #[expect(clippy::disallowed_methods, reason = "only these tests have these settings")]
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run: make test-claude"))
-}
 
 fn claude() -> Claude {
     let command = split_command_line(&setting("TRINITY_CLAUDE_COMMAND")).unwrap();
@@ -33,25 +26,8 @@ fn place() -> Place {
     Place::new(&[("ANTHROPIC_BASE_URL", &mock_url()), ("ANTHROPIC_API_KEY", "dummy")])
 }
 
-/// The requests that the mock has seen.
-fn requests() -> Vec<Value> {
-    let url = mock_url();
-    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
-    stream.write_all(b"GET /__log HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// The text of the requests whose messages hold `mark`.
 fn requests_with(mark: &str) -> Vec<String> {
-    let texts = requests().into_iter().map(|request| request.to_string());
-    texts.filter(|request| request.contains(mark)).collect()
-}
-
-fn only(tools: &[&str]) -> ToolSet {
-    ToolSet::Only(tools.iter().map(|tool| (*tool).to_owned()).collect())
+    real::requests_with(&mock_url(), mark)
 }
 
 fn bash(command: &str) -> String {
@@ -59,7 +35,7 @@ fn bash(command: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn a_text_reply_completes() {
     let place = place();
     let task = place.task("hello");
@@ -75,7 +51,7 @@ fn a_text_reply_completes() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn a_tool_call_is_shown_and_completes() {
     let place = place();
     let task = TaskSpec { tools: only(&["Bash"]), ..place.task(&bash("echo hi; touch made")) };
@@ -94,7 +70,7 @@ fn a_tool_call_is_shown_and_completes() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn a_tool_outside_the_list_does_not_exist() {
     let place = place();
     let task = TaskSpec { tools: only(&["Read"]), ..place.task(&bash("touch made")) };
@@ -107,7 +83,7 @@ fn a_tool_outside_the_list_does_not_exist() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn a_run_without_a_list_may_do_everything_but_never_as_root() {
     let place = place();
     let mut task = place.task(&bash("id -u > made; echo done"));
@@ -137,7 +113,7 @@ fn a_run_without_a_list_may_do_everything_but_never_as_root() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn an_api_error_is_a_failure_of_class_api() {
     let place = place();
     let task = place.task("[[error:400:invalid_request_error]]");
@@ -149,7 +125,7 @@ fn an_api_error_is_a_failure_of_class_api() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn the_turns_are_bounded() {
     let place = place();
     let message = format!("{} {} {}", bash("echo 1"), bash("echo 2"), bash("echo 3"));
@@ -161,7 +137,7 @@ fn the_turns_are_bounded() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn a_message_reaches_the_model_whatever_it_begins_with() {
     let place = place();
     for message in ["/cost", "--help", "-p", "@made", "! ls", "#memory"] {
@@ -172,7 +148,7 @@ fn a_message_reaches_the_model_whatever_it_begins_with() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn a_session_is_resumed_and_forked() {
     let place = place();
     let mark = Uuid::new_v4().to_string();
@@ -204,7 +180,7 @@ fn a_session_is_resumed_and_forked() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn an_interrupt_in_mid_stream_ends_it_and_leaves_nothing() {
     let place = place();
     let mark = Uuid::new_v4().to_string();
@@ -219,7 +195,7 @@ fn an_interrupt_in_mid_stream_ends_it_and_leaves_nothing() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn an_interrupt_of_a_tool_keeps_the_cost() {
     let place = place();
     let message = bash("touch started; sleep 600");
@@ -235,7 +211,7 @@ fn an_interrupt_of_a_tool_keeps_the_cost() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn only_our_own_mcp_servers_are_started() {
     let place = place();
     let config = |mark: &str| {
@@ -254,7 +230,7 @@ fn only_our_own_mcp_servers_are_started() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn a_system_prompt_and_a_model_reach_the_api() {
     let place = place();
     let mark = format!("--{}", Uuid::new_v4());
@@ -268,7 +244,7 @@ fn a_system_prompt_and_a_model_reach_the_api() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn the_cli_takes_every_short_name_of_a_model() {
     let place = place();
     for (short, full) in models::CLAUDE {
@@ -281,7 +257,7 @@ fn the_cli_takes_every_short_name_of_a_model() {
 }
 
 #[test]
-#[ignore = "needs the real CLI: make test-claude"]
+#[ignore = "needs the real CLI: make test-clis"]
 fn its_version_can_be_read() {
     let place = place();
     let line = claude().version_command(&place.task("").surroundings);

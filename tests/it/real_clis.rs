@@ -1,0 +1,304 @@
+//! The real CLIs through the whole system, talking to mocks of their APIs on loopback.
+//!
+//! Not part of `make test`, because it installs the CLIs: `make test-clis`.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::event_log::support::environment;
+use crate::server::{Server, until};
+
+/// What differs between the CLIs.
+struct Cli {
+    runtime: &'static str,
+    command: &'static str,
+    mock_url: &'static str,
+    base_url: &'static str,
+    key: &'static str,
+    models: &'static str,
+    shell: &'static str,
+    reader: &'static str,
+    unknown_session: &'static str,
+}
+
+const CLAUDE: Cli = Cli {
+    runtime: "claude-code",
+    command: "TRINITY_CLAUDE_COMMAND",
+    mock_url: "TRINITY_TEST_ANTHROPIC_URL",
+    base_url: "ANTHROPIC_BASE_URL",
+    key: "ANTHROPIC_API_KEY",
+    models: "claude-",
+    shell: "Bash",
+    reader: "Read",
+    unknown_session: "No conversation found with session ID",
+};
+
+const GEMINI: Cli = Cli {
+    runtime: "gemini-cli",
+    command: "TRINITY_GEMINI_COMMAND",
+    mock_url: "TRINITY_TEST_GEMINI_URL",
+    base_url: "GOOGLE_GEMINI_BASE_URL",
+    key: "GEMINI_API_KEY",
+    models: "gemini-",
+    shell: "run_shell_command",
+    reader: "read_file",
+    unknown_session: "Invalid session identifier",
+};
+
+macro_rules! with_both {
+    ($($name:ident),* $(,)?) => {
+        mod claude {
+            $(#[tokio::test]
+            #[ignore = "needs the real CLI: make test-clis"]
+            async fn $name() {
+                super::$name(&super::CLAUDE).await;
+            })*
+        }
+        mod gemini {
+            $(#[tokio::test]
+            #[ignore = "needs the real CLI: make test-clis"]
+            async fn $name() {
+                super::$name(&super::GEMINI).await;
+            })*
+        }
+    };
+}
+
+with_both!(
+    a_task_with_a_tool_call_completes_with_its_cost_and_activities,
+    a_tool_outside_the_list_is_refused_and_starts_no_process,
+    a_stop_in_mid_stream_cancels_and_leaves_no_process,
+    a_stop_in_the_middle_of_a_tool_leaves_no_process,
+    a_run_outlives_the_server,
+    a_session_goes_on_with_what_was_said,
+    an_unknown_session_fails_clearly,
+    a_wrong_key_fails_after_few_tries,
+    instructions_and_options_reach_the_model,
+    tasks_of_one_moment_do_not_disturb_each_other,
+);
+
+fn setting(name: &str) -> String {
+    environment(name).unwrap_or_else(|| panic!("{name} is not set; run: make test-clis"))
+}
+
+impl Cli {
+    /// A server whose agent `coder` runs the CLI.
+    async fn server(&self) -> Server {
+        self.server_with(json!({})).await
+    }
+
+    async fn server_with(&self, more: Value) -> Server {
+        let (url, command) = (setting(self.mock_url), setting(self.command));
+        let command = format!("env {}={url} {}=dummy {command}", self.base_url, self.key);
+        let server = Server::start_with(&[(self.command, &command)]).await;
+        let mut agent = json!({"name": "coder", "runtime": self.runtime});
+        agent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.agent_with(agent).await;
+        server
+    }
+
+    /// Words that make the mock's model call the shell.
+    fn run(&self, command: &str) -> String {
+        format!("[[tool:{} {}]]", self.shell, json!({"command": command}))
+    }
+
+    /// Submits a task that may use the shell; gives its id.
+    async fn task(&self, server: &Server, message: &str) -> String {
+        self.task_with(server, message, json!({"allowed_tools": [self.shell]})).await
+    }
+
+    async fn task_with(&self, server: &Server, message: &str, more: Value) -> String {
+        let mut body = json!({"message": message, "async_mode": true});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let accepted = server.post("/api/agents/coder/task", body).await.expect(202);
+        accepted["execution_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The requests with `mark` that the mock has seen, as text.
+    async fn requests_with(&self, mark: &str) -> Vec<String> {
+        let log = reqwest::get(format!("{}/__log", setting(self.mock_url))).await.unwrap();
+        let log = log.text().await.unwrap();
+        log.lines().filter(|line| line.contains(mark)).map(str::to_owned).collect()
+    }
+}
+
+async fn terminate(server: &Server, id: &str) {
+    let path = format!("/api/agents/coder/executions/{id}/terminate");
+    assert_eq!(server.post(&path, json!({})).await.expect(200)["status"], "cancelling");
+}
+
+/// Waits until a line of the output holds this text.
+async fn until_line(server: &Server, id: &str, text: &str) {
+    until(&format!("{id} says {text}"), async || {
+        let lines = server.lines(id).await;
+        lines.iter().any(|line| line.to_string().contains(text)).then_some(())
+    })
+    .await;
+}
+
+async fn a_task_with_a_tool_call_completes_with_its_cost_and_activities(cli: &Cli) {
+    let server = cli.server().await;
+    let id = cli.task(&server, &cli.run("echo from the shell")).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let response = ended["response"].as_str().unwrap();
+    assert!(response.starts_with("tool said: ") && response.contains("from the shell"), "{ended}");
+    assert!(ended["cost"].as_f64().unwrap() > 0.0, "{ended}");
+    assert!(!ended["claude_session_id"].as_str().unwrap().is_empty());
+    assert!(ended["model_used"].as_str().unwrap().starts_with(cli.models), "{ended}");
+    let calls: Vec<Value> = until("the activities are there", async || {
+        let path = "/api/agents/coder/activities?activity_type=tool_call";
+        let page = server.get(path).await.expect(200);
+        let items = page["activities"].as_array().unwrap().clone();
+        items.iter().any(|call| call["activity_state"] == "completed").then_some(items)
+    })
+    .await;
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(calls[0]["details"]["name"], cli.shell, "{calls:?}");
+    assert!(Server::processes(&id).is_empty());
+    server.audit().await;
+}
+
+async fn a_tool_outside_the_list_is_refused_and_starts_no_process(cli: &Cli) {
+    let server = cli.server_with(json!({"tools": [cli.reader]})).await;
+    let marker = tempfile::tempdir().unwrap();
+    // Anybody may write there: only the list of tools stands in the way.
+    std::fs::set_permissions(marker.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .unwrap();
+    let made = marker.path().join("made");
+    let message = cli.run(&format!("touch {}", made.display()));
+    for more in [json!({}), json!({"allowed_tools": [cli.reader]}), json!({"allowed_tools": []})] {
+        let id = cli.task_with(&server, &message, more).await;
+        let ended = server.until_ended(&id).await;
+        assert_eq!(ended["status"], "completed", "the model is told and goes on: {ended}");
+        let lines = server.lines(&id).await;
+        let refused = |line: &Value| {
+            let blocks = line["blocks"].as_array().unwrap();
+            blocks.iter().any(|block| block["is_error"] == true)
+        };
+        assert!(lines.iter().any(refused), "{lines:?}");
+        assert!(!made.exists());
+    }
+    let wider = json!({"message": message, "allowed_tools": [cli.shell]});
+    server.post("/api/agents/coder/task", wider).await.expect(422);
+}
+
+async fn a_stop_in_mid_stream_cancels_and_leaves_no_process(cli: &Cli) {
+    let server = cli.server().await;
+    let id = cli.task(&server, "[[slow:600:0.1]]").await;
+    until_line(&server, &id, "session_id").await;
+    assert!(!Server::processes(&id).is_empty(), "the CLI runs");
+    terminate(&server, &id).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    assert!(Server::processes(&id).is_empty(), "cancelled means gone");
+    let next = cli.task(&server, "hello").await;
+    assert_eq!(server.until_ended(&next).await["response"], "mock reply: hello");
+    server.audit().await;
+}
+
+/// Both CLIs start a tool in a session of its own, out of reach of a signal to their group.
+async fn a_stop_in_the_middle_of_a_tool_leaves_no_process(cli: &Cli) {
+    let server = cli.server().await;
+    let id = cli.task(&server, &cli.run("trap '' INT TERM; echo up; sleep 600")).await;
+    until_line(&server, &id, "tool_use").await;
+    until("the tool runs", async || (Server::processes(&id).len() > 2).then_some(())).await;
+    terminate(&server, &id).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    assert!(Server::processes(&id).is_empty(), "cancelled means gone");
+    server.audit().await;
+}
+
+async fn a_run_outlives_the_server(cli: &Cli) {
+    let mut server = cli.server().await;
+    let id = cli.task(&server, &cli.run("sleep 3; echo late")).await;
+    until_line(&server, &id, "tool_use").await;
+    server.crash().await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert!(ended["response"].as_str().unwrap().contains("late"), "{ended}");
+    server.audit().await;
+}
+
+async fn a_session_goes_on_with_what_was_said(cli: &Cli) {
+    let server = cli.server().await;
+    let mark = Uuid::new_v4().to_string();
+    let first = cli.task(&server, &format!("first {mark}")).await;
+    let first = server.until_ended(&first).await;
+    assert_eq!(first["status"], "completed", "{first}");
+    let more = json!({"resume_session_id": first["claude_session_id"]});
+    let second = cli.task_with(&server, "and then", more).await;
+    let second = server.until_ended(&second).await;
+    assert_eq!(second["response"], "mock reply: and then", "{second}");
+    assert_eq!(second["claude_session_id"], first["claude_session_id"]);
+    let requests = cli.requests_with(&mark).await;
+    assert!(requests.iter().any(|request| request.contains("and then")), "history is sent");
+}
+
+async fn an_unknown_session_fails_clearly(cli: &Cli) {
+    let server = cli.server().await;
+    let more = json!({"resume_session_id": Uuid::new_v4()});
+    let id = cli.task_with(&server, "go on", more).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("exit")));
+    assert!(ended["error"].as_str().unwrap().contains(cli.unknown_session), "{ended}");
+}
+
+/// A CLI left to itself tries a wrong key again for minutes.
+async fn a_wrong_key_fails_after_few_tries(cli: &Cli) {
+    const TRIES_MAX: usize = 4;
+    let server = cli.server().await;
+    let mark = Uuid::new_v4().to_string();
+    let id = cli.task(&server, &format!("{mark} [[error:401:authentication_error]]")).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("api")));
+    assert!(ended["error"].as_str().unwrap().contains("401"), "{ended}");
+    let tries = cli.requests_with(&mark).await.len();
+    assert!((1..=TRIES_MAX).contains(&tries), "{tries} tries");
+}
+
+async fn instructions_and_options_reach_the_model(cli: &Cli) {
+    let [instructions, prompt, mark] = [(); 3].map(|()| Uuid::new_v4().to_string());
+    let server = cli.server_with(json!({"custom_instructions": instructions})).await;
+    let model = if cli.runtime == CLAUDE.runtime { "haiku-4.5" } else { "2.5-flash" };
+    let message = format!("{mark} {} {} {}", cli.run("true"), cli.run("true"), cli.run("true"));
+    let more = json!({"model": model, "system_prompt": prompt, "max_turns": 2,
+        "allowed_tools": [cli.shell]});
+    let id = cli.task_with(&server, &message, more).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!(
+        (&ended["status"], &ended["error_class"]),
+        (&json!("failed"), &json!("max_turns")),
+        "{ended}"
+    );
+    assert_eq!(ended["tool_call_count"], 2, "{ended}");
+    let used = ended["model_used"].as_str().unwrap();
+    assert!(used.contains("haiku-4-5") || used == "gemini-2.5-flash", "{used}");
+    let requests = cli.requests_with(&mark).await;
+    let reached = |request: &&String| request.contains(&instructions) && request.contains(&prompt);
+    assert!(requests.iter().any(|request| reached(&request)), "{} requests", requests.len());
+}
+
+async fn tasks_of_one_moment_do_not_disturb_each_other(cli: &Cli) {
+    let server = cli.server().await;
+    let mut sessions = Vec::new();
+    let mut ids = Vec::new();
+    for word in ["one", "two", "three"] {
+        ids.push((word, cli.task(&server, word).await));
+    }
+    for (word, id) in ids {
+        let ended = server.until_ended(&id).await;
+        assert_eq!(ended["response"], format!("mock reply: {word}"), "{ended}");
+        sessions.push((word, ended["claude_session_id"].clone()));
+    }
+    for (word, session) in sessions {
+        let mark = Uuid::new_v4().to_string();
+        let id = cli.task_with(&server, &mark, json!({"resume_session_id": session})).await;
+        assert_eq!(server.until_ended(&id).await["status"], "completed");
+        let requests = cli.requests_with(&mark).await;
+        let others = ["one", "two", "three"].into_iter().filter(|other| *other != word);
+        let said = |word: &str| requests[0].contains(&format!("mock reply: {word}"));
+        assert!(said(word) && !others.into_iter().any(said), "{word} remembers itself alone");
+    }
+}
