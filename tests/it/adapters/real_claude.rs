@@ -240,7 +240,7 @@ fn a_system_prompt_and_a_model_reach_the_api() {
     let conclusion = place.run(&claude(), &task);
     assert_eq!(conclusion.outcome.model_used.as_deref(), Some("claude-sonnet-4-5"));
     let requests = requests_with(&mark);
-    assert!(requests.iter().any(|request| request.contains("\"model\":\"claude-sonnet-4-5\"")));
+    assert!(requests.iter().any(|request| request.contains("\"model\": \"claude-sonnet-4-5\"")));
 }
 
 #[test]
