@@ -11,7 +11,7 @@ use super::judge::{Dialect, Judge};
 use super::tools::{ToolError, ToolSet};
 use super::{
     Adapter, CommandLine, ModelError, Parser, RunResult, RunUser, Session, Surroundings, TaskSpec,
-    environment, first_word_of_version, models, never_a_command, spawn_error, tools,
+    environment, first_word_of_version, models, never_a_command, program_of, spawn_error, tools,
 };
 use crate::domain::agent::Runtime;
 use crate::domain::execution::ErrorClass;
@@ -51,10 +51,11 @@ impl Claude {
 
     /// What error texts call the CLI.
     fn program(&self) -> &str {
-        match (self.runtime, self.command.first()) {
-            (Runtime::Demo, _) => "the demo",
-            (_, Some(program)) => program,
-            (_, None) => "claude",
+        match self.runtime {
+            Runtime::Demo => "the demo",
+            Runtime::ClaudeCode | Runtime::GeminiCli => {
+                program_of(&self.command).unwrap_or("claude")
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use super::judge::{Dialect, Judge};
 use super::tools::{ToolError, of_mcp};
 use super::{
     Adapter, CommandLine, ModelError, Parser, RunResult, Session, Surroundings, TaskSpec,
-    environment, first_word_of_version, models, never_a_command, spawn_error, tools,
+    environment, first_word_of_version, models, never_a_command, program_of, spawn_error, tools,
 };
 use crate::domain::agent::Runtime;
 use crate::domain::execution::ErrorClass;
@@ -55,7 +55,7 @@ impl Gemini {
 
     /// What error texts call the CLI.
     fn program(&self) -> &str {
-        self.command.first().map_or("gemini", String::as_str)
+        program_of(&self.command).unwrap_or("gemini")
     }
 }
 
@@ -77,10 +77,6 @@ impl Adapter for Gemini {
             let model = self.model(model).unwrap_or_else(|_| model.clone());
             argv.push(format!("--model={model}"));
         }
-        let files = home::files(task);
-        if files.iter().any(|file| file.name == home::POLICY_FILE) {
-            argv.push(format!("--policy={folder}/{}", home::POLICY_FILE));
-        }
         let trust = mcp_flags(&mut argv, task);
         let own = [
             ("GEMINI_CLI_HOME", folder),
@@ -90,7 +86,7 @@ impl Adapter for Gemini {
         ];
         let env = environment(&task.surroundings, &[VARIABLES, &own].concat());
         let stdin = home::literal(&never_a_command(&task.message));
-        CommandLine { argv, env, stdin, files }
+        CommandLine { argv, env, stdin, files: home::files(task) }
     }
 
     fn version_command(&self, surroundings: &Surroundings) -> CommandLine {

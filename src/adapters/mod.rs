@@ -338,6 +338,12 @@ fn never_a_command(message: &str) -> String {
     if message.starts_with('/') { format!(" {message}") } else { message.to_owned() }
 }
 
+/// What error texts call a CLI: the program of its command, not an `env` with variables before it.
+fn program_of(command: &[String]) -> Option<&str> {
+    let is_before = |word: &str| word.contains('=') || word == "env" || word.ends_with("/env");
+    command.iter().map(String::as_str).find(|word| !is_before(word))
+}
+
 /// Says why `program` could not be started.
 fn spawn_error(program: &str, class: SpawnErrorClass, message: &str) -> String {
     match class {
@@ -405,6 +411,14 @@ mod tests {
         assert_eq!(split_command_line("''"), Err(CommandLineError::Empty));
         let open = "claude 'open";
         assert_eq!(split_command_line(open), Err(CommandLineError::Unbalanced(open.to_owned())));
+    }
+
+    #[test]
+    fn a_program_is_named_without_its_variables() {
+        let program = |line| program_of(&split_command_line(line).unwrap()).map(str::to_owned);
+        assert_eq!(program("env KEY=a HOME=/h claude --x").as_deref(), Some("claude"));
+        assert_eq!(program("/usr/bin/env node cli.js").as_deref(), Some("node"));
+        assert_eq!(program("env").as_deref(), None);
     }
 
     #[test]

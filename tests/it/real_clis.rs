@@ -42,7 +42,7 @@ const GEMINI: Cli = Cli {
     models: "gemini-",
     shell: "run_shell_command",
     reader: "read_file",
-    unknown_session: "Invalid session identifier",
+    unknown_session: "Error resuming session",
 };
 
 macro_rules! with_both {

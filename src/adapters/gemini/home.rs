@@ -16,14 +16,15 @@ const ATTEMPTS_MAX: u32 = 3;
 /// The name of the settings.
 const SETTINGS_FILE: &str = "settings.json";
 /// The name of the rules for tools.
-pub const POLICY_FILE: &str = "policy.toml";
+const POLICY_FILE: &str = "policy.toml";
 /// The name of what is added to the system prompt.
 const SYSTEM_PROMPT_FILE: &str = "system.md";
 /// The agent's own instructions, below the link to its workspace.
 const INSTRUCTIONS_FILE: &str = "workspace/GEMINI.md";
 
 /// What the shell does before it becomes the CLI: `$1` is the folder of the run's files, the rest
-/// the command. The CLI's sessions live in the HOME, where the next run finds them.
+/// the command. The CLI's sessions live in the HOME, where the next run finds them. Rules for tools
+/// are found in `policies`; a flag would take a comma in their path for the end of it.
 pub const PROLOGUE: &str = r#"set -e
 folder=$1
 shift
@@ -33,6 +34,7 @@ command -v "$1" > /dev/null || {
 }
 mkdir -p "$HOME/.gemini/tmp"
 ln -sfn . "$folder/.gemini"
+ln -sfn . "$folder/policies"
 ln -sfn "$HOME/.gemini/tmp" "$folder/tmp"
 ln -sfn "$PWD" "$folder/workspace"
 exec "$@""#;
