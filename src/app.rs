@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use nix::sys::stat::{Mode, umask};
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use trinity_agent_protocol::IsolationKind;
 use uuid::Uuid;
 
 use crate::adapters::{Adapters, split_command_line};
@@ -32,6 +34,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: u32 = 16;
 /// The search path of runs where the server itself has none.
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
+/// The file mode mask of the server: what it makes is its own.
+const PRIVATE_UMASK: u32 = 0o077;
 /// This very executable, also when its file was replaced by an upgrade.
 const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
@@ -76,6 +80,9 @@ impl App {
             AgentHostKind::Process => {
                 let mut options = Options::new(data_dir.path().to_owned());
                 options.runtime_dir = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+                options.isolation = config.isolation;
+                options.agent_uids = config.agent_uids;
+                options.readable_paths = readable_paths(&config)?;
                 Arc::new(ProcessHost::open(options).context("cannot host agents")?)
             }
         };
@@ -143,6 +150,16 @@ impl Stores {
     }
 }
 
+/// What runs may read and execute: what was configured, and the files that the commands name.
+fn readable_paths(config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths = config.readable_paths.clone();
+    for command in [&config.claude_command, &config.gemini_command].into_iter().flatten() {
+        let words = split_command_line(command).context("cannot split a configured command")?;
+        paths.extend(words.into_iter().map(PathBuf::from).filter(|word| word.is_absolute()));
+    }
+    Ok(paths)
+}
+
 fn adapters(config: &Config) -> anyhow::Result<Adapters> {
     let claude = config.claude_command.as_deref().unwrap_or("claude");
     let claude = split_command_line(claude).context("cannot use TRINITY_CLAUDE_COMMAND")?;
@@ -157,6 +174,8 @@ fn adapters(config: &Config) -> anyhow::Result<Adapters> {
 /// # Errors
 /// When something cannot be opened, or the address cannot be listened on.
 pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
+    // Databases and their journals are this user's alone, whoever makes them when.
+    umask(Mode::from_bits_truncate(PRIVATE_UMASK));
     let mut signals = Signals::new()?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -206,9 +225,35 @@ fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
     let store = if app.config.database_url.is_some() { "Postgres" } else { "SQLite" };
     eprintln!("Trinity {} serves on {url}", env!("CARGO_PKG_VERSION"));
     eprintln!("  data   {} ({store})", app.data_dir.path().display());
-    eprintln!("  agents on this machine, as processes of this user");
+    eprintln!("  agents on this machine, as processes; {}", isolation_in_words(app));
+    if let Some(shortfall) = &app.host.isolation_plan().shortfall {
+        eprintln!("  WARNING: isolation could be better: {shortfall}");
+    }
     eprintln!("  {}", app.setup.how_to_log_in(&url));
     Ok(())
+}
+
+/// Says what keeps agents apart.
+fn isolation_in_words(app: &App) -> String {
+    let plan = app.host.isolation_plan();
+    let landlock = plan.landlock_abi.map(|abi| format!("Landlock ABI {abi}"));
+    match (plan.kind, landlock) {
+        (IsolationKind::Uid, Some(landlock)) => {
+            format!(
+                "isolation uid: each has a user of its own ({}), and {landlock}",
+                app.config.agent_uids
+            )
+        }
+        (IsolationKind::Uid, None) => {
+            format!("isolation uid: each has a user of its own ({})", app.config.agent_uids)
+        }
+        (IsolationKind::Landlock, landlock) => {
+            format!("isolation landlock: {}", landlock.unwrap_or_default())
+        }
+        (IsolationKind::None, _) => {
+            "ISOLATION NONE: agents can read whatever this user can read".to_owned()
+        }
+    }
 }
 
 /// The signals that ask this process to stop.

@@ -1,5 +1,7 @@
 //! The configuration: flags over environment over `config.toml` over defaults, in one struct.
 
+mod isolation;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,8 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::domain::slots::QUEUE_LENGTH_MAX;
+
+pub use isolation::{InvalidRange, IsolationChoice, UidRange};
 
 /// The file with settings inside the data directory.
 const CONFIG_FILE: &str = "config.toml";
@@ -80,6 +84,18 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_AGENT_HOST", value_name = "HOST")]
     pub agent_host: Option<AgentHostKind>,
 
+    /// What keeps agents apart on the `process` host [default: auto]
+    #[arg(long, env = "TRINITY_ISOLATION", value_name = "WHAT")]
+    pub isolation: Option<IsolationChoice>,
+
+    /// Users of which each agent gets one, when root serves [default: 200000-265535]
+    #[arg(long, env = "TRINITY_AGENT_UIDS", value_name = "FIRST-LAST")]
+    pub agent_uids: Option<UidRange>,
+
+    /// What runs may read and execute beside the system's own paths; repeatable, or joined by `:`
+    #[arg(long, env = "TRINITY_READABLE_PATHS", value_name = "PATH", value_delimiter = ':')]
+    pub readable_paths: Option<Vec<PathBuf>>,
+
     /// Command line that replaces `claude`, split as a shell would
     #[arg(long, env = "TRINITY_CLAUDE_COMMAND", value_name = "COMMAND")]
     pub claude_command: Option<String>,
@@ -112,6 +128,12 @@ pub struct Config {
     pub database_url: Option<Secret>,
     /// Where agents live.
     pub agent_host: AgentHostKind,
+    /// What keeps agents apart on the `process` host.
+    pub isolation: IsolationChoice,
+    /// Users of which each agent gets one.
+    pub agent_uids: UidRange,
+    /// What runs may read and execute beside the system's own paths.
+    pub readable_paths: Vec<PathBuf>,
     /// Command line that replaces `claude`.
     pub claude_command: Option<String>,
     /// Command line that replaces `gemini`.
@@ -143,6 +165,9 @@ impl Config {
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             database_url: settings.database_url.or(file.database_url),
             agent_host: settings.agent_host.or(file.agent_host).unwrap_or_default(),
+            isolation: settings.isolation.or(file.isolation).unwrap_or_default(),
+            agent_uids: settings.agent_uids.or(file.agent_uids).unwrap_or_default(),
+            readable_paths: settings.readable_paths.or(file.readable_paths).unwrap_or_default(),
             claude_command: settings.claude_command.or(file.claude_command),
             gemini_command: settings.gemini_command.or(file.gemini_command),
             admin_password: settings.admin_password.or(file.admin_password),

@@ -14,6 +14,8 @@ use uuid::Uuid;
 const DIR_MODE: u32 = 0o711;
 /// For what only this server reads.
 const PRIVATE_FILE_MODE: u32 = 0o600;
+/// Every right of group and others.
+const OTHERS_MODE: u32 = 0o077;
 
 /// A data directory that this process has to itself.
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl DataDir {
                 );
             }
         };
+        close_files(path).with_context(|| format!("cannot look at the files in {shown}"))?;
         lock.set_len(0).context("cannot write the lock file")?;
         writeln!(lock, "{}", std::process::id()).context("cannot write the lock file")?;
         Ok(Self { path: path.to_owned(), _lock: lock })
@@ -123,6 +126,20 @@ impl DataDir {
     }
 }
 
+/// Takes from others the right to read the files in the directory, databases and settings: the
+/// directory itself can be passed through, so a name that is known would be enough.
+fn close_files(path: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        let mode = found.permissions().mode();
+        if found.is_file() && mode & OTHERS_MODE != 0 {
+            fs::set_permissions(entry.path(), Permissions::from_mode(mode & !OTHERS_MODE))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +161,16 @@ mod tests {
         assert_eq!(DataDir::open(dir.path()).unwrap().node_id().unwrap(), first);
         let mode = fs::metadata(dir.path().join("node_id")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, PRIVATE_FILE_MODE);
+    }
+
+    #[test]
+    fn files_that_others_could_read_are_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.toml");
+        fs::write(&config, "grace_ms = 1").unwrap();
+        fs::set_permissions(&config, Permissions::from_mode(0o644)).unwrap();
+        DataDir::open(dir.path()).unwrap();
+        assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, PRIVATE_FILE_MODE);
     }
 
     #[test]

@@ -34,8 +34,24 @@ struct Health {
     projections: BTreeMap<&'static str, ProjectionHealth>,
     /// Where agents live.
     agent_host: &'static str,
+    /// What keeps agents apart that are started from now on.
+    isolation: IsolationHealth,
     /// Redis, where it is used; null where it is not.
     redis: Option<String>,
+}
+
+/// What keeps agents apart.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HostIsolation)]
+struct IsolationHealth {
+    /// `uid`: each agent has a user of its own; `landlock`: runs are confined; or `none`.
+    kind: &'static str,
+    /// The version of Landlock that confines runs; null where none does.
+    #[schema(required = true)]
+    landlock_abi: Option<u32>,
+    /// Why it is not more, and what would make it so; null when nothing is missing.
+    #[schema(required = true)]
+    shortfall: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -64,6 +80,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 fn look(state: &ApiState) -> Health {
     let app = &state.app;
     let projections = app.views.health();
+    let plan = app.host.isolation_plan();
     let degraded = projections.values().any(|projection| projection.degraded);
     Health {
         status: if degraded { Status::Degraded } else { Status::Healthy },
@@ -73,6 +90,11 @@ fn look(state: &ApiState) -> Health {
         log_position: app.log.head(),
         projections,
         agent_host: app.config.agent_host.into(),
+        isolation: IsolationHealth {
+            kind: plan.kind.word(),
+            landlock_abi: plan.landlock_abi,
+            shortfall: plan.shortfall.clone(),
+        },
         redis: None,
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
+use trinity_agent_protocol::{Isolation, IsolationKind};
 use uuid::Uuid;
 
 /// Manages the places where agents live.
@@ -21,6 +22,9 @@ use uuid::Uuid;
 pub trait AgentHost: Send + Sync {
     /// Tells which kind of host this is, for banners and records alone.
     fn kind(&self) -> HostKind;
+
+    /// Tells what keeps the agents apart that are started from now on.
+    fn isolation_plan(&self) -> &IsolationPlan;
 
     /// Makes the place of an agent: its workspace and what runs in it, not started.
     ///
@@ -49,8 +53,36 @@ pub trait AgentHost: Send + Sync {
     /// Shows every agent that this host has a place for.
     async fn list(&self) -> Result<Vec<HostedAgent>, Error>;
 
-    /// Opens a byte stream to the agent's server.
+    /// Tells what keeps the agent's runs apart, or will once it is started; `None` when this host has
+    /// no place for it. Answers from memory where it can.
+    fn isolation(&self, incarnation: Uuid) -> Option<Isolation>;
+
+    /// Opens a byte stream to the agent's server, on which nothing but HTTP is to be said.
     async fn connect(&self, incarnation: Uuid) -> Result<ByteStream, Error>;
+}
+
+/// What a host keeps the agents apart by that it starts from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IsolationPlan {
+    /// The boundary.
+    pub kind: IsolationKind,
+    /// The version of Landlock, where it confines runs.
+    pub landlock_abi: Option<u32>,
+    /// Why it is not more, and what would make it so.
+    pub shortfall: Option<String>,
+}
+
+impl IsolationPlan {
+    /// Tells whether agents have users of their own.
+    pub fn has_own_users(&self) -> bool {
+        self.kind == IsolationKind::Uid
+    }
+
+    /// What is in force for an agent with this user once it is started.
+    pub fn of(&self, uid: Option<u32>) -> Isolation {
+        let uid = uid.filter(|_| self.has_own_users());
+        Isolation { kind: self.kind, uid, landlock_abi: self.landlock_abi }
+    }
 }
 
 /// A two-way stream of bytes to an agent server.
@@ -93,6 +125,8 @@ pub struct HostedAgent {
     pub host_ref: String,
     /// What it does.
     pub state: HostState,
+    /// What keeps its runs apart.
+    pub isolation: Isolation,
 }
 
 /// What an agent's place does, in the words of container engines.

@@ -3,33 +3,48 @@
 //! ```text
 //! <data>/agents/<incarnation>/agent.json    what it was created with; its place is complete
 //!                             workspace/    the agent's files; HOME of its runs is workspace/.home
+//!                             tmp/          temporary files of its runs, emptied at each start
 //!                             state/        the state folder of its agent server
 //!                             files/        files that exist while a run lasts
 //!                             server.log    what its agent server says
 //! <data>/s/<8 hex>.sock                     its agent server
+//! <data>/uids.json                          which users were given to agents
+//! <data>/bin/                               the executable, when others may not execute the original
 //! ```
 //! The agent server is nobody's child: it outlives the platform and is found again by what its
 //! state folder says. Other names in these folders are ignored.
 
 mod folders;
+mod isolation;
+mod uids;
+
+pub use isolation::{Unavailable, choose as choose_isolation};
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
-use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX};
-use trinity_agent_server::{ProcessIdentity, SELF_EXE, ServerRecord, runner_lives};
+use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX, Isolation};
+use trinity_agent_server::{ProcessIdentity, SELF_EXE, ServerRecord, kill_user, runner_lives};
 use uuid::Uuid;
 
-use self::folders::{Folders, Place};
-use super::{AgentHost, AgentSpec, ByteStream, Error, HostKind, HostState, HostedAgent, link};
+use self::folders::{Folders, PASSAGE_MODE, Place, make_folder};
+use self::uids::Uids;
+use super::{
+    AgentHost, AgentSpec, ByteStream, Error, HostKind, HostState, HostedAgent, IsolationPlan, link,
+};
+use crate::config::{IsolationChoice, UidRange};
 
 /// How long an agent server may take until it serves.
 const START_MS_MAX: u64 = 20_000;
@@ -43,6 +58,9 @@ const POLL_MS: u64 = 20;
 /// After this time without runs and without the platform an agent server ends by itself.
 const IDLE_EXIT_MS_DEFAULT: u64 = 600_000;
 
+/// What everybody must be allowed to do with the executable: to read and to execute it.
+const EXECUTABLE_MODE: u32 = 0o005;
+
 /// What a process host works with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -55,6 +73,12 @@ pub struct Options {
     pub executable: PathBuf,
     /// After this time in milliseconds without runs and connections an agent server ends.
     pub idle_exit_ms: u64,
+    /// What is to keep agents apart.
+    pub isolation: IsolationChoice,
+    /// The users that agents get.
+    pub agent_uids: UidRange,
+    /// What runs may read and execute beside the system's own paths.
+    pub readable_paths: Vec<PathBuf>,
 }
 
 impl Options {
@@ -65,6 +89,9 @@ impl Options {
             runtime_dir: None,
             executable: SELF_EXE.into(),
             idle_exit_ms: IDLE_EXIT_MS_DEFAULT,
+            isolation: IsolationChoice::default(),
+            agent_uids: UidRange::default(),
+            readable_paths: Vec::new(),
         }
     }
 }
@@ -72,17 +99,63 @@ impl Options {
 /// Runs agents as processes of this machine.
 pub struct ProcessHost {
     options: Options,
+    /// What keeps agents apart that are started from now on.
+    plan: IsolationPlan,
     folders: Folders,
+    /// Locked while a user is given out.
+    uids: Mutex<Uids>,
+    /// What was in force for each agent when it was last looked at.
+    in_force: Mutex<HashMap<Uuid, Isolation>>,
     /// One change of an agent's place at a time.
     changes: Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl ProcessHost {
-    /// Makes the folders that are missing.
-    pub fn open(options: Options) -> Result<Self, Error> {
+    /// Makes the folders that are missing and chooses what keeps agents apart.
+    ///
+    /// # Errors
+    /// When a folder cannot be made, or the isolation that was asked for cannot be had.
+    pub fn open(mut options: Options) -> Result<Self, Error> {
         let folders = Folders::open(&options.data_dir, options.runtime_dir.as_deref())
             .map_err(Error::host("cannot make the folders of agents in the data directory"))?;
-        Ok(Self { options, folders, changes: Mutex::default() })
+        let resolve = options.data_dir.canonicalize();
+        options.data_dir = resolve.map_err(Error::host("cannot resolve the data directory"))?;
+        let plan = choose_isolation(options.isolation, options.agent_uids, &options.data_dir)
+            .map_err(|error| Error::StartFailed(error.to_string()))?;
+        if plan.has_own_users() {
+            options.executable = executable_for_all(&options)
+                .map_err(Error::host("cannot copy the executable into the data directory"))?;
+        }
+        let uids = Uids::new(options.agent_uids, options.data_dir.join("uids.json"));
+        Ok(Self {
+            options,
+            plan,
+            folders,
+            uids: Mutex::new(uids),
+            in_force: Mutex::default(),
+            changes: Mutex::default(),
+        })
+    }
+
+    /// Gives out a user, if agents have users of their own.
+    fn new_uid(&self) -> Result<Option<u32>, Error> {
+        if !self.plan.has_own_users() {
+            return Ok(None);
+        }
+        let uids = self.uids.lock().unwrap_or_else(PoisonError::into_inner);
+        let allocated = self.folders.uids().and_then(|taken| uids.allocate(&taken));
+        allocated.map(Some).map_err(Error::host("cannot give the agent a user of its own"))
+    }
+
+    /// Shows a place and remembers what is in force there.
+    fn show(&self, place: &Place) -> HostedAgent {
+        let shown = place.show(self.plan.of(place.uid()));
+        self.in_force().insert(place.spec().incarnation, shown.isolation);
+        shown
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, HashMap<Uuid, Isolation>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, incarnation: Uuid) -> Arc<tokio::sync::Mutex<()>> {
@@ -96,7 +169,16 @@ impl ProcessHost {
     }
 
     /// Starts the intermediate that starts the agent server, and waits until that serves.
-    async fn launch(&self, place: &Place) -> Result<(), Error> {
+    async fn launch(&self, place: &mut Place) -> Result<(), Error> {
+        let uid = match place.uid().filter(|_| self.plan.has_own_users()) {
+            Some(uid) => Some(uid),
+            None => self.new_uid()?,
+        };
+        let lives = runner_lives(&place.state());
+        if !lives.map_err(Error::host("cannot read the state folder of an agent"))? {
+            self.clear(place).await?;
+        }
+        place.make_ready(uid).map_err(Error::host("cannot make an agent's folders ready"))?;
         let log = place.open_log().map_err(Error::host("cannot open server.log"))?;
         let mut command = Command::new(&self.options.executable);
         command
@@ -108,7 +190,11 @@ impl ProcessHost {
             .arg(place.workspace())
             .arg("--files")
             .arg(place.files())
-            .args(["--incarnation", &place.spec.incarnation.to_string()])
+            .arg("--tmp")
+            .arg(place.tmp())
+            .arg("--require-token")
+            .args(self.isolation_words(uid))
+            .args(["--incarnation", &place.spec().incarnation.to_string()])
             .args(["--idle-exit-ms", &self.options.idle_exit_ms.to_string()])
             // Nothing of the platform's environment reaches an agent, secrets least of all.
             .env_clear()
@@ -124,18 +210,40 @@ impl ProcessHost {
         if ended.success() { Ok(()) } else { Err(Error::StartFailed(place.last_words())) }
     }
 
+    /// What tells the agent server how to keep its runs apart.
+    fn isolation_words(&self, uid: Option<u32>) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(uid) = uid {
+            words.extend(["--run-uid".into(), uid.to_string().into()]);
+        }
+        if self.plan.landlock_abi.is_some() {
+            words.extend(["--landlock".into(), "--private".into()]);
+            words.push(self.options.data_dir.clone().into());
+            for path in &self.options.readable_paths {
+                words.extend(["--readable".into(), path.into()]);
+            }
+        }
+        words
+    }
+
     async fn dial(&self, place: &Place) -> Result<UnixStream, Error> {
-        let not_running = Error::NotRunning(place.spec.incarnation);
+        let not_running = Error::NotRunning(place.spec().incarnation);
         // The record says where: the folder for sockets may have been another one at its start.
-        let Some(ServerRecord { socket, .. }) = place.server() else { return Err(not_running) };
-        match UnixStream::connect(socket).await {
+        let Some(ServerRecord { socket, token, .. }) = place.server() else {
+            return Err(not_running);
+        };
+        let mut stream = match UnixStream::connect(socket).await {
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
             {
-                Err(not_running)
+                return Err(not_running);
             }
-            other => other.map_err(Error::host("cannot connect to the agent server")),
-        }
+            other => other.map_err(Error::host("cannot connect to the agent server"))?,
+        };
+        let token = token.unwrap_or_default();
+        let said = stream.write_all(token.as_bytes()).await;
+        said.map_err(Error::host("cannot speak to the agent server"))?;
+        Ok(stream)
     }
 
     /// Ends the agent server and returns when it and its runners are gone.
@@ -165,10 +273,22 @@ impl ProcessHost {
             let lives = runner_lives(&place.state());
             Ok(!lives.map_err(Error::host("cannot read the state folder of an agent"))?)
         };
-        if wait_until(limit, are_gone).await? {
+        if !wait_until(limit, are_gone).await? {
+            return Err(Error::StopFailed("a run does not end".into()));
+        }
+        self.clear(place).await
+    }
+
+    /// Ends what is left of the agent's own user once nothing of the agent may run: processes that
+    /// outlived both their runner and their agent server, and whose environment no longer says whose
+    /// they are.
+    async fn clear(&self, place: &Place) -> Result<(), Error> {
+        let Some(uid) = place.uid() else { return Ok(()) };
+        let limit = Duration::from_millis(STOP_EXTRA_MS_MAX);
+        if wait_until(limit, || Ok(kill_user(uid) == 0)).await? {
             return Ok(());
         }
-        Err(Error::StopFailed("a run does not end".into()))
+        Err(Error::StopFailed(format!("processes of user {uid} live on")))
     }
 
     async fn ask_to_end(&self, place: &Place, grace_ms: u64) -> Result<(), link::Error> {
@@ -184,28 +304,39 @@ impl AgentHost for ProcessHost {
         HostKind::Process
     }
 
+    fn isolation_plan(&self) -> &IsolationPlan {
+        &self.plan
+    }
+
     async fn create(&self, spec: &AgentSpec) -> Result<String, Error> {
         let change = self.change(spec.incarnation);
         let _one_at_a_time = change.lock().await;
-        let place =
-            self.folders.create(spec).map_err(Error::host("cannot make an agent's place"))?;
-        Ok(place.host_ref())
+        let place = match self.place(spec.incarnation) {
+            Err(Error::NotFound(_)) => {
+                let created = self.folders.create(spec, self.new_uid()?);
+                created.map_err(Error::host("cannot make an agent's place"))?
+            }
+            found => found?,
+        };
+        Ok(self.show(&place).host_ref)
     }
 
     async fn start(&self, incarnation: Uuid) -> Result<(), Error> {
         let change = self.change(incarnation);
         let _one_at_a_time = change.lock().await;
-        let place = self.place(incarnation)?;
+        let mut place = self.place(incarnation)?;
         match place.state_now() {
-            HostState::Running => Ok(()),
+            HostState::Running => {}
             HostState::Paused => match place.server() {
-                Some(server) => signal(&server.process, Signal::SIGCONT),
-                None => self.launch(&place).await,
+                Some(server) => signal(&server.process, Signal::SIGCONT)?,
+                None => self.launch(&mut place).await?,
             },
             HostState::Created | HostState::Exited | HostState::Dead | HostState::Restarting => {
-                self.launch(&place).await
+                self.launch(&mut place).await?;
             }
         }
+        self.show(&place);
+        Ok(())
     }
 
     async fn stop(&self, incarnation: Uuid, grace: Duration) -> Result<(), Error> {
@@ -222,12 +353,13 @@ impl AgentHost for ProcessHost {
             Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
+        self.in_force().remove(&incarnation);
         self.folders.remove(incarnation).map_err(Error::host("cannot remove an agent's place"))
     }
 
     async fn inspect(&self, incarnation: Uuid) -> Result<Option<HostedAgent>, Error> {
         match self.place(incarnation) {
-            Ok(place) => Ok(Some(place.show())),
+            Ok(place) => Ok(Some(self.show(&place))),
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -235,12 +367,38 @@ impl AgentHost for ProcessHost {
 
     async fn list(&self) -> Result<Vec<HostedAgent>, Error> {
         let places = self.folders.list().map_err(Error::host("cannot list the agents' places"))?;
-        Ok(places.iter().map(Place::show).collect())
+        Ok(places.iter().map(|place| self.show(place)).collect())
+    }
+
+    fn isolation(&self, incarnation: Uuid) -> Option<Isolation> {
+        if let Some(known) = self.in_force().get(&incarnation) {
+            return Some(*known);
+        }
+        self.place(incarnation).ok().map(|place| self.show(&place).isolation)
     }
 
     async fn connect(&self, incarnation: Uuid) -> Result<ByteStream, Error> {
         Ok(Box::new(self.dial(&self.place(incarnation)?).await?))
     }
+}
+
+/// The executable, or a copy of it that every user can execute.
+///
+/// It is started through `/proc/self/exe`, so only its own mode counts and not the way to it.
+fn executable_for_all(options: &Options) -> io::Result<PathBuf> {
+    let original = options.executable.canonicalize()?;
+    let found = std::fs::metadata(&original)?;
+    if found.mode() & EXECUTABLE_MODE == EXECUTABLE_MODE {
+        return Ok(options.executable.clone());
+    }
+    let folder = options.data_dir.join("bin");
+    make_folder(&folder, PASSAGE_MODE)?;
+    let (copy, fresh) = (folder.join("trinity"), folder.join("trinity.new"));
+    // Renamed into place: what runs from the last copy goes on.
+    std::fs::copy(&original, &fresh)?;
+    std::fs::set_permissions(&fresh, Permissions::from_mode(0o755))?;
+    std::fs::rename(&fresh, &copy)?;
+    Ok(copy)
 }
 
 fn signal(identity: &ProcessIdentity, signal: Signal) -> Result<(), Error> {

@@ -146,6 +146,16 @@ pub struct AgentRow {
     /// The node on whose disk it lives, if it is bound to one.
     #[schema(required = true)]
     pub node_id: Option<Uuid>,
+    /// What keeps its runs apart now, as the host tells: `uid`, `landlock` or `none`; null when it
+    /// lives elsewhere, and in the past.
+    #[schema(required = true)]
+    pub isolation: Option<&'static str>,
+    /// The version of Landlock that confines its runs.
+    #[schema(required = true)]
+    pub landlock_abi: Option<u32>,
+    /// The user of its runs, when it has one of its own.
+    #[schema(required = true)]
+    pub run_uid: Option<u32>,
     /// The position of its last event.
     pub position: i64,
     /// The version of its stream.
@@ -435,6 +445,10 @@ impl AgentRecord {
             max_parallel_tasks: config.max_parallel_tasks,
             execution_timeout_seconds: config.execution_timeout_seconds,
             node_id: self.node_id,
+            // No event says it: whoever shows the row asks the host.
+            isolation: None,
+            landlock_abi: None,
+            run_uid: None,
             position: self.position,
             version: self.version,
         }

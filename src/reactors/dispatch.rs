@@ -73,10 +73,11 @@ pub(super) fn start_request(
             home: info.home.clone(),
             path: context.path.clone(),
             secrets: Env::default(),
-            user: if Uid::effective().is_root() { RunUser::Root } else { RunUser::Unprivileged },
+            user: run_user(info),
         },
     };
-    let command = adapter.command(&task);
+    let mut command = adapter.command(&task);
+    command.env.0.extend(temporary(info));
     Ok(StartRequest {
         epoch: u64::from(grant.epoch),
         argv: command.argv,
@@ -91,6 +92,20 @@ pub(super) fn start_request(
         gid: None,
         allow_new_privileges: false,
     })
+}
+
+/// Whom the run is: an agent's own user is never root, whatever the agent server is.
+fn run_user(info: &Info) -> RunUser {
+    if info.isolation.uid.is_none() && Uid::effective().is_root() {
+        RunUser::Root
+    } else {
+        RunUser::Unprivileged
+    }
+}
+
+/// Where a run puts temporary files: what all users share is out of its reach.
+pub(super) fn temporary(info: &Info) -> Option<(String, String)> {
+    info.tmp.as_ref().map(|folder| ("TMPDIR".to_owned(), folder.clone()))
 }
 
 /// When the slot expires: a start that could not end before it is refused by the agent server.

@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
 use trinity_agent_protocol::{Exit, StartRequest, StopReason};
 
-use super::chain;
 use super::look::{Look, Next};
+use super::{chain, dispatch};
 use crate::clock;
 use crate::commands::{reports, runs};
 use crate::domain::agent::{Life, ObservedStatus, Phase, Step};
@@ -132,10 +132,11 @@ async fn run_startup_script(look: &Look<'_>, boot_id: &str) -> Result<(), Failur
     let script = "test ! -e startup.sh || exec sh ./startup.sh";
     let info = link.info().await.map_err(Failure::at(Step::Startup))?;
     let env = [("PATH", context.path.as_str()), ("HOME", &info.home), ("LANG", "C.UTF-8")];
+    let named = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let request = StartRequest {
         epoch: 1,
         argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        env: named.chain(dispatch::temporary(&info)).collect(),
         stdin: String::new(),
         files: Vec::new(),
         cwd: None,

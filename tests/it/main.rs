@@ -19,6 +19,7 @@ mod duckdb;
 mod event_log;
 mod failures;
 mod hosts;
+mod isolation;
 mod processes;
 mod projections;
 mod readme;

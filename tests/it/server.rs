@@ -1,6 +1,7 @@
 //! A server as its users run it: the real executable in a process of its own, that can be killed
 //! and started again on the same data.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ impl Server {
     /// Starts a server with these further arguments and environment variables.
     pub async fn start_with_arguments(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let temporary = tempfile::tempdir().unwrap();
+        let temporary = passable_folder();
         let data_dir = temporary.path().join("data");
         // A test that brings a database of its own gets no other.
         let brought = environment.iter().find(|(name, _)| *name == "TRINITY_DATABASE_URL");
@@ -87,7 +88,35 @@ impl Server {
         let launch = Launch {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: environment.iter().map(owned).collect(),
+            user: None,
         };
+        Self::launch(launch, temporary, data_dir, database_url).await
+    }
+
+    /// Starts a server as this user, who is not root; only root can do so.
+    pub async fn start_as(uid: u32) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let temporary = passable_folder();
+        // Who knows where the original lies, and whether that user gets there.
+        let executable = temporary.path().join("trinity");
+        std::fs::copy(EXECUTABLE, &executable).unwrap();
+        let data_dir = temporary.path().join("data");
+        std::fs::create_dir(&data_dir).unwrap();
+        std::os::unix::fs::chown(&data_dir, Some(uid), Some(uid)).unwrap();
+        let launch = Launch {
+            arguments: Vec::new(),
+            environment: vec![("HOME".into(), temporary.path().display().to_string())],
+            user: Some((uid, executable)),
+        };
+        Self::launch(launch, temporary, data_dir, fresh_database().await).await
+    }
+
+    async fn launch(
+        launch: Launch,
+        temporary: tempfile::TempDir,
+        data_dir: PathBuf,
+        database_url: Option<String>,
+    ) -> Self {
         let (child, url, token) = launch.spawn(&data_dir, database_url.as_deref()).await;
         Self {
             data_dir,
@@ -320,16 +349,28 @@ impl Drop for Server {
     }
 }
 
+/// A temporary folder that everybody can pass through, as agents with users of their own must.
+fn passable_folder() -> tempfile::TempDir {
+    let mode = std::fs::Permissions::from_mode(0o711);
+    tempfile::Builder::new().permissions(mode).tempdir().unwrap()
+}
+
 /// How the server is started, each time anew.
 struct Launch {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Who starts it, and what; this user and the executable under test when absent.
+    user: Option<(u32, PathBuf)>,
 }
 
 impl Launch {
     async fn spawn(&self, data_dir: &Path, database_url: Option<&str>) -> (Child, String, String) {
         let _absent = std::fs::remove_file(data_dir.join("address"));
-        let mut command = Command::new(EXECUTABLE);
+        let executable = self.user.as_ref().map_or(Path::new(EXECUTABLE), |(_, path)| path);
+        let mut command = Command::new(executable);
+        if let Some((uid, _)) = self.user {
+            command.uid(uid).gid(uid);
+        }
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)

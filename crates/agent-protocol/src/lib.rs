@@ -6,6 +6,7 @@
 
 mod error;
 mod execution;
+mod isolation;
 mod output;
 pub mod paths;
 mod start;
@@ -14,6 +15,7 @@ pub use error::{ErrorBody, ErrorCode, SpawnErrorClass};
 pub use execution::{
     ExecutionState, ExecutionStatus, Exit, Stop, StopPhase, StopReason, StopRequest,
 };
+pub use isolation::{Isolation, IsolationKind};
 pub use output::{Dropped, LineStream, OutputLine};
 pub use start::{FileSpec, InvalidRequest, StartRequest, execution_id_is_valid};
 
@@ -85,6 +87,12 @@ pub struct Info {
     pub home: String,
     /// The folder under which a run finds its files as `FOLDER/<execution id>/<name>`.
     pub files: String,
+    /// The folder for temporary files of the agent alone; the machine's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tmp: Option<String>,
+    /// What keeps its runs apart from everything else; older servers have nothing.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 /// Ends the agent server: `POST /shutdown`.

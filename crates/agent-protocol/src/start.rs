@@ -49,15 +49,16 @@ pub struct StartRequest {
     pub grace_ms: u64,
     /// When the slot expires. The run must fit before it: `now + timeout + grace <= deadline`.
     pub deadline: DateTime<Utc>,
-    /// The user to run as; the agent server's own when absent.
+    /// The user to run as; that of the agent's runs when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// The group to run as; the agent server's own when absent.
+    /// The group to run as; that of the agent's runs when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
     /// Lets the run gain rights by set-user-id programs such as `sudo`; off unless asked for.
     ///
-    /// A process that gained rights may be out of reach of SIGKILL, so the run's end can hang.
+    /// A process that gained rights may be out of reach of SIGKILL, so the run's end can hang. Refused
+    /// where Landlock confines the run: the kernel allows that only without new rights.
     #[serde(default)]
     pub allow_new_privileges: bool,
 }

@@ -33,7 +33,7 @@ impl Command {
         match self {
             Self::AgentServer(args) => report(serve::main(args)),
             Self::Runner => report(runner::main()),
-            Self::Confine(args) => confine::main(&args),
+            Self::Confine(args) => confine::main(args),
             Self::Bridge(args) => report(bridge::main(&args)),
             Self::FakeClaude(args) => fake_claude::main(args.words),
         }

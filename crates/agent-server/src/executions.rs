@@ -13,6 +13,7 @@ use trinity_agent_protocol::{
 };
 
 use crate::clock;
+use crate::isolation::Confinement;
 use crate::output::SeekIndex;
 use crate::runner::{Spec, StopOrder};
 use crate::state::{ExecutionFolder, RequestRecord, State, Tombstone};
@@ -36,6 +37,8 @@ pub(crate) struct Places {
     pub workspace: String,
     pub home: String,
     pub files: PathBuf,
+    /// What every run is held by.
+    pub confinement: Confinement,
 }
 
 /// All executions of this agent server.
@@ -239,6 +242,7 @@ impl Executions {
             folder: execution.folder.clone(),
             files: self.places.files.clone(),
             workspace: self.places.workspace.clone(),
+            confinement: self.places.confinement.clone(),
             request,
         };
         supervise::run(&self, &execution, &spec, orders).await;

@@ -11,10 +11,12 @@ mod cli;
 mod clock;
 mod confine;
 mod detach;
+mod door;
 mod executions;
 /// A stand-in for Claude Code that needs no key and no network.
 pub mod fake_claude;
 mod http;
+mod isolation;
 mod output;
 mod processes;
 mod runner;
@@ -23,7 +25,8 @@ mod state;
 mod supervise;
 
 pub use cli::Command;
-pub use processes::{Process, ProcessIdentity};
+pub use isolation::{IsolationArgs, landlock_abi};
+pub use processes::{Process, ProcessIdentity, kill_user};
 pub use serve::Args as ServeArgs;
 pub use state::{ServerRecord, runner_lives};
 
@@ -31,3 +34,6 @@ pub use state::{ServerRecord, runner_lives};
 ///
 /// Unlike the path it was started from, it works after an upgrade has replaced the file.
 pub const SELF_EXE: &str = "/proc/self/exe";
+
+/// The length of the secret that opens a connection, sent before the first byte of HTTP.
+pub const TOKEN_BYTES: usize = 64;

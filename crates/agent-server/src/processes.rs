@@ -143,6 +143,26 @@ pub(crate) fn kill_now(pid: i32) {
     }
 }
 
+/// Kills once every process of a user; gives how many there were, ended ones left out.
+///
+/// For a user that is one agent's alone, when nothing of the agent may run: whatever session,
+/// environment and parent its processes chose, their user they could not change.
+pub fn kill_user(uid: u32) -> usize {
+    let living = all().into_iter().filter(|process| !process.is_zombie());
+    let theirs: Vec<_> = living.filter(|process| uid_of(process.pid) == Some(uid)).collect();
+    for process in &theirs {
+        kill_now(process.pid);
+    }
+    theirs.len()
+}
+
+/// Gives the real user of a process.
+fn uid_of(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    uids.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// Gives the execution a process belongs to, read from the environment it was started with.
 pub(crate) fn execution_of(pid: i32) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;

@@ -5,25 +5,22 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use nix::sys::stat::{Mode, umask};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use trinity_agent_protocol::{
-    ExecutionState, Info, PROTOCOL_VERSION, ShutdownRequest, Stop, StopPhase, StopReason,
+    ExecutionState, Info, Isolation, PROTOCOL_VERSION, ShutdownRequest, Stop, StopPhase, StopReason,
 };
 
+use crate::door::{self, Connections};
 use crate::executions::{Execution, Executions, Places, starting};
-use crate::http::{self, Server};
+use crate::http::Server;
+use crate::isolation::IsolationArgs;
 use crate::processes::{ProcessIdentity, close_inherited};
 use crate::runner::StopOrder;
 use crate::state::{ServerRecord, State, create_private_folder};
@@ -35,15 +32,6 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Passed through by everybody, listed by the agent server alone.
 const FILES_FOLDER_MODE: u32 = 0o711;
-
-/// How many connections are open at once; one platform needs one.
-const CONNECTIONS_MAX: usize = 256;
-
-/// How many requests share one HTTP/2 connection.
-const STREAMS_MAX: u32 = 256;
-
-/// How long open answers may take when the agent server ends.
-const LAST_ANSWERS_MS_MAX: u64 = 2_000;
 
 /// How often the agent server looks whether it is still needed, and drops old tombstones.
 const TICK_MS: u64 = 5_000;
@@ -72,6 +60,15 @@ pub struct Args {
     /// Ends after this time in milliseconds without runs and without connections.
     #[arg(long)]
     pub idle_exit_ms: Option<u64>,
+    /// The folder for temporary files of the agent alone.
+    #[arg(long)]
+    pub tmp: Option<PathBuf>,
+    /// Serves only connections that begin with the secret of `server.json`.
+    #[arg(long)]
+    pub require_token: bool,
+    /// What keeps its runs apart from everything else.
+    #[command(flatten)]
+    pub isolation: IsolationArgs,
     /// Goes to the background and returns once it serves.
     #[arg(long)]
     pub detach: bool,
@@ -107,10 +104,14 @@ pub(crate) fn log_to_stderr() {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is no UTF-8");
+    let isolation = args.isolation.in_force()?;
+    // The home is in the workspace.
+    let own = [Some(&args.workspace), args.tmp.as_ref()].into_iter().flatten().cloned().collect();
     let places = Places {
         workspace: text(&args.workspace)?,
         home: text(&args.workspace.join(".home"))?,
         files: args.files.clone(),
+        confinement: args.isolation.confinement(own),
     };
     make_files_folder(&args.files).context("cannot make the folder for files")?;
     let info = Info {
@@ -122,6 +123,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         workspace: places.workspace.clone(),
         home: places.home.clone(),
         files: text(&args.files)?,
+        tmp: args.tmp.as_deref().map(text).transpose()?,
+        isolation,
     };
     let state = State::open(&args.state)
         .with_context(|| format!("cannot use the state folder {}", args.state.display()))?;
@@ -129,9 +132,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     take_over(&executions).context("cannot read the executions of an earlier life")?;
     let listener = bind(&args.socket)?;
     let (shutdown, asked) = mpsc::channel(1);
-    announce(&executions.state, &args.socket)?;
+    let token = args.require_token.then(door::new_token);
+    announce(&executions.state, &args.socket, token.clone(), isolation)?;
     let server = Server { executions: Arc::clone(&executions), info, shutdown };
-    let result = accept(listener, server, asked, args.idle_exit_ms).await;
+    let connections = Connections::new(server, token);
+    let result = accept(listener, executions, connections, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);
     result
 }
@@ -143,11 +148,18 @@ fn make_files_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// Writes who serves into the state folder and says it on standard output, if anybody listens.
-fn announce(state: &State, socket: &Path) -> anyhow::Result<()> {
+fn announce(
+    state: &State,
+    socket: &Path,
+    token: Option<String>,
+    isolation: Isolation,
+) -> anyhow::Result<()> {
     let process = ProcessIdentity::own().context("cannot read /proc")?;
-    let record = ServerRecord { process, socket: socket.to_owned() };
+    let record = ServerRecord { process, socket: socket.to_owned(), token, isolation };
     state.write_server(&record).context("cannot write the state folder")?;
-    let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&record)?);
+    // The secret is for who can read the folder alone.
+    let said = ServerRecord { token: None, ..record };
+    let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&said)?);
     Ok(())
 }
 
@@ -219,7 +231,8 @@ fn take_over_one(executions: &Arc<Executions>, id: &str) -> anyhow::Result<()> {
 /// Accepts connections until a shutdown is asked for and every run has ended.
 async fn accept(
     listener: UnixListener,
-    server: Server,
+    executions: Arc<Executions>,
+    connections: Connections,
     mut asked: mpsc::Receiver<ShutdownRequest>,
     idle_exit_ms: Option<u64>,
 ) -> anyhow::Result<()> {
@@ -228,8 +241,6 @@ async fn accept(
     let mut hangup = signal(SignalKind::hangup())?;
     let mut tick = interval(Duration::from_millis(TICK_MS.min(idle_exit_ms.unwrap_or(TICK_MS))));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let executions = Arc::clone(&server.executions);
-    let connections = Connections::new(server);
     let mut idle = Idle::new(idle_exit_ms);
     let closed = async { std::future::pending::<()>().await };
     let mut closed: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(closed);
@@ -291,53 +302,5 @@ impl Idle {
             self.since = Instant::now();
         }
         self.after.is_some_and(|after| self.since.elapsed() >= after)
-    }
-}
-
-/// The open connections.
-struct Connections {
-    service: TowerToHyperService<axum::Router>,
-    http: auto::Builder<TokioExecutor>,
-    open: Arc<AtomicUsize>,
-    graceful: GracefulShutdown,
-}
-
-impl Connections {
-    fn new(server: Server) -> Self {
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http2().max_concurrent_streams(STREAMS_MAX).adaptive_window(true);
-        Self {
-            service: TowerToHyperService::new(http::router(server)),
-            http,
-            open: Arc::default(),
-            graceful: GracefulShutdown::new(),
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    fn serve(&self, stream: UnixStream) {
-        if self.count() >= CONNECTIONS_MAX {
-            tracing::warn!("too many connections; one was refused");
-            return;
-        }
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let connection = self.http.serve_connection(TokioIo::new(stream), self.service.clone());
-        let connection = self.graceful.watch(connection.into_owned());
-        let open = Arc::clone(&self.open);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection broke");
-            }
-            open.fetch_sub(1, Ordering::Relaxed);
-        });
-    }
-
-    /// Lets open answers end.
-    async fn end(self) {
-        let limit = Duration::from_millis(LAST_ANSWERS_MS_MAX);
-        let _ = timeout(limit, self.graceful.shutdown()).await;
     }
 }

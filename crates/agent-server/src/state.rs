@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use trinity_agent_protocol::{ExecutionStatus, execution_id_is_valid};
+use trinity_agent_protocol::{ExecutionStatus, Isolation, execution_id_is_valid};
 
 use crate::processes::ProcessIdentity;
 
@@ -35,6 +35,12 @@ pub struct ServerRecord {
     pub process: ProcessIdentity,
     /// Its unix socket.
     pub socket: PathBuf,
+    /// What a connection must say first, if anything: see [`crate::TOKEN_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// What is in force for its runs; a record of before says nothing, and nothing was.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 impl ServerRecord {

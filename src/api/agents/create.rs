@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::not_shown_yet;
+use super::{add_isolation, not_shown_yet};
 use crate::adapters::tools;
 use crate::api::ApiState;
 use crate::api::auth::{Caller, FIRST_USER, Identity};
@@ -139,7 +139,8 @@ pub(super) async fn create(
     state.caught_up(fresh, super::VIEWS).await?;
     let viewer = state.viewer_of_agents(&caller).await?;
     let row = state.app.views.agents().get(&viewer, &name).await?;
-    let row = row.ok_or_else(|| not_shown_yet(made.position))?;
+    let mut row = row.ok_or_else(|| not_shown_yet(made.position))?;
+    add_isolation(&state, &mut row);
     let reply = Reply::ok(made.position, row).status(StatusCode::CREATED);
     let location = format!("/api/agents/{name}");
     Ok(reply.location(&location).replayed(made.is_replay).ignored(&body.legacy))

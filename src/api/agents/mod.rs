@@ -68,7 +68,10 @@ async fn list(
     let page = filter.page(query.params.limit, query.params.cursor.as_deref())?;
     let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
     let viewer = state.viewer_of_agents_at(&caller, &moment).await?;
-    let found = moment.agents().list(&viewer, &filter, &page).await?;
+    let mut found = moment.agents().list(&viewer, &filter, &page).await?;
+    if query.params.as_of.is_none() {
+        found.items.iter_mut().for_each(|row| add_isolation(&state, row));
+    }
     let next = found.next_cursor.as_deref().and_then(|cursor| page::next_link(&uri, cursor));
     Ok(Reply::ok(moment.position, found.items).link(next).into_response())
 }
@@ -89,8 +92,24 @@ async fn show(
     let viewer = state.viewer_at(&caller, &moment).await?;
     let found = moment.agents().detail(&viewer, &on.life.name).await?;
     let found = found.filter(|detail| detail.agent.incarnation == on.life.incarnation);
-    let found = found.ok_or_else(|| moment.not_there(&on))?;
+    let mut found = found.ok_or_else(|| moment.not_there(&on))?;
+    if query.params.as_of.is_none() {
+        add_isolation(&state, &mut found.agent);
+    }
     Ok(Reply::ok(moment.position, found))
+}
+
+/// Adds to an agent's row what its host says of this moment and no event does.
+pub(super) fn add_isolation(state: &ApiState, row: &mut AgentRow) {
+    let (app, host) = (&state.app, &state.app.host);
+    let is_here = row.node_id.is_none_or(|node_id| node_id == app.node_id);
+    // Before it has a place, it is what it will be.
+    let expected = || is_here.then(|| host.isolation_plan().of(None));
+    if let Some(isolation) = host.isolation(row.incarnation.0).or_else(expected) {
+        row.isolation = Some(isolation.kind.word());
+        row.landlock_abi = isolation.landlock_abi;
+        row.run_uid = isolation.uid;
+    }
 }
 
 /// The answer when the log has it and the read model does not, yet.

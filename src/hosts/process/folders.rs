@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown,
+};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use trinity_agent_protocol::Isolation;
 use trinity_agent_server::ServerRecord;
 use uuid::Uuid;
 
@@ -24,7 +27,7 @@ const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const LAST_WORDS_BYTES_MAX: u64 = 2048;
 
 /// Passed through by runs with a user of their own, listed by nobody else.
-const PASSAGE_MODE: u32 = 0o711;
+pub(super) const PASSAGE_MODE: u32 = 0o711;
 
 /// For what belongs to one user alone.
 const PRIVATE_MODE: u32 = 0o700;
@@ -47,16 +50,21 @@ pub(super) struct Folders {
 /// The place of one agent.
 pub(super) struct Place {
     folder: PathBuf,
-    socket_name: String,
-    pub spec: AgentSpec,
+    record: Record,
 }
 
 /// What `agent.json` holds.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Record {
     #[serde(flatten)]
     spec: AgentSpec,
     socket_name: String,
+    /// The user that is the agent's for ever, whether its runs have it at the moment or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    /// To whom its files were given last; absent means the server's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<u32>,
 }
 
 impl Folders {
@@ -85,31 +93,50 @@ impl Folders {
     }
 
     /// Makes the place of an agent. `agent.json` comes last: with it the place is complete.
-    pub(super) fn create(&self, spec: &AgentSpec) -> io::Result<Place> {
-        if let Some(place) = self.find(spec.incarnation)? {
-            return Ok(place);
-        }
+    ///
+    /// With a user, the workspace and what is in it are that user's.
+    pub(super) fn create(&self, spec: &AgentSpec, uid: Option<u32>) -> io::Result<Place> {
         let folder = self.agents.join(spec.incarnation.to_string());
         let socket_name = self.free_socket_name(spec.incarnation)?;
-        let place = Place { folder, socket_name, spec: spec.clone() };
+        let record = Record { spec: spec.clone(), socket_name, uid, owner: uid };
+        let place = Place { folder, record };
         make_folder(&place.folder, PASSAGE_MODE)?;
-        for private in [place.workspace(), place.home(), place.state()] {
+        for private in [place.workspace(), place.home(), place.tmp(), place.state()] {
             make_folder(&private, PRIVATE_MODE)?;
         }
         for (name, content) in &spec.workspace_files {
             fs::write(place.workspace().join(name), content)?;
         }
-        let record = Record { spec: spec.clone(), socket_name: place.socket_name.clone() };
-        write_private(&place.record_path(), &serde_json::to_vec_pretty(&record)?)?;
+        if let Some(uid) = uid {
+            give_tree(&place.workspace(), uid)?;
+            give_tree(&place.tmp(), uid)?;
+        }
+        place.write()?;
         Ok(place)
+    }
+
+    /// The users of agents of which anything is left, half-removed ones included.
+    pub(super) fn uids(&self) -> io::Result<HashSet<u32>> {
+        let mut found = HashSet::new();
+        for entry in fs::read_dir(&self.agents)? {
+            let folder = entry?.path();
+            // Which of these is still there depends on how far a removal got.
+            let record = fs::read(folder.join("agent.json"));
+            let record = record.ok().and_then(|json| serde_json::from_slice::<Record>(&json).ok());
+            found
+                .extend(record.into_iter().flat_map(|record| [record.uid, record.owner]).flatten());
+            let owners = ["workspace", "tmp"].map(|name| fs::symlink_metadata(folder.join(name)));
+            found.extend(owners.into_iter().flatten().map(|found| found.uid()));
+        }
+        Ok(found)
     }
 
     pub(super) fn find(&self, incarnation: Uuid) -> io::Result<Option<Place>> {
         let folder = self.agents.join(incarnation.to_string());
         match fs::read(folder.join("agent.json")) {
             Ok(json) => {
-                let record: Record = serde_json::from_slice(&json)?;
-                Ok(Some(Place { folder, socket_name: record.socket_name, spec: record.spec }))
+                let record = serde_json::from_slice(&json)?;
+                Ok(Some(Place { folder, record }))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -148,11 +175,12 @@ impl Folders {
     }
 
     pub(super) fn socket(&self, place: &Place) -> PathBuf {
-        self.sockets.join(&place.socket_name)
+        self.sockets.join(&place.record.socket_name)
     }
 
     fn free_socket_name(&self, incarnation: Uuid) -> io::Result<String> {
-        let taken: HashSet<_> = self.list()?.into_iter().map(|place| place.socket_name).collect();
+        let places = self.list()?.into_iter();
+        let taken: HashSet<_> = places.map(|place| place.record.socket_name).collect();
         (0..SOCKET_NAMES_MAX)
             .map(|attempt| {
                 let digest = Sha256::digest(format!("{incarnation} {attempt}"));
@@ -185,19 +213,64 @@ impl Place {
         self.folder.join("files")
     }
 
-    pub(super) fn host_ref(&self) -> String {
-        format!("process:{}", self.spec.incarnation)
+    /// For temporary files: nobody else can name or read what is in it.
+    pub(super) fn tmp(&self) -> PathBuf {
+        self.folder.join("tmp")
     }
 
-    pub(super) fn show(&self) -> HostedAgent {
-        HostedAgent { spec: self.spec.clone(), host_ref: self.host_ref(), state: self.state_now() }
+    pub(super) fn spec(&self) -> &AgentSpec {
+        &self.record.spec
+    }
+
+    /// The agent's user, once it has one.
+    pub(super) fn uid(&self) -> Option<u32> {
+        self.record.uid
+    }
+
+    /// Makes the place fit for runs of this user, or of the server's own. Nothing may run in it.
+    ///
+    /// # Errors
+    /// When a file cannot be given to that user, for example because the server is not root.
+    pub(super) fn make_ready(&mut self, uid: Option<u32>) -> io::Result<()> {
+        remove_tree(&self.tmp())?;
+        make_folder(&self.tmp(), PRIVATE_MODE)?;
+        if self.record.owner != uid {
+            // Before the files: a crash in between must not forget whose number it is.
+            self.record.uid = uid.or(self.record.uid);
+            self.write()?;
+            give_tree(&self.workspace(), uid.unwrap_or(geteuid().as_raw()))?;
+            self.record.owner = uid;
+            self.write()?;
+        }
+        chown(self.tmp(), uid, uid)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        write_private(&self.record_path(), &serde_json::to_vec_pretty(&self.record)?)
+    }
+
+    pub(super) fn host_ref(&self) -> String {
+        format!("process:{}", self.spec().incarnation)
+    }
+
+    /// Shows the place; `next` is what will keep it apart once it is started again.
+    pub(super) fn show(&self, next: Isolation) -> HostedAgent {
+        let state = self.state_now();
+        let serves = matches!(state, HostState::Running | HostState::Paused);
+        let server = self.server().filter(|_| serves);
+        HostedAgent {
+            spec: self.spec().clone(),
+            host_ref: self.host_ref(),
+            state,
+            isolation: server.map_or(next, |server| server.isolation),
+        }
     }
 
     /// Which process serves, or last did, and where; `None` before the first start.
     pub(super) fn server(&self) -> Option<ServerRecord> {
         let read = ServerRecord::read(&self.state());
         read.unwrap_or_else(|error| {
-            let incarnation = self.spec.incarnation;
+            let incarnation = self.spec().incarnation;
             tracing::error!(%incarnation, %error, "cannot read which process serves an agent");
             None
         })
@@ -255,8 +328,13 @@ fn hex8(digest: &[u8]) -> String {
     format!("{:08x}", digest.iter().take(4).fold(0_u32, |word, byte| word << 8 | u32::from(*byte)))
 }
 
-fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(path)
+pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    // Whatever file mode mask this process has.
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Refuses a folder that somebody else prepared, as anybody can in a temporary directory.
@@ -271,7 +349,8 @@ fn require_private(folder: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::PermissionDenied, text))
 }
 
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes a file that only this user can read, durable and in one piece.
+pub(super) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
@@ -298,6 +377,25 @@ fn remove_tree(path: &Path) -> io::Result<()> {
         }
         other => other,
     }
+}
+
+/// Gives a folder with everything in it to a user and the group of the same number.
+///
+/// Links themselves are given, never what they lead to.
+fn give_tree(root: &Path, owner: u32) -> io::Result<()> {
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            } else {
+                lchown(entry.path(), Some(owner), Some(owner))?;
+            }
+        }
+        lchown(&folder, Some(owner), Some(owner))?;
+    }
+    Ok(())
 }
 
 /// Gives back the right to change every folder below; links are not followed.
@@ -348,9 +446,9 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let folders = Folders::open(data.path(), None).unwrap();
         let spec = spec();
-        let created = folders.create(&spec).unwrap();
-        let again = folders.create(&AgentSpec { name: "other".into(), ..spec.clone() }).unwrap();
-        assert_eq!(again.spec, spec);
+        let created = folders.create(&spec, None).unwrap();
+        let again = folders.find(spec.incarnation).unwrap().unwrap();
+        assert_eq!(again.spec(), &spec);
         assert_eq!(folders.socket(&again), folders.socket(&created));
         assert_eq!(created.state_now(), HostState::Created);
         assert!(created.home().is_dir());
@@ -370,7 +468,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join("x".repeat(120));
         let folders = Folders::open(&data, Some(root.path())).unwrap();
-        let place = folders.create(&spec()).unwrap();
+        let place = folders.create(&spec(), None).unwrap();
         let socket = folders.socket(&place);
         assert!(socket.as_os_str().len() <= SOCKET_PATH_BYTES_MAX, "{}", socket.display());
         assert!(socket.starts_with(root.path()));

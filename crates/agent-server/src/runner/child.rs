@@ -2,11 +2,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -14,11 +14,11 @@ use nix::unistd::{Gid, Uid};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use trinity_agent_protocol::{
-    EXECUTION_ID_VARIABLE, ErrorBody, ErrorCode, FileSpec, SpawnErrorClass, StartRequest,
+    EXECUTION_ID_VARIABLE, ErrorBody, ErrorCode, FileSpec, SpawnErrorClass,
 };
 
 use super::Spec;
-use crate::SELF_EXE;
+use crate::{SELF_EXE, confine};
 
 /// A started main process and the runner's ends of its pipes.
 pub(super) struct Spawned {
@@ -36,7 +36,11 @@ pub(super) async fn spawn(spec: &Spec) -> Result<Spawned, ErrorBody> {
         let message = format!("the working directory {directory} does not exist");
         return Err(failure(SpawnErrorClass::WorkingDirectory, None, message));
     }
-    write_files(&spec.files_folder(), request).map_err(|error| {
+    if request.allow_new_privileges && spec.confinement.reach.is_some() {
+        let message = "a run that Landlock confines cannot gain privileges";
+        return Err(failure(SpawnErrorClass::Other, None, message.into()));
+    }
+    write_files(spec).map_err(|error| {
         failure(
             SpawnErrorClass::State,
             error.raw_os_error(),
@@ -47,12 +51,7 @@ pub(super) async fn spawn(spec: &Spec) -> Result<Spawned, ErrorBody> {
 }
 
 async fn start(spec: &Spec, directory: &str) -> Result<Spawned, ErrorBody> {
-    let (status, status_of_child) = status_pipe(&spec.request).map_err(|e| not_spawned(&e))?;
-    let mut child =
-        command(spec, directory, &status_of_child).spawn().map_err(|e| not_spawned(&e))?;
-    // As long as this end is open, the pipe does not end.
-    drop(status_of_child);
-    let pipes = async_pipes(&mut child).map_err(|e| not_spawned(&e))?;
+    let (mut child, streams, status) = launch(spec, directory).map_err(|e| not_spawned(&e))?;
     let mut said = String::new();
     let read = match Receiver::from_owned_fd(status) {
         Ok(mut status) => status.read_to_string(&mut said).await,
@@ -62,12 +61,31 @@ async fn start(spec: &Spec, directory: &str) -> Result<Spawned, ErrorBody> {
         return Err(not_spawned(&error));
     }
     if said.is_empty() {
-        let (stdin, stdout, stderr) = pipes;
-        return Ok(Spawned { child, stdin, stdout, stderr });
+        return Spawned::new(child, streams).map_err(|e| not_spawned(&e));
     }
     let _ = child.wait();
     let program = spec.request.argv.first().map_or("", String::as_str);
     Err(not_executed(program, &said))
+}
+
+/// Starts the `confine` stage. Every end of a pipe that it has is closed here on return: as long as
+/// one is open, that pipe does not end.
+fn launch(spec: &Spec, directory: &str) -> io::Result<(Child, Streams, OwnedFd)> {
+    let (status, status_of_child) = status_pipe(spec)?;
+    let mut command = command(spec, directory, &status_of_child);
+    let streams = connect(&mut command, spec)?;
+    Ok((command.spawn()?, streams, status))
+}
+
+impl Spawned {
+    fn new(child: Child, streams: Streams) -> io::Result<Self> {
+        Ok(Self {
+            child,
+            stdin: Sender::from_owned_fd(streams.stdin)?,
+            stdout: Receiver::from_owned_fd(streams.stdout)?,
+            stderr: Receiver::from_owned_fd(streams.stderr)?,
+        })
+    }
 }
 
 fn command(spec: &Spec, directory: &str, status: &OwnedFd) -> Command {
@@ -77,14 +95,17 @@ fn command(spec: &Spec, directory: &str, status: &OwnedFd) -> Command {
     if request.allow_new_privileges {
         command.arg("--allow-new-privileges");
     }
+    if let Some(reach) = &spec.confinement.reach {
+        confine::add_words(&mut command, reach);
+        command.arg("--writable").arg(spec.files_folder());
+    }
     command.arg("--").args(&request.argv);
     command.env_clear().envs(&request.env).env(EXECUTION_ID_VARIABLE, &spec.id);
     command.current_dir(directory).process_group(0);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(gid) = request.gid {
+    if let Some(gid) = spec.gid() {
         command.gid(gid);
     }
-    if let Some(uid) = request.uid {
+    if let Some(uid) = spec.uid() {
         command.uid(uid);
     }
     command
@@ -93,47 +114,61 @@ fn command(spec: &Spec, directory: &str, status: &OwnedFd) -> Command {
 /// Makes the pipe through which `confine` says why it could not become the program.
 ///
 /// Its write end is inherited: this process starts no other one meanwhile.
-fn status_pipe(request: &StartRequest) -> io::Result<(OwnedFd, OwnedFd)> {
+fn status_pipe(spec: &Spec) -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::empty())?;
     fcntl(&read, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    if request.uid.is_some() || request.gid.is_some() {
-        // `confine` opens it again by path, which only the owner of the pipe may do.
-        let (uid, gid) = (request.uid.map(Uid::from_raw), request.gid.map(Gid::from_raw));
-        nix::unistd::fchown(&write, uid, gid)?;
-    }
+    give(&write, spec)?;
     Ok((read, write))
 }
 
-fn async_pipes(child: &mut Child) -> io::Result<(Sender, Receiver, Receiver)> {
-    let missing = || io::Error::other("the process has no pipe");
-    let stdin = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
-    let stdout = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
-    let stderr = OwnedFd::from(child.stderr.take().ok_or_else(missing)?);
-    Ok((
-        Sender::from_owned_fd(stdin)?,
-        Receiver::from_owned_fd(stdout)?,
-        Receiver::from_owned_fd(stderr)?,
-    ))
+/// Gives a pipe to the user of the run: only its owner may open it again by path, as `confine` does
+/// with the status pipe and a shell with `/dev/stderr`.
+fn give(pipe: impl AsFd, spec: &Spec) -> io::Result<()> {
+    let (uid, gid) = (spec.uid().map(Uid::from_raw), spec.gid().map(Gid::from_raw));
+    if uid.is_some() || gid.is_some() {
+        nix::unistd::fchown(pipe, uid, gid)?;
+    }
+    Ok(())
 }
 
-fn write_files(folder: &PathBuf, request: &StartRequest) -> io::Result<()> {
-    if request.files.is_empty() {
+/// The runner's ends of the three standard streams of a run.
+struct Streams {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// Gives the command its standard streams, each a pipe that belongs to the user of the run.
+fn connect(command: &mut Command, spec: &Spec) -> io::Result<Streams> {
+    let (read_stdin, stdin) = io::pipe()?;
+    let (stdout, write_stdout) = io::pipe()?;
+    let (stderr, write_stderr) = io::pipe()?;
+    give(&read_stdin, spec)?;
+    give(&write_stdout, spec)?;
+    give(&write_stderr, spec)?;
+    command.stdin(read_stdin).stdout(write_stdout).stderr(write_stderr);
+    Ok(Streams { stdin: stdin.into(), stdout: stdout.into(), stderr: stderr.into() })
+}
+
+fn write_files(spec: &Spec) -> io::Result<()> {
+    if spec.request.files.is_empty() {
         return Ok(());
     }
-    crate::state::create_private_folder(folder)?;
-    for file in &request.files {
-        write_file(folder, file, request)?;
+    let folder = spec.files_folder();
+    crate::state::create_private_folder(&folder)?;
+    for file in &spec.request.files {
+        write_file(&folder, file, spec)?;
     }
     // Last, so that nobody but the owner of the run ever looks into a half-filled folder.
-    chown(folder, request.uid, request.gid)
+    chown(&folder, spec.uid(), spec.gid())
 }
 
-fn write_file(folder: &Path, file: &FileSpec, request: &StartRequest) -> io::Result<()> {
+fn write_file(folder: &Path, file: &FileSpec, spec: &Spec) -> io::Result<()> {
     let path = folder.join(&file.name);
     let mut open = OpenOptions::new().mode(0o600).write(true).create_new(true).open(&path)?;
     open.write_all(file.content.as_bytes())?;
     open.set_permissions(fs::Permissions::from_mode(file.mode & 0o777))?;
-    chown(&path, request.uid, request.gid)
+    chown(&path, spec.uid(), spec.gid())
 }
 
 fn failure(class: SpawnErrorClass, errno: Option<i32>, message: String) -> ErrorBody {

@@ -22,6 +22,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{mpsc, watch as latest};
 use trinity_agent_protocol::{ErrorBody, ExecutionStatus, StartRequest, Stop, StopReason};
 
+use crate::isolation::Confinement;
 use crate::state::ExecutionFolder;
 
 pub(crate) use child::not_spawned;
@@ -37,12 +38,24 @@ pub(crate) struct Spec {
     /// Where the folder with the run's files is made.
     pub files: PathBuf,
     pub workspace: String,
+    /// What the agent's runs are held by, whatever the request says.
+    pub confinement: Confinement,
     pub request: StartRequest,
 }
 
 impl Spec {
     pub(crate) fn files_folder(&self) -> PathBuf {
         self.files.join(&self.id)
+    }
+
+    /// The user of the run; the runner's own when absent.
+    fn uid(&self) -> Option<u32> {
+        self.request.uid.or(self.confinement.uid)
+    }
+
+    /// The group of the run; an agent's user and group have the same number.
+    fn gid(&self) -> Option<u32> {
+        self.request.gid.or(self.confinement.uid)
     }
 }
 

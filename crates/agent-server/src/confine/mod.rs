@@ -3,13 +3,18 @@
 //! It exists because a process can only restrict itself, and code between fork and exec would be
 //! unsafe. What kept the program from starting goes back through a pipe that `exec` closes.
 
+mod landlocked;
+
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 use nix::sys::stat::{Mode, umask};
+
+use crate::isolation::Reach;
 
 /// The file mode mask of every run. The agent server's own is stricter.
 const UMASK: u32 = 0o022;
@@ -24,15 +29,42 @@ pub struct Args {
     #[arg(long)]
     status_fd: i32,
     /// Keeps the rights that set-user-id programs would give.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "landlock")]
     allow_new_privileges: bool,
+    /// Reaches only what is named here and what everybody may read.
+    #[arg(long)]
+    landlock: bool,
+    /// What stays out of reach, whatever it is in.
+    #[arg(long)]
+    private: Vec<PathBuf>,
+    /// What may be read and executed as well.
+    #[arg(long)]
+    readable: Vec<PathBuf>,
+    /// What may be changed, private or not.
+    #[arg(long)]
+    writable: Vec<PathBuf>,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     argv: Vec<OsString>,
 }
 
+/// Adds the words that make [`main`] restrict itself so.
+pub(crate) fn add_words(command: &mut Command, reach: &Reach) {
+    command.arg("--landlock");
+    let lists = [
+        ("--private", &reach.private),
+        ("--readable", &reach.readable),
+        ("--writable", &reach.writable),
+    ];
+    for (word, paths) in lists {
+        for path in paths {
+            command.arg(word).arg(path);
+        }
+    }
+}
+
 /// Becomes the program; returns only when that fails.
-pub(crate) fn main(args: &Args) -> ExitCode {
+pub(crate) fn main(args: Args) -> ExitCode {
     let mut status = match claim(args.status_fd) {
         Ok(status) => status,
         Err(error) => {
@@ -49,13 +81,13 @@ pub(crate) fn main(args: &Args) -> ExitCode {
 }
 
 /// Takes over an inherited descriptor as one that `exec` closes.
-fn claim(inherited: i32) -> std::io::Result<File> {
+fn claim(inherited: i32) -> io::Result<File> {
     let own = File::options().write(true).open(format!("/proc/self/fd/{inherited}"))?;
     nix::unistd::close(inherited)?;
     Ok(own)
 }
 
-fn become_program(args: &Args) -> std::io::Error {
+fn become_program(args: Args) -> io::Error {
     umask(Mode::from_bits_truncate(UMASK));
     if !args.allow_new_privileges
         && let Err(errno) = nix::sys::prctl::set_no_new_privs()
@@ -63,7 +95,13 @@ fn become_program(args: &Args) -> std::io::Error {
         return errno.into();
     }
     let Some((program, arguments)) = args.argv.split_first() else {
-        return std::io::ErrorKind::InvalidInput.into();
+        return io::ErrorKind::InvalidInput.into();
     };
-    std::process::Command::new(program).args(arguments).exec()
+    let reach = Reach { private: args.private, readable: args.readable, writable: args.writable };
+    if args.landlock
+        && let Err(error) = landlocked::restrict(&reach, program)
+    {
+        return error;
+    }
+    Command::new(program).args(arguments).exec()
 }

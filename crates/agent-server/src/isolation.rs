@@ -1,0 +1,112 @@
+//! What an agent server is told about the isolation of its runs, and what this kernel offers.
+//!
+//! The switch to the agent's user and the restriction happen in the last stage before the program of
+//! a run, see `confine`: the agent server and its runners keep their user, so that a run can neither
+//! read nor forge their records and sockets, and they can still kill and reap all of it.
+
+use std::io;
+use std::path::PathBuf;
+
+use landlock::{
+    ABI, Access, AccessFs, Compatible, LandlockStatus, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus,
+};
+use serde::{Deserialize, Serialize};
+use trinity_agent_protocol::{Isolation, IsolationKind};
+
+/// How the runs of an agent are kept apart; what is not said does not happen.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct IsolationArgs {
+    /// The user and group that runs get; the agent server must be root for it.
+    #[arg(long)]
+    run_uid: Option<u32>,
+    /// Confines runs to their own folders and to what everybody may read.
+    #[arg(long)]
+    landlock: bool,
+    /// A folder that no run reaches, whatever it is in; repeatable.
+    #[arg(long, value_name = "DIR")]
+    private: Vec<PathBuf>,
+    /// A folder or file that runs may read and execute beside the system's own; repeatable.
+    #[arg(long, value_name = "PATH")]
+    readable: Vec<PathBuf>,
+}
+
+/// What every run of this agent server is held by, as its runner is told.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Confinement {
+    /// The user and group.
+    pub uid: Option<u32>,
+    /// What it reaches, if Landlock says so.
+    pub reach: Option<Reach>,
+}
+
+/// What a confined run reaches beside what everybody may read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Reach {
+    /// Never, whatever else is said.
+    pub private: Vec<PathBuf>,
+    /// Reads and executes.
+    pub readable: Vec<PathBuf>,
+    /// Reads, executes and changes.
+    pub writable: Vec<PathBuf>,
+}
+
+impl IsolationArgs {
+    /// What runs are held by; `own` are the folders of the agent.
+    pub(crate) fn confinement(&self, own: Vec<PathBuf>) -> Confinement {
+        let reach = || Reach {
+            private: self.private.clone(),
+            readable: self.readable.clone(),
+            writable: own,
+        };
+        Confinement { uid: self.run_uid, reach: self.landlock.then(reach) }
+    }
+
+    /// What is in force, for whoever asks.
+    ///
+    /// # Errors
+    /// When Landlock is wanted and this kernel has none: better no agent than one in the open.
+    pub(crate) fn in_force(&self) -> io::Result<Isolation> {
+        let landlock_abi = match (self.landlock, landlock_abi()) {
+            (false, _) => None,
+            (true, Some(abi)) => Some(abi),
+            (true, None) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "this kernel has no Landlock to confine runs with",
+                ));
+            }
+        };
+        let kind = match (self.run_uid, landlock_abi) {
+            (Some(_), _) => IsolationKind::Uid,
+            (None, Some(_)) => IsolationKind::Landlock,
+            (None, None) => IsolationKind::None,
+        };
+        Ok(Isolation { kind, uid: self.run_uid, landlock_abi })
+    }
+}
+
+/// Finds the version of Landlock that this kernel enforces; `None` where it enforces nothing.
+///
+/// It is tried and not asked: a thread of its own restricts itself and ends.
+pub fn landlock_abi() -> Option<u32> {
+    let tried = std::thread::spawn(|| {
+        let status = Ruleset::default()
+            .set_compatibility(landlock::CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V1))
+            .ok()?
+            .create()
+            .ok()?
+            .no_new_privs(true)
+            .restrict_self()
+            .ok()?;
+        match (status.ruleset, status.landlock) {
+            (
+                RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced,
+                LandlockStatus::Available { effective_abi, kernel_abi },
+            ) => u32::try_from(kernel_abi.unwrap_or(effective_abi as i32)).ok(),
+            _ => None,
+        }
+    });
+    tried.join().ok().flatten()
+}
