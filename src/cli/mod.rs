@@ -3,6 +3,7 @@
 mod agent;
 mod client;
 mod completions;
+mod doctor;
 mod error;
 mod events;
 mod exec;
@@ -66,6 +67,8 @@ enum UserCommand {
     Client(Box<ClientCommand>),
     /// Prove that an event log keeps its invariants
     Audit(crate::audit::Args),
+    /// Look whether this machine can serve, and say what to do where it cannot
+    Doctor(Box<doctor::Args>),
     /// Write the completion script of a shell
     Completions(completions::Args),
 }
@@ -105,6 +108,9 @@ pub fn main() -> ExitCode {
             block_on(async { report(&command.execute().await) })
         }
         Command::User(UserCommand::Audit(args)) => block_on(crate::audit::run(args)),
+        Command::User(UserCommand::Doctor(args)) => {
+            block_on(async { args.execute().await.unwrap_or_else(|error| error.report()) })
+        }
         Command::User(UserCommand::Completions(args)) => report(&args.execute()),
         Command::AgentServer(command) => command.execute(),
     }

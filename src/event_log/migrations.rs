@@ -13,7 +13,7 @@ const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version \
      (component text PRIMARY KEY, version bigint NOT NULL)";
 const CREATE_VERSIONS_STRICT: &str = "CREATE TABLE IF NOT EXISTS schema_version \
      (component text PRIMARY KEY, version integer NOT NULL) STRICT";
-const SELECT_VERSION: &str = "SELECT version FROM schema_version WHERE component = $1";
+pub(super) const SELECT_VERSION: &str = "SELECT version FROM schema_version WHERE component = $1";
 const UPSERT_VERSION: &str = "INSERT INTO schema_version (component, version) VALUES ($1, $2) \
      ON CONFLICT (component) DO UPDATE SET version = excluded.version";
 
@@ -53,6 +53,16 @@ pub enum MigrateError {
 }
 
 impl Migrations {
+    /// The newest version of this build on SQLite.
+    pub fn known_sqlite(&self) -> i64 {
+        version_of(self.sqlite)
+    }
+
+    /// The newest version of this build on Postgres.
+    pub fn known_postgres(&self) -> i64 {
+        version_of(self.postgres)
+    }
+
     /// Applies what is missing, all in one transaction.
     pub fn apply_sqlite(&self, connection: &mut rusqlite::Connection) -> Result<(), MigrateError> {
         let failed = |error| MigrateError::Sqlite(self.component, error);

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod agents;
+mod doctor;
 mod offline;
 mod past;
 mod restart;

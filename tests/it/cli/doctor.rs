@@ -1,0 +1,117 @@
+//! `trinity doctor`, with and without a server.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use super::support::User;
+use crate::server::Server;
+
+/// The check of this name.
+#[track_caller]
+fn check<'r>(report: &'r Value, name: &str) -> &'r Value {
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|check| check["name"] == name);
+    found.unwrap_or_else(|| panic!("no check {name}: {report}"))
+}
+
+/// A port that was free a moment ago.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_fresh_machine_may_begin_and_is_told_how() {
+    let user = User::new().with("TRINITY_LISTEN", free_address());
+    let report = user.run(&["doctor", "--json"]).await.exits(0).json();
+    assert_eq!(report["status"], "warn");
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(check(&report, "data directory")["hint"], "trinity serve");
+    assert_eq!(check(&report, "event log")["status"], "warn");
+    assert_eq!(check(&report, "port")["status"], "ok");
+    assert!(!user.path(".local/share/trinity").exists(), "looking changes nothing");
+}
+
+#[tokio::test]
+async fn a_running_server_its_store_and_its_isolation_are_looked_at() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let user = User::of(&server);
+    let store = server.store_arguments();
+    let words = ["doctor", "--json"].into_iter().chain(store.iter().map(String::as_str));
+    let report = user.run(&words.collect::<Vec<_>>()).await.exits(0).json();
+    for name in ["settings", "data directory", "disk space", "event log", "clock", "server"] {
+        assert_eq!(check(&report, name)["status"], "ok", "{report}");
+    }
+    let log = check(&report, "event log")["detail"].as_str().unwrap();
+    let engine = if server.database_url.is_some() { "Postgres" } else { "SQLite" };
+    assert!(log.contains(engine) && log.contains("ends at position"), "{log}");
+    assert!(check(&report, "server")["detail"].as_str().unwrap().contains(&server.url));
+    assert!(check(&report, "fsync")["detail"].as_str().unwrap().contains(" ms"));
+    let kind = server.get("/api/health").await.expect(200)["isolation"]["kind"].clone();
+    let isolation = check(&report, "isolation")["detail"].as_str().unwrap();
+    assert!(isolation.to_lowercase().starts_with(kind.as_str().unwrap()), "{isolation}");
+
+    let table = user.run(&["doctor", "--text"]).await;
+    assert!(table.stdout.contains("WHAT WAS FOUND") && table.stdout.contains("isolation"));
+    // It left nothing behind, and the server goes on.
+    let left = std::fs::read_dir(&server.data_dir).unwrap().flatten();
+    assert!(left.into_iter().all(|entry| !entry.file_name().to_string_lossy().contains("doctor")));
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn what_hinders_a_start_is_a_failure_with_the_next_step() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let user = User::new().with("TRINITY_LISTEN", &address);
+    let report = user.run(&["doctor", "--json"]).await.exits(1).json();
+    let port = check(&report, "port");
+    assert_eq!((&report["status"], &port["status"]), (&"fail".into(), &"fail".into()));
+    assert!(port["hint"].as_str().unwrap().contains("--listen"));
+
+    let user = User::new().with("TRINITY_LISTEN", free_address());
+    let url = format!("postgres://nobody:hunter2@{}/none", free_address());
+    let done = user.run(&["doctor", "--json", "--database-url", &url]).await.exits(1);
+    assert!(!done.stdout.contains("hunter2") && !done.stderr.contains("hunter2"));
+    let report = done.json();
+    assert_eq!(check(&report, "event log")["status"], "fail");
+    assert!(check(&report, "event log")["hint"].as_str().unwrap().contains("--database-url"));
+
+    std::fs::create_dir_all(user.path("data")).unwrap();
+    std::fs::write(user.path("data/config.toml"), "grace_mss = 1\n").unwrap();
+    let data = user.path("data").display().to_string();
+    let report = user.run(&["doctor", "--json", "--data-dir", &data]).await.exits(1).json();
+    assert!(check(&report, "settings")["detail"].as_str().unwrap().contains("grace_mss"));
+}
+
+#[tokio::test]
+async fn a_log_that_is_none_is_a_failure() {
+    let user = User::new().with("TRINITY_LISTEN", free_address());
+    let data = user.path("data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("log.db"), "this is no database, and long enough to be none").unwrap();
+    let data = data.display().to_string();
+    let report = user.run(&["doctor", "--json", "--data-dir", &data]).await.exits(1).json();
+    assert_eq!(check(&report, "event log")["status"], "fail");
+}
+
+#[tokio::test]
+async fn programs_are_asked_and_missing_ones_are_named() {
+    let user = User::new();
+    std::fs::create_dir_all(user.path("bin")).unwrap();
+    let claude = user.path("bin/claude");
+    std::fs::write(&claude, "#!/bin/sh\necho '9.8.7 (Claude Code)'\n").unwrap();
+    std::fs::set_permissions(&claude, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", user.path("bin").display());
+    let user = user
+        .with("PATH", path)
+        .with("TRINITY_LISTEN", free_address())
+        .with("TRINITY_GEMINI_COMMAND", "/nowhere/gemini");
+    let report = user.run(&["doctor", "--json"]).await.exits(0).json();
+    let detail = check(&report, "claude")["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("9.8.7"), "{detail}");
+    assert_eq!(check(&report, "gemini")["status"], "warn");
+    assert!(check(&report, "gemini")["hint"].as_str().unwrap().contains("npm install"));
+}
