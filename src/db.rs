@@ -108,6 +108,14 @@ impl Statement {
         self
     }
 
+    /// Appends another statement to one that has no placeholder yet.
+    #[cfg(test)]
+    pub(crate) fn append(&mut self, other: &Self) -> &mut Self {
+        assert!(self.params.is_empty(), "placeholders are numbered");
+        self.params.clone_from(&other.params);
+        self.push(&other.sql)
+    }
+
     /// Gives the value of the next placeholder that the text has already.
     #[must_use]
     pub fn with(mut self, param: impl Param) -> Self {
@@ -149,7 +157,7 @@ impl Db {
         Ok(Self(Engine::Sqlite(Arc::new(sqlite::Sqlite::open_memory()?))))
     }
 
-    /// A copy in memory of a database that is in memory itself.
+    /// A copy in memory of a database that is in memory itself, without indexes of words.
     pub async fn copy_in_memory(&self) -> Result<Self, Error> {
         let copied = self.with_sqlite(sqlite::Sqlite::copy_in_memory).await;
         let copied = copied.ok_or_else(|| Error::unavailable("it is not in memory"))???;

@@ -99,7 +99,7 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    fn check(&self) -> Result<(), ApiError> {
+    pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.min_position.is_some_and(|position| position < 0) {
             return Err(ApiError::parameter("min_position", "min_position is 0 or more"));
         }
@@ -235,11 +235,13 @@ fn is_type(headers: &HeaderMap, expected: &str) -> bool {
     essence.eq_ignore_ascii_case(expected) || is_json_suffix
 }
 
-fn names<T: IntoParams>() -> Vec<String> {
+/// The names that a query may use.
+pub(super) fn names<T: IntoParams>() -> Vec<String> {
     T::into_params(|| None).into_iter().map(|parameter| parameter.name).collect()
 }
 
-fn check_names(query: &str, known: &[String]) -> Result<(), ApiError> {
+/// Refuses a query with other names, or with a NUL in it.
+pub(super) fn check_names(query: &str, known: &[String]) -> Result<(), ApiError> {
     let mut errors = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if !known.iter().any(|known| *known == name) {
@@ -259,7 +261,8 @@ fn check_names(query: &str, known: &[String]) -> Result<(), ApiError> {
     }
 }
 
-fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
+/// Reads those parameters of a query that `T` has.
+pub(super) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     let deserializer = serde_urlencoded::Deserializer::new(pairs);
     serde_path_to_error::deserialize(deserializer).map_err(|error| {

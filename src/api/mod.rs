@@ -9,7 +9,7 @@ mod agents;
 pub mod auth;
 mod error;
 mod events;
-mod executions;
+pub mod executions;
 mod extract;
 mod fields;
 mod frames;

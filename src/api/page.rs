@@ -1,9 +1,45 @@
 //! Pages of lists: limits, and the `Link` header of lists that are plain arrays.
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri};
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::error::{ApiError, Result};
+use super::extract::{Fresh, check_names, names, parse};
 use crate::projections::{LIMIT_DEFAULT, LIMIT_MAX};
+
+/// The query of a list: its filter, which others may share, and what else the route takes.
+#[derive(Debug, Clone, Copy)]
+pub struct ListQuery<F, P> {
+    /// Which rows are wanted.
+    pub filter: F,
+    /// Which of them, and what else the route takes.
+    pub params: P,
+    /// How fresh the answer must be.
+    pub fresh: Fresh,
+}
+
+impl<F, P, S> FromRequestParts<S> for ListQuery<F, P>
+where
+    F: DeserializeOwned + IntoParams + Send,
+    P: DeserializeOwned + IntoParams + Send,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+        let query = parts.uri.query().unwrap_or_default();
+        let mut known = names::<F>();
+        known.extend(names::<P>());
+        known.extend(names::<Fresh>());
+        check_names(query, &known)?;
+        let fresh: Fresh = parse(query)?;
+        fresh.check()?;
+        Ok(Self { filter: parse(query)?, params: parse(query)?, fresh })
+    }
+}
 
 /// The `limit` of a query, within its bounds.
 pub fn limit(asked: Option<u32>) -> Result<usize> {

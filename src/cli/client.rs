@@ -110,6 +110,13 @@ impl Call {
         self
     }
 
+    /// Adds query parameters.
+    #[must_use]
+    pub fn pairs(mut self, pairs: Vec<(&'static str, String)>) -> Self {
+        self.query.extend(pairs);
+        self
+    }
+
     /// Adds a body.
     #[must_use]
     pub fn json(mut self, body: serde_json::Value) -> Self {

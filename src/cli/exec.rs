@@ -13,6 +13,7 @@ use super::output::{Form, cell, number, print, status};
 use super::server::Common;
 use super::text::{UNKNOWN, ago, cost, duration, one_line, short_id};
 use super::wire::{Execution, Terminated};
+use crate::api::executions::ExecutionQuery;
 use crate::clock;
 use crate::domain::AgentName;
 
@@ -47,21 +48,8 @@ struct LsArgs {
     /// Only of these agents
     #[arg(long, short, value_name = "NAME,…", value_delimiter = ',')]
     agent: Vec<AgentName>,
-    /// Only these: pending, running, completed, failed, cancelled
-    #[arg(long, short, value_name = "STATUS,…", value_delimiter = ',')]
-    status: Vec<String>,
-    /// Only what came about so: manual, schedule, mcp, chat, paid
-    #[arg(long, value_name = "WORD,…", value_delimiter = ',')]
-    triggered_by: Vec<String>,
-    /// Only what was submitted at that time or later
-    #[arg(long, value_name = "TIME")]
-    from: Option<DateTime<Utc>>,
-    /// Only what was submitted before that time
-    #[arg(long, value_name = "TIME")]
-    to: Option<DateTime<Utc>>,
-    /// Only with this text in the message
-    #[arg(long, short = 'q', value_name = "TEXT")]
-    search: Option<String>,
+    #[command(flatten)]
+    filter: ExecutionQuery,
     /// How many at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -114,11 +102,7 @@ impl Session {
         let call = Call::get("/api/executions")
             .query("limit", Some(args.limit.clamp(1, PAGE_LENGTH_MAX)))
             .query("agent", joined(agents))
-            .query("status", joined(args.status))
-            .query("triggered_by", joined(args.triggered_by))
-            .query("from", args.from.map(super::text::time))
-            .query("q", args.search)
-            .query("to", args.to.map(super::text::time));
+            .pairs(args.filter.pairs());
         let items = self.client.list(call, args.limit).await?;
         if self.output.form() == Form::Json {
             return self.output.json_list(&items);

@@ -12,9 +12,11 @@ use super::{ACQUIRE_TIMEOUT_MS, Durability, Error, Row, Statement, Value};
 
 /// How many connections of one file read at the same time.
 pub const READERS_MAX: usize = 4;
-/// What a database consists of, tables before their indexes.
-const SELECT_SCHEMA: &str =
-    "SELECT type = 'table', name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC";
+/// What a database consists of, tables before their indexes; an index of words is not copied.
+const SELECT_SCHEMA: &str = "SELECT type = 'table', name, sql FROM sqlite_master \
+     WHERE sql IS NOT NULL AND tbl_name NOT IN \
+         (SELECT name FROM pragma_table_list WHERE type IN ('virtual', 'shadow')) \
+     ORDER BY type DESC";
 /// How many prepared statements a connection keeps.
 const STATEMENTS_MAX: usize = 256;
 /// How long a statement waits for another process's lock, in milliseconds.

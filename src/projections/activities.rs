@@ -21,10 +21,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Viewer;
 use super::agents::visible_life;
+use super::keyset::{self, Branches, Found, Range};
 use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
 use super::wire::{Timestamp, words};
+use super::{Viewer, lives};
 use crate::db::{self, Db, Json, Record, Statement, record, word_columns};
 use crate::domain::execution::Source;
 use crate::domain::{AccountId, AgentName, EventId, ExecutionId, IncarnationId};
@@ -91,7 +92,7 @@ record! {
     /// An entry of the activity stream.
     #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
     #[schema(as = Activity)]
-    pub struct ActivityRow in "activities_v1" key(id: EventId) {
+    pub struct ActivityRow in "activities_v2" key(id: EventId) {
         #[schema(value_type = Uuid)]
         pub id: EventId,
         #[schema(value_type = String)]
@@ -130,7 +131,7 @@ record! {
 record! {
     /// Which life an agent name has now.
     #[derive(Debug, Clone)]
-    struct CallerLife in "activity_callers_v1" key(agent_name: AgentName) {
+    struct CallerLife in "activity_callers_v2" key(agent_name: AgentName) {
         agent_name: AgentName,
         incarnation: IncarnationId,
     }
@@ -179,10 +180,57 @@ impl Activities<'_> {
         filter: &ActivityFilter,
         page: &PageRequest,
     ) -> Result<Page<ActivityRow>, db::Error> {
-        let mut select = select(viewer);
-        narrow(&mut select, filter);
-        page.finish(&mut select, "a", Order::NewestFirst);
-        page.page(filter, self.0.query(select).await?)
+        let lives = lives::of(self.0, viewer, &filter.agent, filter.incarnation).await?;
+        let found = self.find(filter, lives, page).await?;
+        let at = |row_no| filter.cursor_at(Place { created_at: 0, row_no });
+        let next_cursor = found.rest.map(at);
+        if found.row_nos.is_empty() {
+            return Ok(Page { items: Vec::new(), next_cursor });
+        }
+        let mut select = select();
+        select.push(" AND a.row_no IN (").bind_list(keyset::values(&found.row_nos)).push(")");
+        select.push(&format!(" ORDER BY a.row_no {}", Order::NewestFirst.word()));
+        Ok(Page { items: self.0.fetch(select).await?, next_cursor })
+    }
+
+    /// The rows of a page. The entries of one execution are few; all others have an index for each
+    /// combination of life, type and state.
+    async fn find(
+        &self,
+        filter: &ActivityFilter,
+        lives: Option<Vec<IncarnationId>>,
+        page: &PageRequest,
+    ) -> Result<Found, db::Error> {
+        let (table, order) = (ActivityRow::TABLE, Order::NewestFirst);
+        let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
+        let (from, to) = (micros(filter.start_time), micros(filter.end_time));
+        let mut range = Range::made_within(self.0, table, from, to).await?;
+        if let Some((position, _)) = filter.until {
+            range.to = range.to.min(fold::row_no_after(position));
+        }
+        if let Some(row_no) = page.after_row_no() {
+            range = range.after(row_no, order);
+        }
+        if let Some(execution) = filter.related_execution_id {
+            let mut select = Statement::new(format!("SELECT a.row_no FROM {table} a WHERE 1 = 1"));
+            select.push(" AND a.related_execution_id = ").bind(execution);
+            select.push(" AND a.row_no + 0 >= ").bind(range.from);
+            select.push(" AND a.row_no + 0 < ").bind(range.to);
+            narrow(&mut select, filter, lives.as_deref());
+            select.push(" ORDER BY a.row_no + 0 DESC LIMIT ").bind(page.limit() + 1);
+            return Ok(Found::of(self.0.fetch_column(select).await?, page.limit()));
+        }
+        let mut columns = Vec::new();
+        if let Some(lives) = lives {
+            columns.push(("incarnation", keyset::values(&lives)));
+        }
+        if !filter.activity_type.is_empty() || !filter.activity_state.is_empty() {
+            columns.push(("activity_type", keyset::any_of(&filter.activity_type)));
+            columns.push(("activity_state", keyset::any_of(&filter.activity_state)));
+        }
+        let branches = Branches { table, columns };
+        let row_nos = branches.first(self.0, range, order, page.limit() + 1).await?;
+        Ok(Found::of(row_nos, page.limit()))
     }
 
     /// An entry, if the viewer may see it.
@@ -191,41 +239,32 @@ impl Activities<'_> {
         viewer: &Viewer,
         id: EventId,
     ) -> Result<Option<ActivityRow>, db::Error> {
-        let mut select = select(viewer);
+        let mut select = select();
+        visible_life(&mut select, "a.incarnation", viewer);
         select.push(" AND a.id = ").bind(id);
         Ok(self.0.fetch(select).await?.pop())
     }
 }
 
-/// The SELECT of what the viewer may see; it ends in a condition.
-fn select(viewer: &Viewer) -> Statement {
+/// The SELECT of all columns; it ends in a condition that always holds.
+fn select() -> Statement {
     let (columns, table) = (ActivityRow::columns("a"), ActivityRow::TABLE);
-    let mut select = Statement::new(format!("SELECT {columns} FROM {table} a WHERE 1 = 1"));
-    visible_life(&mut select, "a.incarnation", viewer);
-    select
+    Statement::new(format!("SELECT {columns} FROM {table} a WHERE 1 = 1"))
 }
 
-fn narrow(select: &mut Statement, filter: &ActivityFilter) {
+/// Appends what the filter says about single rows, and their lives.
+fn narrow(select: &mut Statement, filter: &ActivityFilter, lives: Option<&[IncarnationId]>) {
     let mut one_of = |column: &str, values: Vec<db::Value>| {
         if !values.is_empty() {
             select.push(&format!(" AND a.{column} IN (")).bind_list(values).push(")");
         }
     };
-    one_of("agent_name", filter.agent.iter().map(db::Param::to_value).collect());
-    one_of("incarnation", filter.incarnation.iter().map(db::Param::to_value).collect());
-    one_of("activity_type", filter.activity_type.iter().map(db::Param::to_value).collect());
-    one_of("activity_state", filter.activity_state.iter().map(db::Param::to_value).collect());
-    let execution = filter.related_execution_id.iter().map(db::Param::to_value).collect();
-    one_of("related_execution_id", execution);
-    if let Some(from) = filter.start_time {
-        select.push(" AND a.created_at >= ").bind(from);
-    }
-    if let Some(to) = filter.end_time {
-        select.push(" AND a.created_at < ").bind(to);
-    }
-    if let Some((position, recorded_at)) = filter.until {
-        // The time says the same, as an index can use it.
-        select.push(" AND a.created_at <= ").bind(recorded_at);
-        select.push(" AND a.row_no < ").bind(fold::row_no_after(position));
+    one_of("activity_type", keyset::values(&filter.activity_type));
+    one_of("activity_state", keyset::values(&filter.activity_state));
+    match lives {
+        Some([]) => {
+            select.push(" AND 1 = 0");
+        }
+        lives => one_of("incarnation", keyset::values(lives.unwrap_or_default())),
     }
 }

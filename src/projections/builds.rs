@@ -131,7 +131,7 @@ pub(super) async fn cursors(db: &Db, projection: &dyn Projection) -> Result<Curs
             return Ok(Cursors { live, rebuild });
         }
         // `false` says that another node was quicker; either way there is one now.
-        db.transaction(create(projection, Build::Live, 0)).await?;
+        db.transaction(create(db, projection, Build::Live, 0)).await?;
     }
 }
 
@@ -163,7 +163,7 @@ pub(super) async fn begin_rebuild(db: &Db, projection: &dyn Projection) -> Resul
     }
     // A generation of its own, also when a rebuild is begun twice: an index has its name from it.
     let begun = cursors.rebuild.map_or(cursors.live.generation, |cursor| cursor.generation);
-    statements.extend(create(projection, Build::Rebuild, begun + 1));
+    statements.extend(create(db, projection, Build::Rebuild, begun + 1));
     db.transaction(statements).await
 }
 
@@ -204,7 +204,7 @@ pub(super) async fn reset(
         statements.extend(tables.iter().map(|table| drop_table(&build.of(table.name))));
     }
     let newest = cursors.rebuild.unwrap_or(cursors.live).generation;
-    statements.extend(create(projection, Build::Live, newest + 1));
+    statements.extend(create(db, projection, Build::Live, newest + 1));
     db.transaction(statements).await
 }
 
@@ -233,7 +233,7 @@ pub(super) async fn drop_earlier(db: &Db, projection: &dyn Projection) -> Result
 }
 
 /// The statements that make a build: its cursor, which must not be there yet, and its tables.
-fn create(projection: &dyn Projection, build: Build, generation: i64) -> Vec<Statement> {
+fn create(db: &Db, projection: &dyn Projection, build: Build, generation: i64) -> Vec<Statement> {
     let tables = projection.tables();
     let names: Vec<_> = tables.iter().map(|table| build.of(table.name)).collect();
     let insert = "INSERT INTO projection_cursors \
@@ -246,12 +246,13 @@ fn create(projection: &dyn Projection, build: Build, generation: i64) -> Vec<Sta
         .with(generation)
         .with(Json(&names).to_value());
     let mut statements = vec![insert.expecting(1)];
-    statements.extend(create_tables(projection, build, generation));
+    statements.extend(create_tables(db, projection, build, generation));
     statements
 }
 
 /// The statements that make the tables of a build, empty, in place of those that are there.
 pub(super) fn create_tables(
+    db: &Db,
     projection: &dyn Projection,
     build: Build,
     generation: i64,
@@ -260,8 +261,9 @@ pub(super) fn create_tables(
     for table in projection.tables() {
         let name = build.of(table.name);
         statements.push(drop_table(&name));
-        statements.push(Statement::new((table.create)(&name)));
-        for (number, columns) in (1..).zip(table.indexes) {
+        let (create, indexes) = table.on(db.is_sqlite());
+        statements.push(Statement::new(create(&name)));
+        for (number, columns) in (1..).zip(indexes) {
             let index = format!("{}_g{generation}_{number}", table.name);
             statements.push(Statement::new(format!("CREATE INDEX {index} ON {name} {columns}")));
         }

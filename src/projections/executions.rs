@@ -2,38 +2,40 @@
 //!
 //! Reads every event of executions, and of slots `ExecutionEnqueued`, `SlotAcquired` and
 //! `ExecutionDequeued` for the place in the queue. A message longer than [`PREVIEW_CHARS_MAX`] stands
-//! whole in a table beside, so that a row that changes with every tool call stays small.
+//! whole in a table beside, so that a row that changes with every tool call stays small. The words of
+//! messages are indexed for search, and those that have ended are counted, each in tables beside.
 
+pub(super) mod counts;
 mod fold;
+mod list;
+mod words;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Viewer;
 use super::agents::visible_life;
-use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
+use super::page::{Filter, Order, Page, PageRequest, Place};
 use super::wire::{Cost, Timestamp, words, words_or_null};
+use super::{Viewer, keyset, lives};
 use crate::db::{self, Db, Json, Record, Statement, record};
 use crate::domain::execution::{CancelPhase, CancelReason, ErrorClass, Source, Status, Trigger};
 use crate::domain::slots::SuspendReason;
 use crate::domain::{AccountId, AgentName, ExecutionId, IncarnationId};
 
 pub(super) use fold::{ExecutionsProjection, stream_id};
+pub use list::LOOKED_AT_MAX;
+pub use words::{MessageWords, WORD_CHARS_MAX, WORDS_BYTES_MAX};
 
 /// How much of a message, a response or an error a list shows, in characters.
 pub const PREVIEW_CHARS_MAX: usize = 2_000;
-/// How many rows one request looks through for a text.
-pub const SEARCH_ROWS_MAX: usize = 10_000;
-/// How many of them are read at once.
-const SEARCH_PAGE_ROWS: u32 = 500;
 
 record! {
     /// An execution. In a list its texts are cut at [`PREVIEW_CHARS_MAX`] characters.
     #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
     #[schema(as = Execution)]
-    pub struct ExecutionRow in "executions_v1" key(id: ExecutionId) {
+    pub struct ExecutionRow in "executions_v2" key(id: ExecutionId) {
         #[schema(value_type = Uuid)]
         pub id: ExecutionId,
         #[schema(value_type = String)]
@@ -128,6 +130,11 @@ record! {
         pub lost_contact_at: Option<Timestamp>,
         #[schema(value_type = Vec<String>)]
         pub tags: Json<Vec<String>>,
+        /// Since when its transcript is gone, as the retention setting said.
+        #[schema(required = true)]
+        pub transcript_removed_at: Option<Timestamp>,
+        #[serde(skip)]
+        pub cost_class: Option<u32>,
         #[serde(skip)]
         pub queue_no: Option<u64>,
         #[serde(skip)]
@@ -155,7 +162,7 @@ pub struct Usage {
 record! {
     /// A message that is longer than a row of the list holds.
     #[derive(Debug, Clone)]
-    struct LongMessage in "execution_messages_v1" key(id: ExecutionId) {
+    struct LongMessage in "execution_messages_v2" key(id: ExecutionId) {
         id: ExecutionId,
         message: String,
     }
@@ -178,7 +185,11 @@ pub struct ExecutionFilter {
     pub from: Option<DateTime<Utc>>,
     /// Created before that time.
     pub to: Option<DateTime<Utc>>,
-    /// With this text in the message's beginning, without regard to case.
+    /// Known to have cost this much or more.
+    pub cost_min: Option<Cost>,
+    /// Known to have cost this much or less.
+    pub cost_max: Option<Cost>,
+    /// With every word of this text in the message, without regard to case.
     pub q: Option<String>,
     /// In which order.
     pub order: Order,
@@ -188,9 +199,17 @@ impl Filter for ExecutionFilter {
     const LIST: &'static str = "executions";
 }
 
-impl Listed for ExecutionRow {
-    fn place(&self) -> Place {
-        Place { created_at: self.created_at.0.timestamp_micros(), row_no: self.row_no }
+impl ExecutionFilter {
+    fn has_cost(&self) -> bool {
+        self.cost_min.is_some() || self.cost_max.is_some()
+    }
+
+    /// Whether it says anything about single rows beside their words and their time.
+    fn narrows_rows(&self) -> bool {
+        self.has_cost()
+            || self.parent_execution_id.is_some()
+            || !self.status.is_empty()
+            || !self.triggered_by.is_empty()
     }
 }
 
@@ -199,60 +218,31 @@ impl Listed for ExecutionRow {
 pub struct Executions<'a>(pub(super) &'a Db);
 
 impl Executions<'_> {
-    /// A page of the executions that the viewer may see, newest first.
+    /// A page of the executions that the viewer may see, in the order of the filter.
+    ///
+    /// Where no index knows which rows fit, no more than [`LOOKED_AT_MAX`] are looked at: the page may
+    /// then be shorter than asked for and still lead to a next one.
     pub async fn list(
         &self,
         viewer: &Viewer,
         filter: &ExecutionFilter,
         page: &PageRequest,
     ) -> Result<Page<ExecutionRow>, db::Error> {
-        match &filter.q {
-            None => self.rows(viewer, filter, page).await,
-            Some(q) => self.search(viewer, filter, page, q).await,
-        }
+        let lives = lives::of(self.0, viewer, &filter.agent, filter.incarnation).await?;
+        let found = list::find(self.0, filter, lives, page).await?;
+        let items = self.rows(&found.row_nos, filter.order).await?;
+        let at = |row_no| filter.cursor_at(Place { created_at: 0, row_no });
+        Ok(Page { items, next_cursor: found.rest.map(at) })
     }
 
-    async fn rows(
-        &self,
-        viewer: &Viewer,
-        filter: &ExecutionFilter,
-        page: &PageRequest,
-    ) -> Result<Page<ExecutionRow>, db::Error> {
+    async fn rows(&self, row_nos: &[i64], order: Order) -> Result<Vec<ExecutionRow>, db::Error> {
+        if row_nos.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut select = Statement::new(select(Texts::Cut));
-        narrow(&mut select, filter);
-        visible_life(&mut select, "e.incarnation", viewer);
-        page.finish(&mut select, "e", filter.order);
-        page.page(filter, self.0.query(select).await?)
-    }
-
-    /// Looks through a bounded number of rows; what it has not come to is on the next page.
-    async fn search(
-        &self,
-        viewer: &Viewer,
-        filter: &ExecutionFilter,
-        page: &PageRequest,
-        q: &str,
-    ) -> Result<Page<ExecutionRow>, db::Error> {
-        let wanted = q.to_lowercase();
-        let (mut items, mut looked_at) = (Vec::new(), 0);
-        let mut next = page.of_length(SEARCH_PAGE_ROWS);
-        loop {
-            let found = self.rows(viewer, filter, &next).await?;
-            for row in found.items {
-                looked_at += 1;
-                let place = row.place();
-                if row.message.to_lowercase().contains(&wanted) {
-                    items.push(row);
-                }
-                if page.is_full(items.len()) || looked_at >= SEARCH_ROWS_MAX {
-                    return Ok(Page { items, next_cursor: Some(filter.cursor_at(place)) });
-                }
-                next = next.after(place);
-            }
-            if found.next_cursor.is_none() {
-                return Ok(Page { items, next_cursor: None });
-            }
-        }
+        select.push(" AND e.row_no IN (").bind_list(keyset::values(row_nos)).push(")");
+        select.push(&format!(" ORDER BY e.row_no {}", order.word()));
+        self.0.fetch(select).await
     }
 
     /// An execution with its whole texts, whoever may see it.
@@ -307,24 +297,30 @@ fn select(texts: Texts) -> String {
     )
 }
 
-/// Appends the conditions of the filter to a SELECT over table `e`.
-pub(super) fn narrow(select: &mut Statement, filter: &ExecutionFilter) {
+/// Appends what the filter says about single rows, and their lives, to a SELECT over table `e`.
+pub(super) fn narrow(
+    select: &mut Statement,
+    filter: &ExecutionFilter,
+    lives: Option<&[IncarnationId]>,
+) {
     let mut one_of = |column: &str, values: Vec<db::Value>| {
         if !values.is_empty() {
             select.push(&format!(" AND e.{column} IN (")).bind_list(values).push(")");
         }
     };
-    let values = |words: &[AgentName]| words.iter().map(db::Param::to_value).collect();
-    one_of("agent_name", values(&filter.agent));
-    one_of("status", filter.status.iter().map(db::Param::to_value).collect());
-    one_of("triggered_by", filter.triggered_by.iter().map(db::Param::to_value).collect());
-    one_of("incarnation", filter.incarnation.iter().map(db::Param::to_value).collect());
-    let parent = filter.parent_execution_id.iter().map(db::Param::to_value).collect();
-    one_of("parent_execution_id", parent);
-    if let Some(from) = filter.from {
-        select.push(" AND e.created_at >= ").bind(from);
+    one_of("status", keyset::values(&filter.status));
+    one_of("triggered_by", keyset::values(&filter.triggered_by));
+    one_of("parent_execution_id", keyset::values(filter.parent_execution_id.as_slice()));
+    match lives {
+        Some([]) => {
+            select.push(" AND 1 = 0");
+        }
+        lives => one_of("incarnation", keyset::values(lives.unwrap_or_default())),
     }
-    if let Some(to) = filter.to {
-        select.push(" AND e.created_at < ").bind(to);
+    if let Some(cost) = filter.cost_min {
+        select.push(" AND e.cost >= ").bind(cost);
+    }
+    if let Some(cost) = filter.cost_max {
+        select.push(" AND e.cost <= ").bind(cost);
     }
 }

@@ -10,6 +10,8 @@ pub mod activities;
 pub mod agents;
 mod builds;
 pub mod executions;
+mod keyset;
+mod lives;
 mod page;
 mod past;
 pub mod permissions;
@@ -123,13 +125,28 @@ pub struct TableDef {
     /// Its name, which ends in the version.
     pub name: &'static str,
     create: fn(&str) -> String,
+    on_sqlite: Option<fn(&str) -> String>,
     indexes: &'static [&'static str],
 }
 
 impl TableDef {
     /// The table of a record, with indexes over these columns.
     pub fn of<R: Record>(indexes: &'static [&'static str]) -> Self {
-        Self { name: R::TABLE, create: R::create, indexes }
+        Self { name: R::TABLE, create: R::create, on_sqlite: None, indexes }
+    }
+
+    /// The same where SQLite needs another table, which is an index by itself.
+    #[must_use]
+    pub fn on_sqlite(self, create: fn(&str) -> String) -> Self {
+        Self { on_sqlite: Some(create), ..self }
+    }
+
+    /// The statement that makes the table, and the columns of its indexes.
+    fn on(&self, is_sqlite: bool) -> (fn(&str) -> String, &'static [&'static str]) {
+        match self.on_sqlite.filter(|_| is_sqlite) {
+            Some(create) => (create, &[]),
+            None => (self.create, self.indexes),
+        }
     }
 }
 

@@ -30,6 +30,16 @@ pub enum Order {
     OldestFirst,
 }
 
+impl Order {
+    /// The word of SQL for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::NewestFirst => "DESC",
+            Self::OldestFirst => "ASC",
+        }
+    }
+}
+
 /// What is wrong with a request for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
@@ -120,9 +130,14 @@ impl PageRequest {
         Self { limit: limit.clamp(1, LIMIT_MAX), after: None }
     }
 
-    /// The same place in the list with pages of another length.
-    pub(super) fn of_length(self, limit: u32) -> Self {
-        Self { limit, ..self }
+    /// How many rows the page holds at most.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// The number of the row after which the page begins.
+    pub(super) fn after_row_no(&self) -> Option<i64> {
+        self.after.map(|place| place.row_no)
     }
 
     /// The page after a row.
@@ -138,10 +153,8 @@ impl PageRequest {
     /// Ends a SELECT that has a WHERE: rows after the cursor, and one more than asked for, which
     /// tells whether there is another page.
     pub(super) fn finish(&self, select: &mut Statement, alias: &str, order: Order) {
-        let (word, comparison) = match order {
-            Order::NewestFirst => ("DESC", "<"),
-            Order::OldestFirst => ("ASC", ">"),
-        };
+        let word = order.word();
+        let comparison = if order == Order::NewestFirst { "<" } else { ">" };
         if let Some(Place { created_at, row_no }) = self.after {
             select.push(&format!(" AND ({alias}.created_at, {alias}.row_no) {comparison} ("));
             select.bind(created_at).push(", ").bind(row_no).push(")");

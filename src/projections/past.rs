@@ -109,7 +109,7 @@ impl Folded {
     /// Empties the tables of these read models, or makes them.
     async fn make(&self, projections: &[&dyn Projection]) -> Result<(), PastError> {
         for projection in projections {
-            let statements = builds::create_tables(*projection, Build::Live, 0);
+            let statements = builds::create_tables(&self.db, *projection, Build::Live, 0);
             self.db.transaction(statements).await?;
         }
         Ok(())

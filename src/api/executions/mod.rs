@@ -1,5 +1,6 @@
 //! Executions: lists, one record, its end on request.
 
+mod filter;
 mod follow;
 mod log;
 mod summary;
@@ -7,7 +8,6 @@ mod summary;
 use axum::extract::{FromRequestParts, OriginalUri, RawPathParams, State};
 use axum::http::Uri;
 use axum::http::request::Parts;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,68 +17,52 @@ use super::ApiState;
 use super::auth::{Caller, OnAgent, no_execution};
 use super::error::{ApiError, Result};
 use super::extract::{Body, Fresh, NoFields, NoParams, Query, ReadQuery};
-use super::page;
+use super::page::{self, ListQuery};
 use super::reply::Reply;
 use crate::commands::tasks::{self, Cancelled};
 use crate::domain::execution::{CancelReason, Execution, Status, Urgency};
-use crate::domain::{AgentName, ExecutionId, IncarnationId};
+use crate::domain::{ExecutionId, IncarnationId};
 use crate::projections::executions::{ExecutionFilter, ExecutionRow};
 use crate::projections::{Filter as _, Order, Viewer};
 
+pub use filter::ExecutionQuery;
+pub(super) use filter::{names, words};
 pub(super) use log::entries;
 
 /// The read models that an execution's row is made of.
 const VIEWS: &[&str] = &["executions", "slots"];
 
-/// Which executions of one agent are wanted.
+/// Which page of one agent's executions is wanted.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct OfAgentQuery {
-    /// The most executions to answer with.
+    /// The most executions to answer with. Where no index knows which fit, a page may hold fewer
+    /// and still have a next one.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
     /// Where the page begins: from the `Link` header of the page before.
     cursor: Option<String>,
-    /// Only these statuses, separated by commas.
-    status: Option<String>,
-    /// Only these triggers, separated by commas.
-    triggered_by: Option<String>,
-    /// Only those created at this time or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<DateTime<Utc>>,
-    /// Only those created before this time.
-    #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<DateTime<Utc>>,
+    /// `-created_at` (newest first, as without it) or `created_at`.
+    #[param(inline)]
+    sort: Option<Sort>,
     /// An earlier life of the name, for its owner then and for administrators.
     #[param(value_type = Option<uuid::Uuid>)]
     #[expect(dead_code, reason = "the authorization reads it")]
     incarnation: Option<IncarnationId>,
 }
 
-/// Which executions of all agents are wanted.
+/// Which page of all agents' executions is wanted.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct AllQuery {
-    /// The most executions to answer with.
+    /// Only these agents, separated by commas.
+    agent: Option<String>,
+    /// The most executions to answer with. Where no index knows which fit, a page may hold fewer
+    /// and still have a next one.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
     /// Where the page begins: from the `Link` header of the page before.
     cursor: Option<String>,
-    /// Only these agents, separated by commas.
-    agent: Option<String>,
-    /// Only these statuses, separated by commas.
-    status: Option<String>,
-    /// Only these triggers, separated by commas.
-    triggered_by: Option<String>,
-    /// Only those created at this time or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<DateTime<Utc>>,
-    /// Only those created before this time.
-    #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<DateTime<Utc>>,
-    /// Only those with this text in the first 2000 characters of the message, without regard to
-    /// case. A page may then hold fewer than `limit` and still have a next one.
-    q: Option<String>,
     /// `-created_at` (newest first, as without it) or `created_at`.
     #[param(inline)]
     sort: Option<Sort>,
@@ -91,6 +75,15 @@ enum Sort {
     NewestFirst,
     #[serde(rename = "created_at")]
     OldestFirst,
+}
+
+impl From<Option<Sort>> for Order {
+    fn from(sort: Option<Sort>) -> Self {
+        match sort {
+            None | Some(Sort::NewestFirst) => Self::NewestFirst,
+            Some(Sort::OldestFirst) => Self::OldestFirst,
+        }
+    }
 }
 
 /// The one parameter of reads below an agent that lead to earlier lives.
@@ -150,23 +143,23 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// Lists the executions of an agent, newest first; the header `Link` leads to the next page.
 #[utoipa::path(
     get, path = "/api/agents/{name}/executions", tag = "executions",
-    params(("name" = String, Path, description = "The agent's name"), OfAgentQuery, Fresh),
+    params(
+        ("name" = String, Path, description = "The agent's name"),
+        ExecutionQuery, OfAgentQuery, Fresh,
+    ),
     responses((status = 200, body = Vec<ExecutionRow>)),
 )]
 async fn of_agent(
     State(state): State<ApiState>,
     on: OnAgent,
     OriginalUri(uri): OriginalUri,
-    query: ReadQuery<OfAgentQuery>,
+    query: ListQuery<ExecutionQuery, OfAgentQuery>,
 ) -> Result<Reply<Vec<ExecutionRow>>> {
     let asked = query.params;
     let filter = ExecutionFilter {
         incarnation: Some(on.life.incarnation),
-        status: words("status", asked.status.as_deref())?,
-        triggered_by: words("triggered_by", asked.triggered_by.as_deref())?,
-        from: asked.from,
-        to: asked.to,
-        ..ExecutionFilter::default()
+        order: asked.sort.into(),
+        ..query.filter.filter()?
     };
     let bounds = (asked.limit, asked.cursor.as_deref());
     list(&state, &Viewer::System, &filter, bounds, query.fresh, &uri).await
@@ -176,28 +169,20 @@ async fn of_agent(
 /// to the next page.
 #[utoipa::path(
     get, path = "/api/executions", tag = "executions",
-    params(AllQuery, Fresh),
+    params(ExecutionQuery, AllQuery, Fresh),
     responses((status = 200, body = Vec<ExecutionRow>)),
 )]
 async fn all(
     State(state): State<ApiState>,
     caller: Caller,
     OriginalUri(uri): OriginalUri,
-    query: ReadQuery<AllQuery>,
+    query: ListQuery<ExecutionQuery, AllQuery>,
 ) -> Result<Reply<Vec<ExecutionRow>>> {
     let asked = query.params;
     let filter = ExecutionFilter {
         agent: names("agent", asked.agent.as_deref())?,
-        status: words("status", asked.status.as_deref())?,
-        triggered_by: words("triggered_by", asked.triggered_by.as_deref())?,
-        from: asked.from,
-        to: asked.to,
-        q: asked.q,
-        order: match asked.sort {
-            None | Some(Sort::NewestFirst) => Order::NewestFirst,
-            Some(Sort::OldestFirst) => Order::OldestFirst,
-        },
-        ..ExecutionFilter::default()
+        order: asked.sort.into(),
+        ..query.filter.filter()?
     };
     let viewer = state.viewer(&caller).await?;
     let bounds = (asked.limit, asked.cursor.as_deref());
@@ -338,31 +323,4 @@ async fn terminate(
 /// The state of an execution, and whether anything of it can still change.
 async fn state_of(state: &ApiState, id: ExecutionId) -> Result<Execution> {
     Ok(state.app.log.state::<Execution>(id).await?.state)
-}
-
-/// Words separated by commas, each one of the domain's.
-pub(super) fn words<T>(parameter: &str, text: Option<&str>) -> Result<Vec<T>>
-where
-    T: std::str::FromStr + strum::VariantNames,
-{
-    let parse = |word: &str| {
-        let unknown = |_| {
-            let known = T::VARIANTS.join(", ");
-            let detail = format!("{parameter}: `{word}` is none of {known}");
-            ApiError::parameter(parameter, detail)
-        };
-        word.trim().parse().map_err(unknown)
-    };
-    text.map_or_else(|| Ok(Vec::new()), |text| text.split(',').map(parse).collect())
-}
-
-/// Names of agents separated by commas.
-pub(super) fn names(parameter: &str, text: Option<&str>) -> Result<Vec<AgentName>> {
-    let parse = |word: &str| {
-        let invalid = |error: crate::domain::name::InvalidName| {
-            ApiError::parameter(parameter, format!("{parameter}: `{word}`: {error}"))
-        };
-        word.trim().parse().map_err(invalid)
-    };
-    text.map_or_else(|| Ok(Vec::new()), |text| text.split(',').map(parse).collect())
 }

@@ -59,15 +59,18 @@ impl Projection for ActivitiesProjection {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> Vec<TableDef> {
         vec![
             TableDef::of::<ActivityRow>(&[
+                "(row_no)",
                 "(created_at, row_no)",
-                "(agent_name, created_at, row_no)",
-                "(related_execution_id)",
+                "(incarnation, (row_no + 0))",
+                "(activity_type, activity_state, (row_no + 0))",
+                "(incarnation, activity_type, activity_state, (row_no + 0))",
+                "(related_execution_id, (row_no + 0))",
             ]),
             TableDef::of::<CallerLife>(&[]),
         ]

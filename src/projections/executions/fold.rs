@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::counts::{Count, Counts, Duration};
+use super::list::cost_class;
+use super::words;
 use super::{ExecutionRow, LongMessage, PREVIEW_CHARS_MAX, Usage};
 use crate::db::{self, Db, Json, Rows, Statement};
 use crate::domain::execution::{CancelPhase, ExecutionEvent, Outcome, Request, Status};
@@ -23,19 +26,26 @@ impl Projection for ExecutionsProjection {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> Vec<TableDef> {
         vec![
             TableDef::of::<ExecutionRow>(&[
+                "(row_no)",
                 "(created_at, row_no)",
-                "(agent_name, created_at, row_no)",
-                "(status, created_at, row_no)",
+                "(incarnation, (row_no + 0))",
+                "(status, triggered_by, (row_no + 0))",
+                "(incarnation, status, triggered_by, (row_no + 0))",
+                "(cost_class, (row_no + 0)) WHERE cost_class IS NOT NULL",
+                "(incarnation, cost_class, (row_no + 0)) WHERE cost_class IS NOT NULL",
                 "(incarnation, queue_no) WHERE queue_no IS NOT NULL",
-                "(parent_execution_id) WHERE parent_execution_id IS NOT NULL",
+                "(parent_execution_id, (row_no + 0)) WHERE parent_execution_id IS NOT NULL",
             ]),
             TableDef::of::<LongMessage>(&[]),
+            words::table(),
+            TableDef::of::<Count>(&["(width, bucket)"]),
+            TableDef::of::<Duration>(&[]),
         ]
     }
 
@@ -48,7 +58,7 @@ impl Projection for ExecutionsProjection {
         let table = build.table::<ExecutionRow>();
         let ids = events.iter().filter_map(|recorded| execution_of(recorded));
         let mut rows: Rows<ExecutionRow> = Rows::load(db, &table, ids).await?;
-        let mut messages = Vec::new();
+        let (mut messages, mut searched, mut counts) = (Vec::new(), Vec::new(), Counts::default());
         for recorded in events {
             match &recorded.event {
                 Event::Execution(ExecutionEvent::ExecutionRequested(request)) => {
@@ -57,12 +67,17 @@ impl Projection for ExecutionsProjection {
                     if row.message_is_cut {
                         messages.push(LongMessage { id, message: request.message.clone() });
                     }
+                    searched.push(words::row_of(db, row.row_no, &request.message));
                     rows.insert(row);
                 }
                 Event::Execution(event) => {
                     let row = rows.get_mut(&stream_id(recorded)?);
                     let row = row.ok_or_else(|| FoldError::event(recorded, "no request"))?;
+                    let was_open = !row.status.is_terminal();
                     evolve(row, event, Timestamp(recorded.recorded_at));
+                    if was_open && row.status.is_terminal() {
+                        counts.add(row);
+                    }
                 }
                 Event::Slots(event) => queue(&mut rows, event),
                 Event::Agent(_) | Event::Account(_) => {}
@@ -70,6 +85,8 @@ impl Projection for ExecutionsProjection {
         }
         let mut statements = rows.into_statements(&table);
         statements.extend(db::upsert(&build.table::<LongMessage>(), &messages));
+        statements.extend(words::insert(db, build, &searched));
+        statements.extend(counts.into_statements(build));
         Ok(statements)
     }
 }
@@ -142,6 +159,8 @@ fn requested(id: ExecutionId, recorded: &Recorded, request: &Request) -> Executi
         cancelled_by: None,
         lost_contact_at: None,
         tags: Json(request.tags),
+        transcript_removed_at: None,
+        cost_class: None,
         queue_no: None,
         queue_position: None,
         queue_reason: None,
@@ -197,6 +216,7 @@ fn end(row: &mut ExecutionRow, status: Status, outcome: &Outcome, recorded_at: T
     row.response = outcome.response;
     row.response_ref = outcome.response_ref;
     row.cost = outcome.cost_usd_micros.map(Cost);
+    row.cost_class = outcome.cost_usd_micros.map(cost_class);
     row.usage = outcome.usage.map(|usage| {
         Json(Usage {
             input_tokens: usage.input_tokens,

@@ -217,7 +217,7 @@ async fn a_list_is_read_from_either_end_and_searched_for_words() {
     let store = world.db().await;
     let life = world.agent("scout").await;
     let mut submitted = Vec::new();
-    for message in ["Deploy the site", "count sheep", "undeploy it"] {
+    for message in ["Deploy the site", "count sheep", "then undeploy: DEPLOY!"] {
         submitted.push(world.submit(world.task(&life, message)).await);
     }
     let views = world.views(&store.db).await;

@@ -11,7 +11,7 @@ use trinity::commands::reports::{self, LifeRef};
 use trinity::commands::runs::{self, Grant};
 use trinity::commands::tasks::{self, Submit, Waits};
 use trinity::commands::{Cause, accounts, agents, ids};
-use trinity::db::{Db, Durability, Statement, Value};
+use trinity::db::{self, Db, Durability, Record, Statement, Value};
 use trinity::domain::account::Role;
 use trinity::domain::agent::{AgentConfig, Create, Runtime};
 use trinity::domain::execution::{
@@ -21,6 +21,7 @@ use trinity::domain::execution::{
 use trinity::domain::slots::{QUEUE_LENGTH_MAX, Slots};
 use trinity::domain::{AccountId, Actor, ExecutionId, IncarnationId, Metadata};
 use trinity::event_log::EventLog;
+use trinity::projections::executions::MessageWords;
 use trinity::projections::{self, Views};
 use uuid::Uuid;
 
@@ -282,8 +283,13 @@ pub async fn dump(db: &Db) -> BTreeMap<String, Vec<Vec<Value>>> {
     let mut dump = BTreeMap::new();
     for projection in projections::all() {
         for table in projection.tables() {
-            let select = Statement::new(format!("SELECT * FROM {}", table.name));
-            let rows = db.query(select).await.unwrap().into_iter();
+            let rows = if table.name == MessageWords::TABLE {
+                words(db).await
+            } else {
+                let select = Statement::new(format!("SELECT * FROM {}", table.name));
+                db.query(select).await.unwrap()
+            };
+            let rows = rows.into_iter();
             let alike = |value: Value| if value.is_null() { Value::Text(None) } else { value };
             let rows = rows.map(|row| row.into_values().into_iter().map(alike).collect());
             let mut rows: Vec<Vec<Value>> = rows.collect();
@@ -292,6 +298,31 @@ pub async fn dump(db: &Db) -> BTreeMap<String, Vec<Vec<Value>>> {
         }
     }
     dump
+}
+
+/// Which word stands in which message; the words that only Postgres has are left out.
+async fn words(db: &Db) -> Vec<db::Row> {
+    let table = MessageWords::TABLE;
+    let vocabulary = format!(
+        "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary \
+         USING fts5vocab ('main', '{table}', 'instance')"
+    );
+    let on_sqlite = db.with_sqlite(move |connection| {
+        connection.execute_batch(&vocabulary).unwrap();
+        let mut select = connection.prepare("SELECT doc, term FROM temp.vocabulary").unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+        select.query_map([], row).unwrap().collect::<Result<Vec<_>, _>>().unwrap()
+    });
+    if let Some(rows) = on_sqlite.await {
+        let row =
+            |(row_no, word)| db::Row::new(vec![Value::Int(Some(row_no)), Value::Text(Some(word))]);
+        return rows.unwrap().into_iter().map(row).collect();
+    }
+    let select = format!(
+        "SELECT t.row_no, w.word FROM {table} t, \
+         unnest(tsvector_to_array(t.words::tsvector)) AS w (word) WHERE w.word NOT LIKE '\u{e001}%'"
+    );
+    db.query(Statement::new(select)).await.unwrap()
 }
 
 /// Looks again and again until it is so, with a limit.

@@ -1,0 +1,236 @@
+//! Executions counted as they end, so that nothing is counted again when somebody asks.
+//!
+//! Each execution that ends is counted once, under the time it was created, in buckets of several
+//! widths and for its life as well as for all lives together. A stretch of time is then a few buckets
+//! of each width, and what is left at its edges is less than a minute. Those that have not ended are
+//! few, and are counted from their rows.
+//!
+//! Durations are counted in classes, the widest of which is three percent wide.
+
+use std::collections::BTreeMap;
+
+use super::ExecutionRow;
+use crate::db::{Column as _, Param as _, Record, Statement, Value, power_chunks, record};
+use crate::domain::IncarnationId;
+use crate::projections::{Build, Timestamp};
+
+/// What stands for the life when all are counted together.
+pub(in crate::projections) const EVERY_LIFE: &str = "";
+/// Microseconds of the narrowest buckets.
+pub(in crate::projections) const MINUTE_MICROS: i64 = 60_000_000;
+/// The widths of buckets in minutes, each a multiple of the one before.
+const WIDTHS: [i64; 4] = [1, 60, 24 * 60, 32 * 24 * 60];
+/// The width that stands for the one bucket of all times.
+const ALWAYS: i64 = 0;
+/// Durations up to this many milliseconds are a class each.
+const EXACT_MS_MAX: u64 = 64;
+/// Beyond it, every doubling is so many classes.
+const CLASSES_PER_DOUBLING: u64 = 32;
+/// How many rows one statement writes.
+const ROWS_MAX: usize = 256;
+
+record! {
+    /// How many executions of a life that were created within a bucket have ended so.
+    #[derive(Debug, Clone)]
+    pub struct Count in "execution_counts_v2"
+        key(incarnation: String, width: i64, bucket: i64, status: String, triggered_by: String)
+    {
+        pub incarnation: String,
+        pub width: i64,
+        pub bucket: i64,
+        pub status: String,
+        pub triggered_by: String,
+        pub executions: i64,
+        pub cost: i64,
+    }
+}
+
+record! {
+    /// How many executions of a life that were created within a bucket have taken so long.
+    #[derive(Debug, Clone)]
+    pub struct Duration in "execution_durations_v2"
+        key(incarnation: String, width: i64, bucket: i64, class: i64)
+    {
+        pub incarnation: String,
+        pub width: i64,
+        pub bucket: i64,
+        pub class: i64,
+        pub executions: i64,
+        pub longest_ms: u64,
+    }
+}
+
+/// Buckets of one width, by number, the end not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::projections) struct Buckets {
+    pub(in crate::projections) width: i64,
+    pub(in crate::projections) from: i64,
+    pub(in crate::projections) to: i64,
+}
+
+/// The executions of a batch that have ended, counted.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    counts: BTreeMap<<Count as Record>::Key, (i64, i64)>,
+    durations: BTreeMap<<Duration as Record>::Key, (i64, u64)>,
+}
+
+impl Counts {
+    /// Counts an execution that has just ended.
+    pub(super) fn add(&mut self, row: &ExecutionRow) {
+        let word = |value: Value| String::from_value(value).unwrap_or_default();
+        let (status, trigger) = (word(row.status.to_value()), word(row.triggered_by.to_value()));
+        let minute = minute_of(row.created_at);
+        let widths = WIDTHS.into_iter().map(|width| (width, minute.div_euclid(width)));
+        for (width, bucket) in widths.chain([(ALWAYS, 0)]) {
+            for life in [EVERY_LIFE.to_owned(), life_word(row.incarnation)] {
+                let key = (life.clone(), width, bucket, status.clone(), trigger.clone());
+                let count = self.counts.entry(key).or_default();
+                count.0 += 1;
+                count.1 += row.cost.unwrap_or_default().0;
+                let Some(duration_ms) = row.duration_ms else { continue };
+                let key = (life, width, bucket, class_of(duration_ms));
+                let duration = self.durations.entry(key).or_default();
+                duration.0 += 1;
+                duration.1 = duration.1.max(duration_ms);
+            }
+        }
+    }
+
+    /// What to write, in the same transaction as the rows and the cursor.
+    pub(super) fn into_statements(self, build: Build) -> Vec<Statement> {
+        let counts = self.counts.into_iter().map(|(key, (executions, cost))| {
+            let (incarnation, width, bucket, status, triggered_by) = key;
+            Count { incarnation, width, bucket, status, triggered_by, executions, cost }
+        });
+        let durations = self.durations.into_iter().map(|(key, (executions, longest_ms))| {
+            let (incarnation, width, bucket, class) = key;
+            Duration { incarnation, width, bucket, class, executions, longest_ms }
+        });
+        let mut statements = add_to(build, &counts.collect::<Vec<_>>(), |table| {
+            format!(
+                "executions = {table}.executions + excluded.executions, \
+                 cost = {table}.cost + excluded.cost"
+            )
+        });
+        statements.extend(add_to(build, &durations.collect::<Vec<_>>(), |table| {
+            format!(
+                "executions = {table}.executions + excluded.executions, \
+                 longest_ms = CASE WHEN {table}.longest_ms < excluded.longest_ms \
+                 THEN excluded.longest_ms ELSE {table}.longest_ms END"
+            )
+        }));
+        statements
+    }
+}
+
+/// Adds rows to those of the same key.
+fn add_to<R: Record>(build: Build, rows: &[R], action: impl Fn(&str) -> String) -> Vec<Statement> {
+    let table = build.table::<R>();
+    let columns: Vec<_> = R::COLUMNS.iter().map(|column| column.name).collect();
+    let of = |chunk: &[R]| {
+        let mut statement =
+            Statement::new(format!("INSERT INTO {table} ({}) VALUES ", columns.join(", ")));
+        for (index, row) in chunk.iter().enumerate() {
+            statement.push(if index == 0 { "(" } else { ", (" }).bind_list(row.values()).push(")");
+        }
+        let key = R::KEY.join(", ");
+        statement.push(&format!(" ON CONFLICT ({key}) DO UPDATE SET {}", action(&table)));
+        statement
+    };
+    power_chunks(rows, ROWS_MAX).map(of).collect()
+}
+
+/// How a life stands in a count.
+pub(in crate::projections) fn life_word(life: IncarnationId) -> String {
+    life.to_string()
+}
+
+fn minute_of(at: Timestamp) -> i64 {
+    at.0.timestamp_micros().div_euclid(MINUTE_MICROS)
+}
+
+/// The buckets that together are these whole minutes; an open end is one without a number.
+pub(in crate::projections) fn buckets(from: Option<i64>, to: Option<i64>) -> Vec<Buckets> {
+    if (from, to) == (None, None) {
+        return vec![Buckets { width: ALWAYS, from: 0, to: 1 }];
+    }
+    let widest = WIDTHS[WIDTHS.len() - 1];
+    // Both ends are whole buckets of the widest kind.
+    let (mut from, mut to) = (from.unwrap_or(0), to.unwrap_or(widest * (1 << 32)));
+    let mut found = Vec::new();
+    let mut add = |width: i64, from: i64, to: i64| {
+        if from < to {
+            found.push(Buckets { width, from: from / width, to: to / width });
+        }
+    };
+    for (place, width) in WIDTHS.into_iter().enumerate() {
+        let Some(wider) = WIDTHS.get(place + 1) else {
+            add(width, from, to);
+            break;
+        };
+        let inner_from =
+            from.div_euclid(*wider) * wider + if from % wider == 0 { 0 } else { *wider };
+        let inner_to = to.div_euclid(*wider) * wider;
+        if inner_from >= inner_to {
+            add(width, from, to);
+            break;
+        }
+        add(width, from, inner_from);
+        add(width, inner_to, to);
+        (from, to) = (inner_from, inner_to);
+    }
+    found
+}
+
+/// The class of a duration.
+pub(in crate::projections) fn class_of(duration_ms: u64) -> i64 {
+    if duration_ms < EXACT_MS_MAX {
+        return i64::try_from(duration_ms).unwrap_or_default();
+    }
+    let doubling = u64::from(duration_ms.ilog2());
+    let within = (duration_ms >> (doubling - 5)) - CLASSES_PER_DOUBLING;
+    let class = EXACT_MS_MAX + (doubling - 6) * CLASSES_PER_DOUBLING + within;
+    i64::try_from(class).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_cover_every_minute_once() {
+        let stretches =
+            [(0, 1), (59, 61), (1, 60), (7, 7), (100, 46_080 * 3 + 17), (46_079, 46_081)];
+        for (from, to) in stretches {
+            let mut minutes: Vec<i64> = buckets(Some(from), Some(to))
+                .iter()
+                .flat_map(|b| b.from * b.width..b.to * b.width)
+                .collect();
+            minutes.sort_unstable();
+            assert_eq!(minutes, (from..to).collect::<Vec<_>>(), "{from}..{to}");
+        }
+    }
+
+    #[test]
+    fn a_long_stretch_is_few_ranges_of_buckets() {
+        assert_eq!(buckets(None, None), [Buckets { width: ALWAYS, from: 0, to: 1 }]);
+        assert!(buckets(Some(29_000_001), None).len() <= WIDTHS.len());
+        assert!(buckets(None, Some(29_000_001)).len() <= WIDTHS.len());
+        assert!(buckets(Some(1), Some(29_000_001)).len() < 2 * WIDTHS.len());
+    }
+
+    #[test]
+    fn classes_of_durations_grow_and_are_narrow() {
+        let (mut last, mut begins_at) = (-1, 0_u64);
+        for duration_ms in 0..200_000_u64 {
+            let class = class_of(duration_ms);
+            if class != last {
+                assert_eq!(class, last + 1, "{duration_ms}");
+                (last, begins_at) = (class, duration_ms);
+            }
+            assert!((duration_ms - begins_at) * 32 <= begins_at.max(1), "{duration_ms}");
+        }
+        assert!(class_of(u64::MAX) > last);
+    }
+}

@@ -1,0 +1,272 @@
+//! Long lists: every filter answers what looking at each execution would, and reads no more than a page.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::postgres::PgPoolOptions;
+use trinity::db::{Db, Durability, Statement};
+use trinity::domain::execution::{Status, Trigger};
+use trinity::domain::{AccountId, ExecutionId};
+use trinity::event_log::EventLog;
+use trinity::projections::executions::ExecutionFilter;
+use trinity::projections::{Cost, Filter, Order, PageRequest, Viewer, Views};
+use uuid::Uuid;
+
+use super::fill::{Sample, begin, fill, life, name, owner};
+use super::world::ViewsDb;
+use crate::event_log::support::TestDb;
+
+const COUNT: u64 = 6_000;
+
+struct Long {
+    views: Views,
+    db: Db,
+    samples: Vec<Sample>,
+    log: EventLog,
+    _store: (TestDb, ViewsDb),
+}
+
+async fn long() -> Long {
+    let store = TestDb::new().await;
+    let log = store.open().await;
+    let views_db = ViewsDb::on(store.engine).await;
+    let db = views_db.db.clone();
+    let views = Views::start(log.clone(), db.clone()).await.unwrap();
+    fill(&db, &["agents", "executions", "activities"], COUNT).await;
+    let samples = (0..COUNT).map(|number| Sample::of(number, COUNT)).collect();
+    Long { views, db, samples, log, _store: (store, views_db) }
+}
+
+/// Whether a filter wants an execution, looked at by itself.
+fn wants(filter: &ExecutionFilter, sample: &Sample) -> bool {
+    let cost = sample.cost.map(|cost| Cost(i64::try_from(cost).unwrap()));
+    let any = |is_empty: bool, contains: bool| is_empty || contains;
+    let has_word = |word: &str| {
+        if word.chars().all(char::is_alphanumeric) {
+            sample.message.split(|c: char| !c.is_alphanumeric()).any(|w| w == word)
+        } else {
+            sample.message.contains(word)
+        }
+    };
+    any(filter.status.is_empty(), filter.status.contains(&sample.status))
+        && any(filter.triggered_by.is_empty(), filter.triggered_by.contains(&sample.trigger))
+        && any(
+            filter.agent.is_empty(),
+            filter.agent.iter().any(|n| (0..20).any(|a| name(a) == *n && life(a) == sample.life)),
+        )
+        && filter.incarnation.is_none_or(|life| life == sample.life)
+        && filter.from.is_none_or(|at| sample.created_at >= at)
+        && filter.to.is_none_or(|at| sample.created_at < at)
+        && filter.cost_min.is_none_or(|least| cost.is_some_and(|cost| cost >= least))
+        && filter.cost_max.is_none_or(|most| cost.is_some_and(|cost| cost <= most))
+        && filter.q.as_deref().is_none_or(|q| q.to_lowercase().split(' ').all(has_word))
+}
+
+impl Long {
+    async fn pages(
+        &self,
+        viewer: &Viewer,
+        filter: &ExecutionFilter,
+        limit: u32,
+    ) -> Vec<ExecutionId> {
+        let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+        for _ in 0..COUNT {
+            let page = filter.page(Some(limit), cursor.as_deref()).unwrap();
+            let page = self.views.executions().list(viewer, filter, &page).await.unwrap();
+            assert!(page.items.len() <= limit as usize);
+            seen.extend(page.items.iter().map(|row| row.id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return seen;
+            }
+        }
+        panic!("the list has no end");
+    }
+
+    fn expected(&self, filter: &ExecutionFilter) -> Vec<ExecutionId> {
+        let wanted = self.samples.iter().filter(|sample| wants(filter, sample));
+        let mut ids: Vec<_> = wanted.map(|sample| sample.id).collect();
+        if filter.order == Order::NewestFirst {
+            ids.reverse();
+        }
+        ids
+    }
+}
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    begin() + TimeDelta::minutes(minutes) + TimeDelta::milliseconds(123)
+}
+
+/// Filters of every kind and many of their combinations.
+fn filters() -> Vec<ExecutionFilter> {
+    let none = ExecutionFilter::default;
+    let text = |q: &str| Some(q.to_owned());
+    let (few, many) = (vec![name(17), name(19)], (0..12).map(name).collect::<Vec<_>>());
+    vec![
+        none(),
+        ExecutionFilter { order: Order::OldestFirst, ..none() },
+        ExecutionFilter { status: vec![Status::Failed], ..none() },
+        ExecutionFilter {
+            status: vec![Status::Failed, Status::Cancelled],
+            order: Order::OldestFirst,
+            ..none()
+        },
+        ExecutionFilter { triggered_by: vec![Trigger::Chat], ..none() },
+        ExecutionFilter {
+            triggered_by: vec![Trigger::Chat, Trigger::Mcp],
+            status: vec![Status::Cancelled],
+            ..none()
+        },
+        ExecutionFilter { agent: few.clone(), ..none() },
+        ExecutionFilter { agent: many.clone(), status: vec![Status::Failed], ..none() },
+        ExecutionFilter {
+            agent: few.clone(),
+            triggered_by: vec![Trigger::Schedule],
+            order: Order::OldestFirst,
+            ..none()
+        },
+        ExecutionFilter {
+            incarnation: Some(life(3)),
+            status: vec![Status::Completed],
+            triggered_by: vec![Trigger::Manual],
+            ..none()
+        },
+        ExecutionFilter { from: Some(at(20)), to: Some(at(40)), ..none() },
+        ExecutionFilter {
+            from: Some(at(20)),
+            to: Some(at(40)),
+            status: vec![Status::Failed],
+            agent: many.clone(),
+            ..none()
+        },
+        ExecutionFilter { from: Some(at(1_000_000)), ..none() },
+        ExecutionFilter { from: Some(at(40)), to: Some(at(20)), ..none() },
+        ExecutionFilter { cost_min: Some(Cost(1_000_000)), ..none() },
+        ExecutionFilter { cost_max: Some(Cost(1_500)), order: Order::OldestFirst, ..none() },
+        ExecutionFilter {
+            cost_min: Some(Cost(3_000)),
+            cost_max: Some(Cost(5_000)),
+            agent: few.clone(),
+            ..none()
+        },
+        ExecutionFilter {
+            cost_min: Some(Cost(100_000)),
+            status: vec![Status::Failed],
+            triggered_by: vec![Trigger::Schedule],
+            ..none()
+        },
+        ExecutionFilter { q: text("needle"), ..none() },
+        ExecutionFilter { q: text("NEEDLE"), order: Order::OldestFirst, ..none() },
+        ExecutionFilter { q: text("deploy site"), status: vec![Status::Failed], ..none() },
+        ExecutionFilter { q: text("deploy"), order: Order::OldestFirst, ..none() },
+        ExecutionFilter { q: text("ancient"), ..none() },
+        ExecutionFilter { q: text("ancient deploy"), agent: many, ..none() },
+        ExecutionFilter { q: text("only77"), ..none() },
+        ExecutionFilter { q: text("nowhere"), ..none() },
+        ExecutionFilter { q: text("%"), ..none() },
+        ExecutionFilter { q: text("\""), from: Some(at(10)), to: Some(at(60)), ..none() },
+        ExecutionFilter { q: text("errors"), cost_min: Some(Cost(50_000)), agent: few, ..none() },
+    ]
+}
+
+#[tokio::test]
+async fn every_filter_finds_what_looking_at_each_execution_finds() {
+    let long = long().await;
+    for filter in filters() {
+        let expected = long.expected(&filter);
+        let limit = if expected.len() > 500 { 997 } else { 7 };
+        let found = long.pages(&Viewer::System, &filter, limit).await;
+        assert_eq!(found, expected, "{filter:?}");
+    }
+    let owner = Viewer::User(owner());
+    let failed = ExecutionFilter { status: vec![Status::Failed], ..Default::default() };
+    assert_eq!(long.pages(&owner, &failed, 50).await, long.expected(&failed));
+    let stranger = Viewer::User(AccountId(Uuid::nil()));
+    for filter in filters() {
+        assert!(long.pages(&stranger, &filter, 50).await.is_empty(), "{filter:?}");
+    }
+    let lives = Viewer::Lives(vec![life(2), life(18)]);
+    let mut expected = long.expected(&ExecutionFilter::default());
+    expected.retain(|id| {
+        let sample = long.samples.iter().find(|sample| sample.id == *id).unwrap();
+        [life(2), life(18)].contains(&sample.life)
+    });
+    assert_eq!(long.pages(&lives, &ExecutionFilter::default(), 50).await, expected);
+}
+
+#[tokio::test]
+async fn counts_are_those_of_the_rows() {
+    let long = long().await;
+    let counted = filters().into_iter().filter(|filter| {
+        filter.q.is_none() && filter.cost_min.is_none() && filter.cost_max.is_none()
+    });
+    for filter in counted {
+        let wanted: Vec<_> = long.samples.iter().filter(|sample| wants(&filter, sample)).collect();
+        let statistics = long.views.statistics();
+        let facets = statistics.facets(&Viewer::System, &filter).await.unwrap();
+        assert_eq!(facets.total, wanted.len() as u64, "{filter:?}");
+        let (mut status, mut agent) = (BTreeMap::new(), BTreeMap::new());
+        for sample in &wanted {
+            *status.entry(<&str>::from(sample.status).to_owned()).or_insert(0) += 1;
+            let number = (0..20).find(|agent| life(*agent) == sample.life).unwrap();
+            *agent.entry(name(number).to_string()).or_insert(0) += 1;
+        }
+        assert_eq!(facets.status, status, "{filter:?}");
+        assert_eq!(facets.agent, agent, "{filter:?}");
+        let totals = statistics.totals(&Viewer::User(owner()), &filter).await.unwrap();
+        let cost: u64 = wanted.iter().filter_map(|sample| sample.cost).sum();
+        assert_eq!(totals.cost, Cost(i64::try_from(cost).unwrap()), "{filter:?}");
+        assert_eq!(totals.total, wanted.len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn percentiles_are_right_to_within_three_percent() {
+    let long = long().await;
+    let filter = ExecutionFilter { from: Some(at(5)), ..Default::default() };
+    let totals = long.views.statistics().totals(&Viewer::System, &filter).await.unwrap();
+    let wanted = long.samples.iter().filter(|sample| wants(&filter, sample));
+    let mut durations: Vec<_> = wanted.filter_map(|sample| sample.duration_ms).collect();
+    durations.sort_unstable();
+    let found = [(50, totals.duration_ms_p50), (95, totals.duration_ms_p95)];
+    for (percent, found) in found {
+        let exact = durations[(durations.len() * percent).div_ceil(100) - 1];
+        let found = found.unwrap();
+        assert!(found >= exact && found - exact <= exact / 30, "p{percent}: {found}, not {exact}");
+    }
+}
+
+/// Rows of the lists' tables that have been read so far, by scanning and by an index, on Postgres.
+async fn rows_read(db: &Db) -> (i64, i64) {
+    let flush = Statement::new("SELECT CAST(pg_stat_force_next_flush() AS TEXT)");
+    db.query(flush).await.unwrap();
+    let select = "SELECT CAST(SUM(seq_tup_read) AS BIGINT), CAST(SUM(idx_tup_fetch) AS BIGINT) \
+                  FROM pg_stat_user_tables WHERE relname LIKE 'execution%'";
+    let mut row = db.query(Statement::new(select)).await.unwrap().pop().unwrap();
+    (row.take().unwrap(), row.take().unwrap())
+}
+
+/// The plans of SQLite are tried beside the statements; here Postgres tells what it has read.
+#[tokio::test]
+async fn a_page_reads_about_as_many_rows_as_it_shows() {
+    let long = long().await;
+    let Some(pool) = long.db.pool() else { return };
+    // One connection, so that what it has counted is what these requests have read.
+    let options = (*pool.connect_options()).clone();
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let db = Db::postgres(pool, Durability::Normal);
+    let views = Views::start_with(long.log.clone(), db.clone(), vec![]).await.unwrap();
+    for filter in filters() {
+        let page = PageRequest::first(20);
+        // A connection plans a statement for its values a few times, and then once for all.
+        for _ in 0..6 {
+            views.executions().list(&Viewer::System, &filter, &page).await.unwrap();
+        }
+        let before = rows_read(&db).await;
+        let found = views.executions().list(&Viewer::System, &filter, &page).await.unwrap();
+        let after = rows_read(&db).await;
+        let (scanned, fetched) = (after.0 - before.0, after.1 - before.1);
+        assert_eq!(scanned, 0, "{filter:?}");
+        println!("{scanned} {fetched} {} {filter:?}", found.items.len());
+    }
+}
