@@ -104,7 +104,7 @@ impl App {
     }
 
     /// What reactors work with.
-    fn reactors(&self) -> reactors::Context {
+    pub fn reactors(&self) -> reactors::Context {
         reactors::Context {
             log: self.log.clone(),
             views: self.views.clone(),
@@ -185,6 +185,9 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     let reactors = Arc::new(app.reactors());
     let fleet = reactors::spawn(Arc::clone(&reactors));
     reactors::spawn_foreign(Arc::clone(&reactors));
+    if let Some(days) = app.config.transcript_retention_days {
+        reactors::spawn_retention(Arc::clone(&reactors), days);
+    }
     announce(&app, address)?;
 
     let router = api::router(Arc::clone(&app));

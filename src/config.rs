@@ -115,6 +115,10 @@ pub struct Settings {
     /// Milliseconds between the interrupt and the kill of a run that is stopped [default: 5000]
     #[arg(long, env = "TRINITY_GRACE_MS", value_name = "MS")]
     pub grace_ms: Option<u64>,
+
+    /// Days after which the transcript of an execution is removed [default: it is kept for ever]
+    #[arg(long, env = "TRINITY_TRANSCRIPT_RETENTION_DAYS", value_name = "DAYS")]
+    pub transcript_retention_days: Option<u32>,
 }
 
 /// The configuration of a server, complete.
@@ -144,6 +148,8 @@ pub struct Config {
     pub queue_length_max: usize,
     /// Milliseconds between the interrupt and the kill of a run that is stopped.
     pub grace_ms: u64,
+    /// Days after which the transcript of an execution is removed; none keeps it for ever.
+    pub transcript_retention_days: Option<u32>,
 }
 
 impl Config {
@@ -159,6 +165,11 @@ impl Config {
         let file = read_file(&data_dir.join(CONFIG_FILE))?;
         let listen = settings.listen.or(file.listen);
         let grace_ms = settings.grace_ms.or(file.grace_ms);
+        let transcript_retention_days =
+            settings.transcript_retention_days.or(file.transcript_retention_days);
+        if transcript_retention_days == Some(0) {
+            anyhow::bail!("transcript_retention_days must be 1 or more; leave it out to keep them");
+        }
         let queue_length_max = settings.queue_length_max.or(file.queue_length_max);
         Ok(Self {
             data_dir,
@@ -173,6 +184,7 @@ impl Config {
             admin_password: settings.admin_password.or(file.admin_password),
             queue_length_max: queue_length_max.unwrap_or(QUEUE_LENGTH_MAX),
             grace_ms: grace_ms.unwrap_or(GRACE_MS_DEFAULT),
+            transcript_retention_days,
         })
     }
 }
@@ -223,6 +235,15 @@ mod tests {
         assert_eq!(config.grace_ms, 8);
         assert_eq!(config.listen.port(), 9);
         assert_eq!(config.queue_length_max, QUEUE_LENGTH_MAX);
+    }
+
+    #[test]
+    fn transcripts_are_kept_for_ever_unless_days_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let with = |days| Settings { transcript_retention_days: days, ..in_dir(dir.path()) };
+        assert_eq!(Config::load(with(None)).unwrap().transcript_retention_days, None);
+        assert_eq!(Config::load(with(Some(30))).unwrap().transcript_retention_days, Some(30));
+        assert!(Config::load(with(Some(0))).is_err());
     }
 
     #[test]

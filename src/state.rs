@@ -28,8 +28,14 @@ const STATE: Migrations = Migrations {
 
 const TRANSCRIPTS: Migrations = Migrations {
     component: "transcripts",
-    sqlite: &[include_str!("../migrations/sqlite/transcripts_0001.sql")],
-    postgres: &[include_str!("../migrations/postgres/transcripts_0001.sql")],
+    sqlite: &[
+        include_str!("../migrations/sqlite/transcripts_0001.sql"),
+        include_str!("../migrations/sqlite/transcripts_0002.sql"),
+    ],
+    postgres: &[
+        include_str!("../migrations/postgres/transcripts_0001.sql"),
+        include_str!("../migrations/postgres/transcripts_0002.sql"),
+    ],
 };
 
 /// Everything durable that is not an event. A clone is another handle to the same.

@@ -29,6 +29,28 @@ pub struct Entry {
     pub raw: Option<String>,
 }
 
+impl Entry {
+    /// Whether a text of the line, as it is shown, is of that kind.
+    pub fn shows(&self, fits: impl Fn(&str) -> bool) -> bool {
+        let in_block = |block: &Block| match block {
+            Block::Text { text } | Block::Thinking { text } => fits(text),
+            Block::ToolUse { name, input, .. } => fits(name) || any_text(input, &fits),
+            Block::ToolResult { content, .. } => fits(content),
+        };
+        self.blocks.iter().any(in_block) || self.raw.as_deref().is_some_and(&fits)
+    }
+}
+
+/// Whether a text anywhere in a value is of that kind.
+fn any_text(value: &Value, fits: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => fits(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, fits)),
+        Value::Object(fields) => fields.values().any(|field| any_text(field, fits)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// The kinds of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]

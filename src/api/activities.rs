@@ -18,7 +18,7 @@ use crate::domain::{EventId, ExecutionId, IncarnationId};
 use crate::projections::activities::{ActivityFilter, ActivityRow};
 use crate::projections::{Filter as _, Viewer};
 
-const VIEWS: &[&str] = &["activities"];
+const VIEWS: &[&str] = &["activities", "agents"];
 
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

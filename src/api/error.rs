@@ -59,6 +59,7 @@ pub enum Code {
     Conflict,
     ExecutionCancelled,
     WouldDeadlock,
+    TranscriptRemoved,
     BodyTooLarge,
     UnsupportedMediaType,
     UnknownField,
@@ -108,6 +109,7 @@ impl Code {
             | Self::Conflict
             | Self::ExecutionCancelled
             | Self::WouldDeadlock => StatusCode::CONFLICT,
+            Self::TranscriptRemoved => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownField

@@ -54,6 +54,7 @@ pub(super) struct Execution {
     /// 1 after the interrupt, 2 after the kill.
     signal: u8,
     late: i64,
+    removals: i64,
     tool_line: u64,
     tool_calls: usize,
     open_tool_calls: HashSet<String>,
@@ -63,8 +64,8 @@ pub(super) struct Execution {
 pub(super) fn recall(world: &mut World, row: &Row, past: Past) {
     let Ok(id) = Uuid::parse_str(&row.stream_id) else { return };
     let phase = if past.ends > 0 { Phase::Ended } else { Phase::Unknown };
-    let Past { version, late, .. } = past;
-    let execution = Execution { version, phase, late, ..Execution::default() };
+    let Past { version, late, removals, .. } = past;
+    let execution = Execution { version, phase, late, removals, ..Execution::default() };
     world.executions.insert(id, execution);
     world.append.recalled(id);
 }
@@ -85,6 +86,7 @@ pub(super) fn observe(world: &mut World, entry: &Entry<'_>) {
         "InterruptSent" => execution.signal = 1,
         "KillSent" => execution.signal = 2,
         "LateResultObserved" => late(world, entry, &mut execution),
+        "TranscriptRemoved" => removed(world, entry, &mut execution),
         _ => {
             execution.phase = Phase::Ended;
             world.append.ended(entry.row, id);
@@ -109,10 +111,11 @@ fn transition(world: &mut World, entry: &Entry<'_>, execution: &Execution) {
             phase == Phase::Pending && execution.grant.is_none()
         }
         "ExecutionCancelled" => is_open && is_cancel_requested,
-        "LateResultObserved" => phase == Phase::Ended,
+        "LateResultObserved" | "TranscriptRemoved" => phase == Phase::Ended,
         _ => phase == Phase::Running,
     };
-    let follows_end = phase == Phase::Ended && entry.row.event_type != "LateResultObserved";
+    let may_follow = ["LateResultObserved", "TranscriptRemoved"];
+    let follows_end = phase == Phase::Ended && !may_follow.contains(&entry.row.event_type.as_str());
     world.tally.check(Invariant::OneEnd, entry.row, !follows_end, || {
         "it follows the end of its execution".to_owned()
     });
@@ -159,6 +162,14 @@ fn late(world: &mut World, entry: &Entry<'_>, execution: &mut Execution) {
     let is_first = execution.late == 0;
     world.tally.check(Invariant::OneEnd, entry.row, is_first, || "a second late report".to_owned());
     execution.late += 1;
+}
+
+fn removed(world: &mut World, entry: &Entry<'_>, execution: &mut Execution) {
+    let is_first = execution.removals == 0;
+    world.tally.check(Invariant::OneEnd, entry.row, is_first, || {
+        "its transcript was removed before".to_owned()
+    });
+    execution.removals += 1;
 }
 
 fn tool_call(world: &mut World, entry: &Entry<'_>, execution: &mut Execution) {

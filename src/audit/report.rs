@@ -44,7 +44,7 @@ invariants! {
     /// Capacity.
     Capacity = "I1", "no slot is granted above the agent's capacity";
     /// One end.
-    OneEnd = "I2", "an execution ends once, and nothing but one late report follows";
+    OneEnd = "I2", "an execution ends once; one late report and the removal of its transcript may follow";
     /// First come, first served.
     Fifo = "I3", "slots are granted in the order of the queue";
     /// Nothing from the dead.

@@ -271,6 +271,9 @@ fn execution(event_type: &str) -> Option<Fields> {
             &[("by", Text), ("reason", CANCEL), ("urgency?", Word(&["graceful", "kill"]))]
         }
         "InterruptSent" | "KillSent" => &[("at", Time)],
+        "TranscriptRemoved" => {
+            &[("lines", Count), ("bytes", Count), ("retention_days", Count), ("at", Time)]
+        }
         // Nothing is concluded from the verdict of a late result: a word, or an object.
         "ExecutionCompleted" | "LateResultObserved" => &[("outcome", Object(OUTCOME))],
         "ExecutionFailed" => &[("class", CLASS), ("error", Text), ("outcome", Object(OUTCOME))],

@@ -33,6 +33,8 @@ pub(super) struct Past {
     pub(super) ends: i64,
     /// How many late reports.
     pub(super) late: i64,
+    /// How many removals of its transcript.
+    pub(super) removals: i64,
 }
 
 /// What the log says of itself beside its events.

@@ -160,7 +160,7 @@ impl Problem {
             ("projection-lag" | "execution-timeout", _) | (_, 504) => Exit::TimedOut,
             (_, 400 | 405 | 413 | 415 | 422) => Exit::Usage,
             (_, 401 | 403) => Exit::Auth,
-            (_, 404) => Exit::NotFound,
+            (_, 404 | 410) => Exit::NotFound,
             (_, 503) => Exit::Unreachable,
             _ => Exit::Failed,
         }

@@ -9,7 +9,8 @@
 //!
 //! A cancel of a granted or running execution is only a request: `Cancelled` is written when the end
 //! of its processes was observed. The first terminal event wins; a later report is kept as
-//! `LateResultObserved` and changes nothing.
+//! `LateResultObserved` and changes nothing. Long after the end its transcript may be removed, which is
+//! on record too.
 
 mod values;
 
@@ -59,6 +60,8 @@ pub enum ExecutionCommand {
     Reject { class: ErrorClass, error: String, at: DateTime<Utc> },
     /// The agent went down and took the run with it, or nothing was heard of it for too long.
     RecordLost { evidence: Evidence, error: String, at: DateTime<Utc> },
+    /// Its transcript is as old as the retention setting allows, and goes.
+    RecordTranscriptRemoved { lines: u64, bytes: u64, retention_days: u32, at: DateTime<Utc> },
 }
 
 /// How a run came to be declared lost.
@@ -133,6 +136,14 @@ pub enum ExecutionEvent {
         verdict: Verdict,
         outcome: Box<Outcome>,
     },
+    TranscriptRemoved {
+        /// How many lines it had.
+        lines: u64,
+        /// How many bytes they took in the store, compressed.
+        bytes: u64,
+        retention_days: u32,
+        at: DateTime<Utc>,
+    },
 }
 
 /// Why a command to an execution is refused.
@@ -178,6 +189,8 @@ pub struct Execution {
     pub exit_reported: bool,
     /// Whether a report after the terminal event was kept.
     pub late_result_kept: bool,
+    /// When its transcript was removed.
+    pub transcript_removed_at: Option<DateTime<Utc>>,
 }
 
 impl Execution {
@@ -254,11 +267,18 @@ impl Execution {
     }
 
     fn after_the_end(&self, command: ExecutionCommand) -> Vec<ExecutionEvent> {
-        let ExecutionCommand::RecordExit { verdict, outcome } = command else { return vec![] };
-        if self.exit_reported || self.late_result_kept {
-            return vec![];
+        use ExecutionCommand as C;
+        match (command, self.transcript_removed_at) {
+            (C::RecordExit { verdict, outcome }, _)
+                if !self.exit_reported && !self.late_result_kept =>
+            {
+                vec![ExecutionEvent::LateResultObserved { verdict, outcome }]
+            }
+            (C::RecordTranscriptRemoved { lines, bytes, retention_days, at }, None) => {
+                vec![ExecutionEvent::TranscriptRemoved { lines, bytes, retention_days, at }]
+            }
+            _ => vec![],
         }
-        vec![ExecutionEvent::LateResultObserved { verdict, outcome }]
     }
 }
 
@@ -363,6 +383,7 @@ impl Decider for Execution {
             E::ExecutionFailed { outcome, .. } => self.end(Status::Failed, outcome),
             E::ExecutionCancelled { outcome, .. } => self.end(Status::Cancelled, outcome),
             E::LateResultObserved { .. } => self.late_result_kept = true,
+            E::TranscriptRemoved { at, .. } => self.transcript_removed_at = Some(*at),
         }
     }
 

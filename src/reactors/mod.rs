@@ -15,6 +15,7 @@
 //! | `output` | lines of output into the transcript and the log |
 //! | `reconcile` | runs nobody knows, slots past their time |
 //! | `foreign` | slots past their time on nodes that are away |
+//! | `retention` | transcripts that are older than is wanted |
 //! | `removal` | everything that goes with a deleted agent |
 
 mod agent;
@@ -26,6 +27,7 @@ mod look;
 mod output;
 mod reconcile;
 mod removal;
+mod retention;
 mod run;
 mod wait;
 
@@ -45,6 +47,7 @@ use crate::state::transcripts::Transcripts;
 
 pub use fleet::spawn;
 pub use foreign::spawn as spawn_foreign;
+pub use retention::{remove_old_transcripts, spawn as spawn_retention};
 
 /// What reactors work with; built once by the composition root.
 pub struct Context {

@@ -1,5 +1,7 @@
 //! Sessions, passwords, counters and transcripts, on either store.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use trinity::domain::{AccountId, ExecutionId};
@@ -15,11 +17,15 @@ use crate::store::fresh_database;
 /// A state on an empty store, and the folder it may need.
 async fn fresh() -> (State, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let state = match fresh_database().await {
-        None => State::open_sqlite(dir.path()).await.unwrap(),
-        Some(url) => State::open_postgres(PgPool::connect(&url).await.unwrap()).await.unwrap(),
-    };
+    let state = open(fresh_database().await.as_deref(), dir.path()).await;
     (state, dir)
+}
+
+async fn open(url: Option<&str>, dir: &std::path::Path) -> State {
+    match url {
+        None => State::open_sqlite(dir).await.unwrap(),
+        Some(url) => State::open_postgres(PgPool::connect(url).await.unwrap()).await.unwrap(),
+    }
 }
 
 fn time(seconds: i64) -> DateTime<Utc> {
@@ -50,6 +56,94 @@ fn lines(range: std::ops::RangeInclusive<u64>) -> Vec<OutputLine> {
 
 fn seqs(lines: &[OutputLine]) -> Vec<u64> {
     lines.iter().map(|line| line.seq).collect()
+}
+
+#[tokio::test]
+async fn a_search_reads_on_until_it_has_enough() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    for start in (1..=2_000).step_by(500) {
+        transcripts.append(id(), &lines(start..=start + 499)).await.unwrap();
+    }
+    let seven = || Arc::new(|line: &OutputLine| line.line.ends_with('7'));
+    let first = transcripts.search(id(), 0, 3, seven()).await.unwrap();
+    assert_eq!((seqs(&first.lines), first.last_seq), (vec![7, 17, 27], 27));
+    let rest = transcripts.search(id(), 27, 1_000, seven()).await.unwrap();
+    assert_eq!((rest.lines.len(), rest.last_seq), (197, 2_000));
+    let none = transcripts.search(id(), 0, 10, Arc::new(|_| false)).await.unwrap();
+    assert_eq!((none.lines.len(), none.last_seq), (0, 2_000));
+    let past = transcripts.search(id(), 2_000, 10, seven()).await.unwrap();
+    assert_eq!((past.lines.len(), past.last_seq), (0, 2_000));
+}
+
+#[tokio::test]
+async fn a_search_looks_through_a_bounded_part() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    let large = vec![b'x'; CHUNK_BYTES_MAX];
+    for seq in 1..=40 {
+        transcripts.append(id(), &[line(seq, &large)]).await.unwrap();
+    }
+    let found = transcripts.search(id(), 0, 10, Arc::new(|_| false)).await.unwrap();
+    assert!((32..=34).contains(&found.last_seq), "{}", found.last_seq);
+    let rest = transcripts.search(id(), found.last_seq, 10, Arc::new(|_| false)).await.unwrap();
+    assert_eq!(rest.last_seq, 40);
+}
+
+#[tokio::test]
+async fn a_read_takes_only_the_chunks_it_needs() {
+    let database = fresh_database().await;
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(database.as_deref(), dir.path()).await;
+    let transcripts = state.transcripts;
+    let large = vec![b'x'; CHUNK_BYTES_MAX];
+    for seq in 1..=3 {
+        transcripts.append(id(), &[line(seq, &large)]).await.unwrap();
+    }
+    let damage = "UPDATE transcript_chunks SET body = substr(body, 1, 3) WHERE first_seq = 2";
+    match &database {
+        None => {
+            let file = rusqlite::Connection::open(dir.path().join("transcripts.db")).unwrap();
+            file.execute(damage, []).unwrap();
+        }
+        Some(url) => {
+            sqlx::query(damage).execute(&PgPool::connect(url).await.unwrap()).await.unwrap();
+        }
+    }
+    assert_eq!(seqs(&transcripts.before(id(), None, 1).await.unwrap()), [3]);
+    assert_eq!(seqs(&transcripts.after(id(), 0, 1).await.unwrap()), [1]);
+    let damaged = transcripts.after(id(), 0, 2).await.unwrap_err();
+    assert!(matches!(damaged, Error::Damaged(..)), "{damaged}");
+}
+
+#[tokio::test]
+async fn old_transcripts_are_found_by_their_last_line_and_removed_whole() {
+    let (state, _dir) = fresh().await;
+    let transcripts = state.transcripts;
+    let other = ExecutionId(Uuid::from_u128(8));
+    let at = |seconds, line: OutputLine| OutputLine { at: time(seconds), ..line };
+    transcripts.append(id(), &[at(10, line(1, b"a")), at(20, line(2, b"b"))]).await.unwrap();
+    transcripts.append(other, &[at(30, line(1, b"c"))]).await.unwrap();
+    transcripts.put_response(id(), "the whole answer").await.unwrap();
+    let older = |seconds, place| {
+        let transcripts = transcripts.clone();
+        async move {
+            let old = transcripts.older_than(time(seconds), place, 10).await.unwrap();
+            old.into_iter().map(|old| (old.id, old.lines)).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(older(20, None).await, []);
+    assert_eq!(older(21, None).await, [(id(), 2)]);
+    assert_eq!(older(31, None).await, [(id(), 2), (other, 1)]);
+    assert_eq!(older(31, Some((time(20), id()))).await, [(other, 1)]);
+    assert!(transcripts.stored_bytes(id()).await.unwrap() > 0);
+    transcripts.remove(id()).await.unwrap();
+    transcripts.remove(id()).await.unwrap();
+    assert_eq!(transcripts.stored_bytes(id()).await.unwrap(), 0);
+    assert_eq!(transcripts.last_seq(id()).await.unwrap(), 0);
+    assert_eq!(transcripts.after(id(), 0, 10).await.unwrap(), []);
+    assert_eq!(transcripts.response(id()).await.unwrap(), None);
+    assert_eq!(older(31, None).await, [(other, 1)]);
 }
 
 #[tokio::test]

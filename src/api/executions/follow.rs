@@ -13,11 +13,11 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::log::entry;
+use super::log::{entry, refuse_removed};
 use super::{OnExecution, state_of};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, Gate, Rights, on_origin};
-use crate::api::error::Result;
+use crate::api::error::{Problem, Result};
 use crate::api::extract::{Fresh, Query, WAIT_MS_MAX};
 use crate::api::sse;
 use crate::api::wire::millis;
@@ -60,7 +60,13 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         FollowQuery,
         ("Last-Event-ID" = Option<i64>, Header, description = "Begin after this line"),
     ),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream"),
+        (
+            status = 410, body = Problem, content_type = "application/problem+json",
+            description = "The transcript was removed, as the retention setting says",
+        ),
+    ),
 )]
 async fn follow(
     State(state): State<ApiState>,
@@ -71,6 +77,9 @@ async fn follow(
 ) -> Result<Response> {
     let after = sse::position(&headers, query.after)?.unwrap_or_default();
     let after = u64::try_from(after).unwrap_or_default();
+    if state.app.state.transcripts.last_seq(id).await? == 0 {
+        refuse_removed(&state, id).await?;
+    }
     let place = state.open_stream()?;
     Ok(sse::respond(place, frames(state, caller, id, after)))
 }

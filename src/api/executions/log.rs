@@ -1,5 +1,7 @@
 //! The transcript of an execution, page by page.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use trinity_agent_protocol::OutputLine;
@@ -7,17 +9,16 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::OnExecution;
+use super::filter::TEXT_CHARS_MAX;
+use super::{OnExecution, state_of};
 use crate::adapters::transcript::{self, Entry};
 use crate::api::ApiState;
-use crate::api::error::{ApiError, Result};
+use crate::api::error::{ApiError, Code, Problem, Result};
 use crate::api::extract::ReadQuery;
 use crate::api::page;
 use crate::api::reply::Reply;
+use crate::api::wire::millis;
 use crate::domain::{ExecutionId, IncarnationId};
-
-/// How many lines one request looks through for a text.
-const SEARCH_LINES_MAX: usize = 50_000;
 
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -31,7 +32,9 @@ struct LogQuery {
     /// The most lines to answer with.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
-    /// Only lines with this text, without regard to case; from the beginning, or after `after`.
+    /// Only lines that show this text, without regard to case; from the beginning, or after `after`.
+    /// One request looks through a bounded part: go on with `next` until it is `total`.
+    #[param(max_length = 1000)]
     q: Option<String>,
     /// An earlier life of the name, for its owner then and for administrators.
     #[param(value_type = Option<uuid::Uuid>)]
@@ -64,7 +67,13 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         ("id" = uuid::Uuid, Path, description = "The execution's id"),
         LogQuery, crate::api::extract::Fresh,
     ),
-    responses((status = 200, body = Log)),
+    responses(
+        (status = 200, body = Log),
+        (
+            status = 410, body = Problem, content_type = "application/problem+json",
+            description = "The transcript was removed, as the retention setting says",
+        ),
+    ),
 )]
 async fn show(
     State(state): State<ApiState>,
@@ -86,9 +95,23 @@ async fn show(
         (None, before, None) => seen(transcripts.before(id, before, limit).await?, 0),
     };
     let total = transcripts.last_seq(id).await?;
+    if total == 0 {
+        refuse_removed(&state, id).await?;
+    }
     let (found, next) = lines;
     let log = Log { execution_id: id, entries: entries(&found), next, total };
     Ok(Reply::ok(position, log))
+}
+
+/// Refuses to show nothing as if there had been nothing.
+pub(super) async fn refuse_removed(state: &ApiState, id: ExecutionId) -> Result<()> {
+    let Some(at) = state_of(state, id).await?.transcript_removed_at else { return Ok(()) };
+    let detail = format!(
+        "the transcript of this execution was removed at {}, as the retention setting of this \
+         server says; the event TranscriptRemoved tells how much it was",
+        millis(at)
+    );
+    Err(ApiError::new(Code::TranscriptRemoved, detail))
 }
 
 /// The lines with the number of the last one.
@@ -97,7 +120,7 @@ fn seen(lines: Vec<OutputLine>, before: u64) -> (Vec<OutputLine>, u64) {
     (lines, last)
 }
 
-/// The lines after a place that hold a text, and how far it was looked for.
+/// The lines after a place that show a text, and how far it was looked for.
 async fn search(
     state: &ApiState,
     id: ExecutionId,
@@ -105,26 +128,38 @@ async fn search(
     limit: usize,
     q: &str,
 ) -> Result<(Vec<OutputLine>, u64)> {
-    let wanted = q.to_lowercase();
-    let (mut found, mut last, mut looked_at) = (Vec::new(), after, 0);
-    while looked_at < SEARCH_LINES_MAX {
-        let page = crate::state::transcripts::READ_LINES_MAX;
-        let lines = state.app.state.transcripts.after(id, last, page).await?;
-        if lines.is_empty() {
-            break;
-        }
-        looked_at += lines.len();
-        for line in lines {
-            last = line.seq;
-            if line.line.to_lowercase().contains(&wanted) {
-                found.push(line);
-                if found.len() == limit {
-                    return Ok((found, last));
-                }
-            }
-        }
+    if q.chars().count() > TEXT_CHARS_MAX {
+        let detail = format!("q has more than {TEXT_CHARS_MAX} characters");
+        return Err(ApiError::parameter("q", detail));
     }
-    Ok((found, last))
+    let needle = Needle::new(q);
+    let fits = Arc::new(move |line: &OutputLine| {
+        needle.may_be_in(&line.line) && entry(line).shows(|text| needle.is_in(text))
+    });
+    let found = state.app.state.transcripts.search(id, after, limit, fits).await?;
+    Ok((found.lines, found.last_seq))
+}
+
+/// A text that is looked for without regard to case.
+struct Needle {
+    lowercase: String,
+    /// Whether JSON writes it as it is, so that a line without it cannot show it.
+    is_plain: bool,
+}
+
+impl Needle {
+    fn new(text: &str) -> Self {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
+        Self { lowercase: text.to_lowercase(), is_plain }
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        text.to_lowercase().contains(&self.lowercase)
+    }
+
+    fn may_be_in(&self, line: &str) -> bool {
+        !self.is_plain || line.to_ascii_lowercase().contains(&self.lowercase) || !line.is_ascii()
+    }
 }
 
 /// The lines as clients see them.

@@ -29,8 +29,8 @@ pub use filter::ExecutionQuery;
 pub(super) use filter::{names, words};
 pub(super) use log::entries;
 
-/// The read models that an execution's row is made of.
-const VIEWS: &[&str] = &["executions", "slots"];
+/// The read models that an execution's row is made of, and the one that says whose it is.
+const VIEWS: &[&str] = &["agents", "executions", "slots"];
 
 /// Which page of one agent's executions is wanted.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]

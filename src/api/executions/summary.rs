@@ -17,7 +17,7 @@ use crate::clock;
 use crate::projections::executions::ExecutionFilter;
 use crate::projections::statistics;
 
-const VIEWS: &[&str] = &["executions"];
+const VIEWS: &[&str] = &["agents", "executions"];
 
 /// How far back executions are counted unless the client says so, in hours.
 const HOURS_DEFAULT: u32 = 24;

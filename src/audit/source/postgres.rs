@@ -32,7 +32,8 @@ const SELECT_PAGE: &str = "SELECT position, aggregate_type, aggregate_id, sequen
 const SELECT_PAST: &str = "SELECT coalesce(max(sequence), 0), \
      count(*) FILTER (WHERE event_type IN \
          ('ExecutionCompleted', 'ExecutionFailed', 'ExecutionCancelled')), \
-     count(*) FILTER (WHERE event_type = 'LateResultObserved') \
+     count(*) FILTER (WHERE event_type = 'LateResultObserved'), \
+     count(*) FILTER (WHERE event_type = 'TranscriptRemoved') \
      FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND position < $3";
 const SELECT_REPEATS: &str = "SELECT min(position), count(*) FROM ( \
      SELECT position, row_number() OVER (PARTITION BY event_id ORDER BY position) AS nth \
@@ -111,7 +112,8 @@ async fn past(connection: &mut PgConnection, row: &Row) -> Result<Past, sqlx::Er
         .bind(row.position)
         .fetch_one(connection)
         .await?;
-    Ok(Past { version: past.try_get(0)?, ends: past.try_get(1)?, late: past.try_get(2)? })
+    let (version, ends) = (past.try_get(0)?, past.try_get(1)?);
+    Ok(Past { version, ends, late: past.try_get(2)?, removals: past.try_get(3)? })
 }
 
 fn row(stored: &PgRow) -> Result<Row, sqlx::Error> {

@@ -21,7 +21,8 @@ const SELECT_EVENTS: &str = "SELECT position, aggregate_type, aggregate_id, sequ
      FROM events WHERE position IS NOT NULL ORDER BY position";
 const SELECT_PAST: &str = "SELECT coalesce(max(sequence), 0), \
      coalesce(sum(event_type IN ('ExecutionCompleted', 'ExecutionFailed', 'ExecutionCancelled')), 0), \
-     coalesce(sum(event_type = 'LateResultObserved'), 0) \
+     coalesce(sum(event_type = 'LateResultObserved'), 0), \
+     coalesce(sum(event_type = 'TranscriptRemoved'), 0) \
      FROM events WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND position < ?3";
 const SELECT_REPEATS: &str = "SELECT min(position), count(*) FROM ( \
      SELECT position, row_number() OVER (PARTITION BY event_id ORDER BY position) AS nth \
@@ -103,7 +104,8 @@ fn read_all(
         let past = if world.begin(&row) {
             let key = (&row.stream_type, &row.stream_id, row.position);
             Some(select_past.query_row(key, |row| {
-                Ok(Past { version: row.get(0)?, ends: row.get(1)?, late: row.get(2)? })
+                let (version, ends) = (row.get(0)?, row.get(1)?);
+                Ok(Past { version, ends, late: row.get(2)?, removals: row.get(3)? })
             })?)
         } else {
             None

@@ -541,6 +541,28 @@ fn full_outcome() -> Box<Outcome> {
     })
 }
 
+fn transcript_removed() -> E {
+    E::TranscriptRemoved { lines: 40, bytes: 1_234, retention_days: 30, at: at(9) }
+}
+
+#[test]
+fn a_transcript_is_removed_once_and_only_after_the_end() {
+    let remove =
+        || C::RecordTranscriptRemoved { lines: 40, bytes: 1_234, retention_days: 30, at: at(9) };
+    given::<Execution>([E::ExecutionRequested(request()), started()]).when(remove()).then_nothing();
+    given::<Execution>([E::ExecutionRequested(request()), started(), completed()])
+        .when(remove())
+        .then([transcript_removed()]);
+    given::<Execution>([
+        E::ExecutionRequested(request()),
+        started(),
+        completed(),
+        transcript_removed(),
+    ])
+    .when(remove())
+    .then_nothing();
+}
+
 #[test]
 fn the_json_of_every_event_is_frozen() {
     let late = Verdict::Failed { class: ErrorClass::MaxTurns, error: "too many turns".into() };
@@ -568,6 +590,7 @@ fn the_json_of_every_event_is_frozen() {
             cancelled(CancelPhase::Queued, Box::default()),
             E::LateResultObserved { verdict: Verdict::Completed, outcome: outcome() },
             E::LateResultObserved { verdict: late, outcome: Box::default() },
+            transcript_removed(),
         ],
         ExecutionEvent::VARIANTS,
     );

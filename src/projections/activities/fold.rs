@@ -214,7 +214,8 @@ impl Memory {
             | E::CancelRequested { .. }
             | E::InterruptSent { .. }
             | E::KillSent { .. }
-            | E::LateResultObserved { .. } => {}
+            | E::LateResultObserved { .. }
+            | E::TranscriptRemoved { .. } => {}
         }
         Ok(())
     }

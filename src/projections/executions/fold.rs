@@ -201,6 +201,7 @@ fn evolve(row: &mut ExecutionRow, event: &ExecutionEvent, recorded_at: Timestamp
             row.cancel_phase = Some(*phase);
             end(row, Status::Cancelled, outcome, recorded_at);
         }
+        E::TranscriptRemoved { at, .. } => row.transcript_removed_at = Some(Timestamp(*at)),
         // The request made the row; the rest changes nothing that a row shows.
         E::ExecutionRequested(_) | E::ToolCallFinished { .. } | E::LateResultObserved { .. } => {}
     }

@@ -10,6 +10,7 @@ mod openapi;
 mod past;
 mod permissions;
 mod replay;
+mod search;
 mod stream;
 mod tasks;
 mod users;

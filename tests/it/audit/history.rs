@@ -95,6 +95,13 @@ async fn runs_and_queue(fleet: &Fleet) {
     fleet.tell(chat, ExecutionCommand::RecordInterruptSent { at: fleet.now }).await;
     fleet.tell(chat, ExecutionCommand::RecordKillSent { at: fleet.now }).await;
     fleet.complete(chat).await;
+    let removed = ExecutionCommand::RecordTranscriptRemoved {
+        lines: 3,
+        bytes: 120,
+        retention_days: 30,
+        at: fleet.now,
+    };
+    fleet.tell(chat, removed).await;
     fleet.regrant(third).await;
     fleet.dispatch(third).await;
     let error = "exit code 3".to_owned();

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::{Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use trinity::db::{Db, Statement};
 use trinity::domain::agent::{Agent, AgentConfig, AgentEvent, Runtime};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 /// How many positions of the log an execution takes.
 pub const POSITIONS: i64 = 8;
 /// How many executions are folded at once.
-const BATCH: u64 = 2_000;
+const BATCH: usize = 2_000;
 /// Milliseconds between two executions.
 const SPACING_MS: i64 = 700;
 /// How many agents there are.
@@ -61,7 +62,10 @@ pub fn life(agent: u64) -> IncarnationId {
 }
 
 pub fn name(agent: u64) -> AgentName {
-    format!("agent-{agent}").parse().expect("a name")
+    match format!("agent-{agent}").parse() {
+        Ok(name) => name,
+        Err(_) => unreachable!("it is a name"),
+    }
 }
 
 impl Sample {
@@ -243,28 +247,29 @@ fn agents() -> Vec<Arc<Recorded>> {
     (0..AGENTS).map(created).collect()
 }
 
-async fn fold(db: &Db, projection: &dyn Projection, events: &[Arc<Recorded>]) {
-    let statements = projection.fold(db, Build::Live, events).await.expect("the fold");
-    assert!(db.transaction(statements).await.expect("the rows"), "nothing else writes them");
+async fn fold(db: &Db, projection: &dyn Projection, events: &[Arc<Recorded>]) -> Result<()> {
+    let statements = projection.fold(db, Build::Live, events).await?;
+    ensure!(db.transaction(statements).await?, "somebody else writes them");
+    Ok(())
 }
 
 /// Folds `count` executions into the live tables of the named read models, which must be there.
-pub async fn fill(db: &Db, names: &[&str], count: u64) {
+pub async fn fill(db: &Db, names: &[&str], count: u64) -> Result<()> {
     let projections: Vec<_> = all().into_iter().filter(|p| names.contains(&p.name())).collect();
     for projection in &projections {
-        fold(db, &**projection, &agents()).await;
+        fold(db, &**projection, &agents()).await?;
     }
-    for first in (0..count).step_by(usize::try_from(BATCH).unwrap_or(1)) {
-        let batch = first..count.min(first + BATCH);
+    for first in (0..count).step_by(BATCH) {
+        let batch = first..count.min(first + BATCH as u64);
         let events: Vec<_> = batch.flat_map(|number| Sample::of(number, count).events()).collect();
         for projection in &projections {
-            fold(db, &**projection, &events).await;
+            fold(db, &**projection, &events).await?;
         }
     }
-    for table in projections.iter().flat_map(|projection| projection.tables()) {
-        let is_index = db.is_sqlite() && table.name.starts_with("execution_words");
-        if !is_index {
-            db.execute(Statement::new(format!("ANALYZE {}", table.name))).await.expect("ANALYZE");
+    if !db.is_sqlite() {
+        for table in projections.iter().flat_map(|projection| projection.tables()) {
+            db.execute(Statement::new(format!("ANALYZE {}", table.name))).await?;
         }
     }
+    Ok(())
 }

@@ -68,6 +68,7 @@ fn check(events: &[ExecutionEvent]) -> Result<(), TestCaseError> {
         "InterruptSent",
         "KillSent",
         "LateResultObserved",
+        "TranscriptRemoved",
     ] {
         let count = events.iter().filter(|event| event.name() == once).count();
         prop_assert!(count <= 1, "{count} times {once}");
@@ -78,7 +79,9 @@ fn check(events: &[ExecutionEvent]) -> Result<(), TestCaseError> {
     prop_assert!(ends <= 1, "{ends} terminal events");
     let end = place(is_terminal).unwrap_or(events.len());
     for after in events.iter().skip(end + 1) {
-        prop_assert!(matches!(after, E::LateResultObserved { .. }), "{after:?} after the end");
+        let may_follow =
+            matches!(after, E::LateResultObserved { .. } | E::TranscriptRemoved { .. });
+        prop_assert!(may_follow, "{after:?} after the end");
     }
     let begin = place(|event| matches!(event, E::ExecutionStarted { .. })).unwrap_or(events.len());
     for (index, event) in events.iter().enumerate() {

@@ -1,0 +1,90 @@
+//! Transcripts that are older than is wanted: removed, on record, and never shown as empty ones.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+use trinity::clock;
+use trinity::commands::Cause;
+use trinity::domain::ExecutionId;
+use trinity::domain::execution::{Execution, ExecutionCommand};
+use trinity::reactors::remove_old_transcripts;
+
+use crate::support::TestApp;
+
+const DAYS: u32 = 30;
+
+fn in_days(days: i64) -> chrono::DateTime<Utc> {
+    clock::now() + TimeDelta::days(days)
+}
+
+async fn events(t: &TestApp, id: ExecutionId) -> Vec<Value> {
+    let path = format!("/api/events?stream=execution:{id}&type=TranscriptRemoved");
+    let events = t.admin().get(&path).await.expect(200);
+    events["items"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn an_old_transcript_is_removed_and_the_removal_is_on_record() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 2).await;
+    let id = t.submit(&t.admin(), &life.name, "work").await;
+    t.complete(id, "done").await;
+    let log = format!("/api/agents/scout/executions/{id}/log");
+    let reactors = t.app.reactors();
+    assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(29)).await.unwrap(), 0);
+    assert_eq!(t.admin().get(&log).await.expect(200)["total"], 1);
+
+    assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(31)).await.unwrap(), 1);
+    let recorded = events(&t, id).await;
+    assert_eq!(recorded.len(), 1);
+    let data = &recorded[0]["data"];
+    assert_eq!((&data["lines"], &data["retention_days"]), (&json!(1), &json!(DAYS)));
+    assert!(data["bytes"].as_u64().unwrap() > 0, "{data}");
+    let gone = t.admin().get(&log).await.problem(410, "transcript-removed");
+    let detail = gone["detail"].as_str().unwrap();
+    assert!(detail.contains("removed at") && detail.contains("TranscriptRemoved"), "{detail}");
+    for tail in ["?after=0", "?q=done"] {
+        t.admin().get(&format!("{log}{tail}")).await.problem(410, "transcript-removed");
+    }
+    let stream = format!("/api/agents/scout/executions/{id}/stream");
+    t.admin().get(&stream).await.problem(410, "transcript-removed");
+    let row = t.admin().get(&format!("/api/executions/{id}")).await.expect(200);
+    assert!(row["transcript_removed_at"].is_string(), "{row}");
+    assert_eq!(row["response"], "done", "the record stays");
+
+    assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(32)).await.unwrap(), 0);
+    assert_eq!(events(&t, id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_transcript_of_an_execution_that_goes_on_is_kept() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 2).await;
+    let id = t.submit(&t.admin(), &life.name, "work").await;
+    t.report_started(id).await;
+    t.write(id, &["a line"]).await;
+    let reactors = t.app.reactors();
+    assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(400)).await.unwrap(), 0);
+    let log = format!("/api/agents/scout/executions/{id}/log");
+    assert_eq!(t.admin().get(&log).await.expect(200)["total"], 1);
+    let empty = t.submit(&t.admin(), &life.name, "nothing yet").await;
+    let log = format!("/api/agents/scout/executions/{empty}/log");
+    assert_eq!(t.admin().get(&log).await.expect(200)["entries"], json!([]));
+}
+
+#[tokio::test]
+async fn a_removal_that_was_only_recorded_is_done_later_and_recorded_once() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 2).await;
+    let id = t.submit(&t.admin(), &life.name, "work").await;
+    t.complete(id, "done").await;
+    let first = t.app.log.event(1).await.unwrap().unwrap();
+    let (lines, bytes, at) = (1, 1, clock::now());
+    let record =
+        ExecutionCommand::RecordTranscriptRemoved { lines, bytes, retention_days: DAYS, at };
+    let metadata = Cause::of(&first).metadata();
+    t.app.log.execute::<Execution>(id, record, metadata).await.unwrap();
+    let reactors = t.app.reactors();
+    assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(31)).await.unwrap(), 1);
+    assert_eq!(t.app.state.transcripts.last_seq(id).await.unwrap(), 0);
+    assert_eq!(events(&t, id).await.len(), 1);
+}
