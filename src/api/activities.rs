@@ -27,6 +27,12 @@ struct OfAgentQuery {
     activity_type: Option<String>,
     /// Only these states, separated by commas.
     activity_state: Option<String>,
+    /// Only entries of this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    start_time: Option<DateTime<Utc>>,
+    /// Only entries before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    end_time: Option<DateTime<Utc>>,
     /// Only entries about this execution.
     #[param(value_type = Option<uuid::Uuid>)]
     related_execution_id: Option<ExecutionId>,
@@ -54,6 +60,8 @@ struct TimelineQuery {
     end_time: Option<DateTime<Utc>>,
     /// Only these types, separated by commas.
     activity_types: Option<String>,
+    /// Only these states, separated by commas.
+    activity_state: Option<String>,
     /// Only these agents, separated by commas.
     agent: Option<String>,
     /// The most entries to answer with.
@@ -98,6 +106,8 @@ async fn of_agent(
         activity_type: words("activity_type", asked.activity_type.as_deref())?,
         activity_state: words("activity_state", asked.activity_state.as_deref())?,
         related_execution_id: asked.related_execution_id,
+        start_time: asked.start_time,
+        end_time: asked.end_time,
         ..ActivityFilter::default()
     };
     let bounds = (asked.limit, asked.cursor.as_deref());
@@ -119,6 +129,7 @@ async fn timeline(
     let filter = ActivityFilter {
         agent: names("agent", asked.agent.as_deref())?,
         activity_type: words("activity_types", asked.activity_types.as_deref())?,
+        activity_state: words("activity_state", asked.activity_state.as_deref())?,
         start_time: asked.start_time,
         end_time: asked.end_time,
         ..ActivityFilter::default()

@@ -23,7 +23,6 @@ mod isolation;
 mod processes;
 mod projections;
 mod readme;
-mod real_claude;
 mod real_clis;
 mod retention;
 mod scenarios;

@@ -8,6 +8,7 @@ use trinity::db::{Db, Durability, Statement};
 use trinity::domain::execution::{Status, Trigger};
 use trinity::domain::{AccountId, ExecutionId};
 use trinity::event_log::EventLog;
+use trinity::projections::activities::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
 use trinity::projections::executions::ExecutionFilter;
 use trinity::projections::{Cost, Filter, Order, PageRequest, Viewer, Views};
 use uuid::Uuid;
@@ -274,5 +275,66 @@ async fn a_page_reads_about_as_many_rows_as_it_shows() {
         let most = if is_exact { branches * 21 + 100 } else { 7_500 };
         let shown = found.items.len();
         assert!(fetched <= most, "{fetched} rows read to show {shown}: {filter:?}");
+    }
+}
+
+async fn entries(views: &Views, filter: &ActivityFilter, limit: u32) -> Vec<ActivityRow> {
+    let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let page = filter.page(Some(limit), cursor.as_deref()).unwrap();
+        let page = views.activities().list(&Viewer::System, filter, &page).await.unwrap();
+        seen.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_filter_of_activities_finds_what_the_whole_list_has() {
+    let long = long().await;
+    let none = ActivityFilter::default;
+    let all = entries(&long.views, &none(), 1_000).await;
+    assert!(all.len() > 10_000, "{}", all.len());
+    let is_newest_first = |pair: &[ActivityRow]| pair[0].row_no > pair[1].row_no;
+    assert!(all.windows(2).all(is_newest_first));
+    let (started, failed) = (ActivityState::Started, ActivityState::Failed);
+    let filters = [
+        ActivityFilter { activity_state: vec![started], ..none() },
+        ActivityFilter { activity_type: vec![ActivityType::ExecutionCancelled], ..none() },
+        ActivityFilter { agent: vec![name(18), name(19)], activity_state: vec![failed], ..none() },
+        ActivityFilter { agent: vec![name(16)], ..none() },
+        ActivityFilter {
+            incarnation: Some(life(12)),
+            activity_type: vec![ActivityType::ChatEnd, ActivityType::ScheduleEnd],
+            activity_state: vec![failed],
+            ..none()
+        },
+        ActivityFilter {
+            start_time: Some(at(30)),
+            end_time: Some(at(35)),
+            activity_type: vec![ActivityType::TaskStart],
+            ..none()
+        },
+        ActivityFilter { related_execution_id: Some(long.samples[77].id), ..none() },
+    ];
+    for filter in filters {
+        let wanted = |row: &&ActivityRow| {
+            let time = row.created_at.0;
+            (filter.activity_type.is_empty() || filter.activity_type.contains(&row.activity_type))
+                && (filter.activity_state.is_empty()
+                    || filter.activity_state.contains(&row.activity_state))
+                && (filter.agent.is_empty() || filter.agent.contains(&row.agent_name))
+                && filter.incarnation.is_none_or(|life| row.incarnation == Some(life))
+                && filter.start_time.is_none_or(|at| time >= at)
+                && filter.end_time.is_none_or(|at| time < at)
+                && filter.related_execution_id.is_none_or(|id| row.related_execution_id == id)
+        };
+        let expected: Vec<_> = all.iter().filter(wanted).map(|row| row.id).collect();
+        assert!(!expected.is_empty(), "{filter:?}");
+        let found = entries(&long.views, &filter, 11).await;
+        let found: Vec<_> = found.iter().map(|row| row.id).collect();
+        assert_eq!(found, expected, "{filter:?}");
     }
 }
