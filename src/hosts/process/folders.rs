@@ -93,9 +93,11 @@ impl Folders {
     }
 
     /// Makes the place of an agent. `agent.json` comes last: with it the place is complete.
-    ///
-    /// With a user, the workspace and what is in it are that user's.
+    /// With a user, its files are that user's. Creating what is there is a no-op.
     pub(super) fn create(&self, spec: &AgentSpec, uid: Option<u32>) -> io::Result<Place> {
+        if let Some(place) = self.find(spec.incarnation)? {
+            return Ok(place);
+        }
         let folder = self.agents.join(spec.incarnation.to_string());
         let socket_name = self.free_socket_name(spec.incarnation)?;
         let record = Record { spec: spec.clone(), socket_name, uid, owner: uid };
@@ -434,10 +436,10 @@ mod tests {
         let folders = Folders::open(data.path(), None).unwrap();
         let files = BTreeMap::from([("CLAUDE.md".to_owned(), "Be brief.".to_owned())]);
         let spec = AgentSpec { workspace_files: files, ..spec() };
-        let file = folders.create(&spec).unwrap().workspace().join("CLAUDE.md");
+        let file = folders.create(&spec, None).unwrap().workspace().join("CLAUDE.md");
         assert_eq!(fs::read_to_string(&file).unwrap(), "Be brief.");
         fs::write(&file, "Be long.").unwrap();
-        folders.create(&spec).unwrap();
+        folders.create(&spec, None).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "Be long.", "it is the agent's own now");
     }
 
