@@ -78,9 +78,11 @@ impl Adapter for Gemini {
             argv.push(format!("--model={model}"));
         }
         let trust = mcp_flags(&mut argv, task);
+        let node_options = home::node_options(folder);
         let own = [
             ("GEMINI_CLI_HOME", folder),
             ("GEMINI_CLI_TRUST_WORKSPACE", trust),
+            ("NODE_OPTIONS", node_options.as_str()),
             // The CLI leaves reports with the whole conversation in the temporary folder.
             ("TMPDIR", folder),
         ];

@@ -19,6 +19,8 @@ const SETTINGS_FILE: &str = "settings.json";
 const POLICY_FILE: &str = "policy.toml";
 /// The name of what is added to the system prompt.
 const SYSTEM_PROMPT_FILE: &str = "system.md";
+/// The name of what makes the CLI wait until its output is taken.
+const BLOCKING_FILE: &str = "blocking.cjs";
 /// The agent's own instructions, below the link to its workspace.
 const INSTRUCTIONS_FILE: &str = "workspace/GEMINI.md";
 
@@ -39,6 +41,11 @@ ln -sfn "$HOME/.gemini/tmp" "$folder/tmp"
 ln -sfn "$PWD" "$folder/workspace"
 exec "$@""#;
 
+/// Runs before the CLI, which ends without waiting for its reader: what does not fit into the pipe
+/// would be lost, and the result with it. The commands of its tools do not inherit it.
+const BLOCKING: &str = "process.stdout._handle?.setBlocking?.(true);\n\
+                        delete process.env.NODE_OPTIONS;\n";
+
 /// What follows the escapes of [`literal`], so that the model does not take them for the text.
 const ESCAPES_EXPLAINED: &str =
     "In what follows and in all messages of the user, \\@ stands for a plain @.\n\n";
@@ -46,10 +53,17 @@ const ESCAPES_EXPLAINED: &str =
 /// The files of a run.
 pub fn files(task: &TaskSpec) -> Vec<FileSpec> {
     let file = |name: &str, content| FileSpec { name: name.to_owned(), content, mode: 0o600 };
-    let mut files = vec![file(SETTINGS_FILE, settings(task).to_string())];
+    let settings = settings(task).to_string();
+    let mut files = vec![file(SETTINGS_FILE, settings), file(BLOCKING_FILE, BLOCKING.to_owned())];
     files.extend(policy(&task.tools, task.surroundings.user).map(|text| file(POLICY_FILE, text)));
     files.extend(system_prompt(task).map(|text| file(SYSTEM_PROMPT_FILE, text)));
     files
+}
+
+/// The options of node that run [`BLOCKING`] first.
+pub fn node_options(folder: &str) -> String {
+    let folder = folder.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("--require \"{folder}/{BLOCKING_FILE}\"")
 }
 
 fn settings(task: &TaskSpec) -> Value {

@@ -193,6 +193,7 @@ fn the_environment_is_only_what_the_adapter_and_the_agent_give() {
         ("GEMINI_SYSTEM_MD", "false"),
         ("HOME", "/workspace/.home"),
         ("LANG", "C.UTF-8"),
+        ("NODE_OPTIONS", "--require \"/run/files/x/blocking.cjs\""),
         ("NO_COLOR", "1"),
         ("PATH", "/usr/bin:/bin"),
         ("TMPDIR", "/run/files/x"),

@@ -190,7 +190,7 @@ fn a_message_reaches_the_model_whatever_it_begins_with() {
 
 #[test]
 #[ignore = "needs the real CLI: make test-clis"]
-fn a_long_message_reaches_the_model_whole() {
+fn a_long_message_reaches_the_model_whole_and_its_result_is_not_lost() {
     let place = place();
     let words: Vec<String> = (0..120_000).map(|n| n.to_string()).collect();
     let message = format!("{} the end", words.join(" "));
