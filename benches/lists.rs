@@ -174,7 +174,7 @@ async fn table(server_url: Option<&str>, sizes: &[u64]) -> Result<String> {
     for place in 0..columns.first().map_or(0, Vec::len) {
         for (number, column) in columns.iter().enumerate() {
             let (what, figures) =
-                column.get(place).and_then(|line| line.split_once(": ")).unwrap_or_default();
+                column.get(place).and_then(|line| line.rsplit_once(": ")).unwrap_or_default();
             if number == 0 {
                 write!(table, "| {what} |")?;
             }

@@ -9,7 +9,7 @@ use crate::projections::keyset::{Branches, Found, Range, any_of, values};
 use crate::projections::page::PageRequest;
 
 /// How many rows one request looks at where no index knows which of them fit.
-pub const LOOKED_AT_MAX: usize = 10_000;
+pub const LOOKED_AT_MAX: usize = 2_500;
 /// How many steps one search takes, some of which may find nothing.
 const STEPS_MAX: usize = 64;
 /// How many rows are looked at in one step.
