@@ -94,6 +94,7 @@ fn metadata() -> Metadata {
         causation_id: None,
         command_id: Uuid::now_v7().to_string(),
         body_sha256: None,
+        traceparent: None,
     }
 }
 

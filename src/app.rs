@@ -26,10 +26,13 @@ use crate::hosts::process::{Options, ProcessHost};
 use crate::projections::{self, Views};
 use crate::reactors;
 use crate::state::State;
+use crate::telemetry::{logs, metrics};
 use crate::{api, clock, demo};
 
 /// How long open requests have to end after the signal to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How often measurements are folded into their buckets.
+const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 /// How many connections to Postgres the read models, sessions and transcripts share.
 const CONNECTIONS_MAX: u32 = 16;
 /// The search path of runs where the server itself has none.
@@ -71,6 +74,7 @@ impl App {
     /// # Errors
     /// When the data directory, a store or a configured command cannot be used.
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
+        metrics::install()?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let node_id = data_dir.node_id()?;
         let Stores { log, state, views } = Stores::open(&config, &data_dir).await?;
@@ -191,6 +195,9 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     announce(&app, address)?;
 
     let router = api::router(Arc::clone(&app));
+    tokio::spawn(app.shutdown.child_token().run_until_cancelled_owned(keep_metrics()));
+    let key_usages = app.state.key_usages.clone();
+    let key_usages = tokio::spawn(key_usages.flush_until(app.shutdown.child_token()));
     let stop_accepting = app.shutdown.clone();
     let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move { stop_accepting.cancelled().await });
@@ -205,6 +212,7 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     let drain = async {
         let _ended = tokio::time::timeout(DRAIN_MAX, server).await;
         let _ended = fleet.await;
+        let _ended = key_usages.await;
         app.views.shutdown().await;
         app.log.close().await;
     };
@@ -213,12 +221,22 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
         () = signals.next() => {}
     }
     app.data_dir.remove("address")?;
-    match running {
-        0 => eprintln!("stopped"),
-        1 => eprintln!("stopped; 1 run goes on and will be re-adopted"),
-        n => eprintln!("stopped; {n} runs go on and will be re-adopted"),
-    }
+    let stopped = match running {
+        0 => "stopped".to_owned(),
+        1 => "stopped; 1 run goes on and will be re-adopted".to_owned(),
+        n => format!("stopped; {n} runs go on and will be re-adopted"),
+    };
+    logs::say(app.config.log_format, &stopped);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps what was measured from piling up between two looks at it.
+async fn keep_metrics() {
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP_PERIOD);
+    loop {
+        ticks.tick().await;
+        metrics::upkeep();
+    }
 }
 
 /// Says where the server is and how to get in; clients on this machine read it from a file.
@@ -226,13 +244,14 @@ fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
     let url = format!("http://{address}");
     app.data_dir.write_private("address", &url)?;
     let store = if app.config.database_url.is_some() { "Postgres" } else { "SQLite" };
-    eprintln!("Trinity {} serves on {url}", env!("CARGO_PKG_VERSION"));
-    eprintln!("  data   {} ({store})", app.data_dir.path().display());
-    eprintln!("  agents on this machine, as processes; {}", isolation_in_words(app));
+    let say = |line: &str| logs::say(app.config.log_format, line);
+    say(&format!("Trinity {} serves on {url}", env!("CARGO_PKG_VERSION")));
+    say(&format!("  data   {} ({store})", app.data_dir.path().display()));
+    say(&format!("  agents on this machine, as processes; {}", isolation_in_words(app)));
     if let Some(shortfall) = &app.host.isolation_plan().shortfall {
-        eprintln!("  WARNING: isolation could be better: {shortfall}");
+        say(&format!("  WARNING: isolation could be better: {shortfall}"));
     }
-    eprintln!("  {}", app.setup.how_to_log_in(&url));
+    say(&format!("  {}", app.setup.how_to_log_in(&url)));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod isolation;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -64,6 +65,20 @@ pub enum AgentHostKind {
     Process,
 }
 
+/// How log lines look.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// What can be set by flag, environment variable or file; what is not said is left out.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -119,6 +134,19 @@ pub struct Settings {
     /// Days after which the transcript of an execution is removed [default: it is kept for ever]
     #[arg(long, env = "TRINITY_TRANSCRIPT_RETENTION_DAYS", value_name = "DAYS")]
     pub transcript_retention_days: Option<u32>,
+
+    /// How log lines on stderr look [default: text]
+    #[arg(long, env = "TRINITY_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// Let anybody read /metrics, not only administrators
+    #[arg(long, env = "TRINITY_METRICS_OPEN", value_name = "BOOL", num_args = 0..=1,
+        default_missing_value = "true")]
+    pub metrics_open: Option<bool>,
+
+    /// Requests a second that one caller may make; more are answered 429 [default: no limit]
+    #[arg(long, env = "TRINITY_REQUESTS_PER_SECOND_MAX", value_name = "N")]
+    pub requests_per_second_max: Option<NonZeroU32>,
 }
 
 /// The configuration of a server, complete.
@@ -150,6 +178,12 @@ pub struct Config {
     pub grace_ms: u64,
     /// Days after which the transcript of an execution is removed; none keeps it for ever.
     pub transcript_retention_days: Option<u32>,
+    /// How log lines on stderr look.
+    pub log_format: LogFormat,
+    /// Whether anybody may read `/metrics`.
+    pub metrics_open: bool,
+    /// Requests a second that one caller may make; none is no limit.
+    pub requests_per_second_max: Option<NonZeroU32>,
 }
 
 impl Config {
@@ -185,6 +219,11 @@ impl Config {
             queue_length_max: queue_length_max.unwrap_or(QUEUE_LENGTH_MAX),
             grace_ms: grace_ms.unwrap_or(GRACE_MS_DEFAULT),
             transcript_retention_days,
+            log_format: settings.log_format.or(file.log_format).unwrap_or_default(),
+            metrics_open: settings.metrics_open.or(file.metrics_open).unwrap_or_default(),
+            requests_per_second_max: settings
+                .requests_per_second_max
+                .or(file.requests_per_second_max),
         })
     }
 }

@@ -100,6 +100,7 @@ fn metadata() -> Metadata {
         causation_id: None,
         command_id: id,
         body_sha256: None,
+        traceparent: None,
     }
 }
 

@@ -36,3 +36,5 @@ pub mod projections;
 pub mod reactors;
 // What must survive and events cannot rebuild.
 pub mod state;
+// Logs, metrics, traces.
+pub mod telemetry;

@@ -3,6 +3,8 @@
 //! On SQLite these are files of the data directory; on Postgres tables of the one database that all
 //! nodes share.
 
+pub mod claims;
+pub mod key_usage;
 pub mod logins;
 pub mod passwords;
 pub mod sessions;
@@ -15,6 +17,8 @@ use sqlx::PgPool;
 
 use crate::db::{Db, Durability};
 use crate::event_log::Migrations;
+use claims::Claims;
+use key_usage::KeyUsages;
 use logins::Logins;
 use passwords::Passwords;
 use sessions::Sessions;
@@ -22,8 +26,14 @@ use transcripts::Transcripts;
 
 const STATE: Migrations = Migrations {
     component: "state",
-    sqlite: &[include_str!("../migrations/sqlite/state_0001.sql")],
-    postgres: &[include_str!("../migrations/postgres/state_0001.sql")],
+    sqlite: &[
+        include_str!("../migrations/sqlite/state_0001.sql"),
+        include_str!("../migrations/sqlite/state_0002.sql"),
+    ],
+    postgres: &[
+        include_str!("../migrations/postgres/state_0001.sql"),
+        include_str!("../migrations/postgres/state_0002.sql"),
+    ],
 };
 
 const TRANSCRIPTS: Migrations = Migrations {
@@ -45,8 +55,12 @@ pub struct State {
     pub sessions: Sessions,
     /// With which password.
     pub passwords: Passwords,
-    /// How often somebody failed to log in, and how often a key was used.
+    /// How often somebody failed to log in.
     pub logins: Logins,
+    /// How often a key was used.
+    pub key_usages: KeyUsages,
+    /// What came under an idempotency key.
+    pub claims: Claims,
     /// The output of runs.
     pub transcripts: Transcripts,
 }
@@ -82,6 +96,8 @@ impl State {
             sessions: Sessions::new(state.clone()),
             passwords: Passwords::new(state.clone()),
             logins: Logins::new(state.clone()),
+            key_usages: KeyUsages::new(state.clone()),
+            claims: Claims::new(state.clone()),
             transcripts: Transcripts::new(transcripts),
         }
     }

@@ -60,6 +60,7 @@ pub enum Code {
     ExecutionCancelled,
     WouldDeadlock,
     TranscriptRemoved,
+    PreconditionFailed,
     BodyTooLarge,
     UnsupportedMediaType,
     UnknownField,
@@ -69,6 +70,7 @@ pub enum Code {
     NotEnforceable,
     QueueFull,
     TooManyAttempts,
+    TooManyRequests,
     Internal,
     ExecutionFailed,
     AgentNotRunning,
@@ -110,6 +112,7 @@ impl Code {
             | Self::ExecutionCancelled
             | Self::WouldDeadlock => StatusCode::CONFLICT,
             Self::TranscriptRemoved => StatusCode::GONE,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownField
@@ -117,7 +120,9 @@ impl Code {
             | Self::InvalidParent
             | Self::IdempotencyKeyReused
             | Self::NotEnforceable => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::QueueFull | Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+            Self::QueueFull | Self::TooManyAttempts | Self::TooManyRequests => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ExecutionFailed => StatusCode::BAD_GATEWAY,
             Self::AgentNotRunning

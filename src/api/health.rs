@@ -1,6 +1,7 @@
 //! How the server is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,10 +20,14 @@ use super::wire::millis;
 use crate::clock;
 use crate::projections::ProjectionHealth;
 
+/// How long the event log may take to answer before the server counts as degraded.
+const PROBE_MAX: Duration = Duration::from_secs(1);
+
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
-    /// `healthy`, or `degraded` when something that is shown may be out of date.
+    /// `healthy`, or `degraded` when the event log does not answer, or something that is shown may
+    /// be out of date.
     status: Status,
     #[schema(format = DateTime)]
     timestamp: String,
@@ -77,11 +82,12 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(ready))
 }
 
-fn look(state: &ApiState) -> Health {
+async fn look(state: &ApiState) -> Health {
     let app = &state.app;
     let projections = app.views.health();
     let plan = app.host.isolation_plan();
-    let degraded = projections.values().any(|projection| projection.degraded);
+    let answers = matches!(tokio::time::timeout(PROBE_MAX, app.log.probe()).await, Ok(Ok(())));
+    let degraded = !answers || projections.values().any(|projection| projection.degraded);
     Health {
         status: if degraded { Status::Degraded } else { Status::Healthy },
         timestamp: millis(clock::now()),
@@ -103,14 +109,14 @@ fn look(state: &ApiState) -> Health {
 #[utoipa::path(get, path = "/api/health", tag = "health",
     responses((status = 200, body = Health)))]
 async fn health(State(state): State<ApiState>, _query: Query<NoParams>) -> Reply<Health> {
-    let health = look(&state);
+    let health = look(&state).await;
     Reply::ok(health.log_position, health)
 }
 
 /// The same under the short path.
 #[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Health)))]
 async fn short_health(State(state): State<ApiState>, _query: Query<NoParams>) -> Reply<Health> {
-    let health = look(&state);
+    let health = look(&state).await;
     Reply::ok(health.log_position, health)
 }
 
@@ -126,8 +132,9 @@ async fn ready(State(state): State<ApiState>, _query: Query<NoParams>) -> Result
     if state.app.shutdown.is_cancelled() {
         return Err(ApiError::new(Code::NotReady, "the server is shutting down"));
     }
-    if look(&state).status == Status::Degraded {
-        let detail = "a read model stands still; /api/health says which and why";
+    if look(&state).await.status == Status::Degraded {
+        let detail = "the event log does not answer or a read model stands still; \
+                      /api/health says more";
         return Err(ApiError::new(Code::NotReady, detail));
     }
     Ok((StatusCode::OK, axum::Json(Alive { status: "ready" })).into_response())

@@ -3,8 +3,13 @@
 use axum::http::HeaderMap;
 use utoipa::IntoParams;
 
+use super::ApiState;
 use super::error::{ApiError, Code, Result};
+use crate::clock;
+use crate::commands::accounts::random_text;
 use crate::commands::ids::IdempotencyKey;
+use crate::commands::tasks::SubmitError;
+use crate::state::claims::Claim;
 
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
@@ -37,4 +42,47 @@ pub fn key<'a>(
         ApiError::new(Code::MalformedRequest, detail)
     })?;
     Ok(Some(IdempotencyKey { caller, route, key }))
+}
+
+/// A request under a key, claimed for its body.
+#[derive(Debug, Clone)]
+pub struct Claimed<'a> {
+    key: IdempotencyKey<'a>,
+    salt: String,
+    /// Whether the same request came before.
+    pub is_repeat: bool,
+}
+
+impl Claimed<'_> {
+    /// The id of the command that does it, whichever of the requests carries it out.
+    pub fn command_id(&self) -> String {
+        self.key.id().to_string()
+    }
+
+    /// 32 bytes that are the same for each repeat and that nobody else can know.
+    pub fn secret(&self) -> [u8; 32] {
+        self.key.secret(&self.salt)
+    }
+}
+
+/// Claims the key for this body, where what is made does not have its id from the key.
+///
+/// # Errors
+/// 422 when the key came with another body before.
+pub async fn claim<'a>(
+    state: &ApiState,
+    key: Option<IdempotencyKey<'a>>,
+    body_sha256: &str,
+) -> Result<Option<Claimed<'a>>> {
+    let Some(key) = key else { return Ok(None) };
+    let drawn = random_text();
+    let fingerprint = key.fingerprint(body_sha256);
+    let claims = &state.app.state.claims;
+    let (salt, is_repeat) = match claims.claim(key.id(), &fingerprint, &drawn, clock::now()).await?
+    {
+        Claim::New => (drawn, false),
+        Claim::Repeated { salt } => (salt, true),
+        Claim::Taken => return Err(SubmitError::KeyReused.into()),
+    };
+    Ok(Some(Claimed { key, salt, is_repeat }))
 }

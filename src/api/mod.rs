@@ -7,7 +7,9 @@
 mod activities;
 mod agents;
 pub mod auth;
+mod docs;
 mod error;
+mod etag;
 mod events;
 pub mod executions;
 mod extract;
@@ -16,10 +18,13 @@ mod frames;
 mod headers;
 mod health;
 mod idempotency;
+mod keys;
+mod metrics;
 mod moment;
 mod openapi;
 mod page;
 mod permissions;
+mod rates;
 mod rebuild;
 mod refusals;
 mod replay;
@@ -60,9 +65,12 @@ fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(health::router())
         .merge(openapi::router())
+        .merge(docs::router())
+        .merge(metrics::router())
         .merge(setup::router())
         .merge(tokens::router())
         .merge(users::router())
+        .merge(keys::router())
         .merge(agents::router())
         .merge(tasks::router())
         .merge(executions::router())

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
@@ -100,10 +100,26 @@ fn complete_operation(operation: &mut Operation, level: Option<Level>) {
             ["bearer", "cookie"].map(|scheme| SecurityRequirement::new(scheme, [word])).to_vec()
         }
     });
+    let takes = |name: &str| {
+        let is_it = |parameter: &RefOr<Parameter>| match parameter {
+            RefOr::T(parameter) => parameter.name == name,
+            RefOr::Ref(_) => false,
+        };
+        operation.parameters.iter().flatten().any(is_it)
+    };
+    let (is_conditional_read, is_conditional_write) = (takes("If-None-Match"), takes("If-Match"));
     for (status, response) in &mut operation.responses.responses {
         if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
             response.headers.insert("Position".to_owned(), RefOr::T(position_header()));
+            if is_conditional_read || is_conditional_write {
+                response.headers.insert("ETag".to_owned(), RefOr::T(etag_header()));
+            }
         }
+    }
+    if is_conditional_read {
+        let description = "The caller has this version already";
+        let response = ResponseBuilder::new().description(description).build();
+        operation.responses.responses.insert("304".to_owned(), RefOr::T(response));
     }
     let problem = RefOr::Ref(Ref::from_response_name("Problem"));
     operation.responses.responses.insert("default".to_owned(), problem);
@@ -113,6 +129,13 @@ fn position_header() -> Header {
     HeaderBuilder::new()
         .schema(Some(i64::schema()))
         .description(Some("The position of the log at which the answer holds"))
+        .build()
+}
+
+fn etag_header() -> Header {
+    HeaderBuilder::new()
+        .schema(Some(String::schema()))
+        .description(Some("The version of the agent, such as `\"v17\"`, for `If-Match`"))
         .build()
 }
 

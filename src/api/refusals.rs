@@ -2,6 +2,7 @@
 
 use super::auth::permission_denied;
 use super::error::{ApiError, Code};
+use super::etag;
 use crate::commands::Refusal;
 use crate::commands::tasks::SubmitError;
 use crate::domain::account::AccountError;
@@ -110,6 +111,11 @@ impl From<Refusal> for ApiError {
             Refusal::Execution(error) => error.into(),
             Refusal::Account(error) => error.into(),
             Refusal::Submit(error) => error.into(),
+            Refusal::Stale { version } => {
+                let detail = format!("{refusal}; read it again, then decide");
+                let error = Self::new(Code::PreconditionFailed, detail);
+                error.with("etag", etag::text(version))
+            }
         }
     }
 }

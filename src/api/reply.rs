@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::etag::{self, IfNoneMatch};
+
 /// The position of the log at which an answer holds.
 pub const POSITION: HeaderName = HeaderName::from_static("position");
 
@@ -60,11 +62,28 @@ impl<T> Reply<T> {
         self.header(header::WARNING, HeaderValue::from_str(&warning).ok())
     }
 
+    /// The same answer, naming the version of the agent that it shows.
+    #[must_use]
+    pub fn version(self, version: i64) -> Self {
+        self.header(header::ETAG, HeaderValue::from_str(&etag::text(version)).ok())
+    }
+
     fn header(mut self, name: HeaderName, value: Option<HeaderValue>) -> Self {
         if let Some(value) = value {
             self.headers.insert(name, value);
         }
         self
+    }
+}
+
+impl<T: Serialize> Reply<T> {
+    /// The answer, or 304 when the caller has that version already.
+    pub fn unless_known(self, version: i64, known: &IfNoneMatch) -> Response {
+        let reply = self.version(version);
+        if known.has(version) {
+            return (StatusCode::NOT_MODIFIED, reply.headers).into_response();
+        }
+        reply.into_response()
     }
 }
 

@@ -92,8 +92,9 @@ async fn set_password(
         actor: Actor::System.to_string(),
         correlation_id: request_id.to_string(),
         causation_id: None,
-        command_id: request_id.to_string(),
+        command_id: uuid::Uuid::now_v7().to_string(),
         body_sha256: None,
+        traceparent: request_id.traceparent(),
     };
     make_first_user(log, stores, &password, metadata).await?;
     state.setup().finish();

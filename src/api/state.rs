@@ -9,6 +9,7 @@ use super::auth::{Caller, Identity, Origins, Setup};
 use super::error::{ApiError, Code, Result};
 use super::extract::Fresh;
 use super::frames::Frames;
+use super::rates::Rates;
 use super::watchers::Watchers;
 use crate::app::App;
 use crate::domain::agent::Agent;
@@ -36,6 +37,8 @@ pub struct ApiState {
     pub watchers: Watchers,
     /// The description of the API, as text.
     pub openapi: Arc<str>,
+    /// How often each caller may come.
+    pub rates: Option<Arc<Rates>>,
 }
 
 impl ApiState {
@@ -43,7 +46,9 @@ impl ApiState {
         let watchers = Watchers::start(&app.log, app.shutdown.clone());
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let openapi = openapi.into();
-        Self { app, origins: Arc::default(), frames: Arc::default(), streams, watchers, openapi }
+        let rates = app.config.requests_per_second_max.map(|max| Arc::new(Rates::new(max)));
+        let (origins, frames) = (Arc::default(), Arc::default());
+        Self { app, origins, frames, streams, watchers, openapi, rates }
     }
 
     /// A place for one more stream, held as long as it is open.
@@ -55,6 +60,11 @@ impl ApiState {
             let detail = format!("this node serves {STREAMS_MAX} streams already; try again");
             ApiError::new(Code::Overloaded, detail)
         })
+    }
+
+    /// How many streams are open.
+    pub fn streams_open(&self) -> usize {
+        STREAMS_MAX - self.streams.available_permits()
     }
 
     /// Who is let in before there is a user.

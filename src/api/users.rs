@@ -1,22 +1,25 @@
 //! Users.
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::{Caller, Identity, password};
 use super::error::{ApiError, Code, Result};
 use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Path, Query, ReadQuery};
+use super::idempotency::{self, Claimed};
 use super::reply::Reply;
 use crate::clock;
-use crate::commands::{accounts, ids};
-use crate::domain::AccountId;
-use crate::domain::account::Role;
+use crate::commands::{Refusal, accounts, ids};
+use crate::domain::account::{AccountError, Role};
+use crate::domain::{AccountId, Metadata};
+use crate::event_log::ExecuteError;
 use crate::projections::Filter as _;
 use crate::projections::accounts::{User, UserFilter};
 
@@ -102,8 +105,13 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     params(Fresh),
     responses((status = 200, body = Me)),
 )]
-async fn me(caller: Caller, _query: ReadQuery<NoParams>) -> axum::Json<Me> {
-    axum::Json(match caller.identity {
+async fn me(
+    State(state): State<ApiState>,
+    caller: Caller,
+    query: ReadQuery<NoParams>,
+) -> Result<Reply<Me>> {
+    state.wait_for_log(query.fresh).await?;
+    let me = match caller.identity {
         Identity::User { id, name, role } => {
             Me { id: Some(id), username: name, email: None, role: Some(role), agent_name: None }
         }
@@ -115,7 +123,8 @@ async fn me(caller: Caller, _query: ReadQuery<NoParams>) -> axum::Json<Me> {
             let (username, role) = (crate::domain::name::SYSTEM_AGENT.to_owned(), Role::Admin);
             Me { id: None, username, email: None, role: Some(role), agent_name: None }
         }
-    })
+    };
+    Ok(Reply::ok(state.app.log.head(), me))
 }
 
 /// Changes the caller's own password and ends every other session of theirs.
@@ -165,26 +174,63 @@ async fn list(State(state): State<ApiState>, query: ReadQuery<ListQuery>) -> Res
 /// Makes a user.
 #[utoipa::path(
     post, path = "/api/users", tag = "accounts",
+    params(idempotency::Header),
     request_body = CreateUser,
     responses((status = 201, body = User)),
 )]
 async fn create(
     State(state): State<ApiState>,
     caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
     _query: Query<NoParams>,
     body: Body<CreateUser>,
 ) -> Result<Reply<User>> {
     let CreateUser { username, password, role } = body.value;
     password::check(&password)?;
+    let (log, passwords) = (&state.app.log, &state.app.state.passwords);
     let id = ids::user_id(&username);
     let role = role.unwrap_or(Role::User);
-    let made = accounts::create_user(&state.app.log, username, role, caller.metadata()).await?;
-    state.app.state.passwords.set(id, &password, clock::now()).await?;
-    let fresh = Fresh { min_position: Some(made.position), ..Fresh::default() };
+    let actor = caller.actor().to_string();
+    let key = idempotency::key(&headers, &actor, uri.path())?;
+    let claimed = idempotency::claim(&state, key, &body.sha256).await?;
+    let command_id = claimed.as_ref().map(Claimed::command_id);
+    let metadata = Metadata {
+        command_id: command_id.clone().unwrap_or_else(|| Uuid::now_v7().to_string()),
+        ..caller.metadata()
+    };
+    let made_before = async || match &command_id {
+        Some(_) => accounts::changed_at(log, id, command_id.as_deref()).await,
+        None => Ok(None),
+    };
+    let is_repeat = claimed.is_some_and(|claimed| claimed.is_repeat);
+    let mut replayed_at = if is_repeat { made_before().await? } else { None };
+    let made_at = match replayed_at {
+        Some(position) => position,
+        None => match accounts::create_user(log, username, role, metadata).await {
+            Ok(receipt) => receipt.position,
+            Err(error) => {
+                // Two requests under one key at once: the other one may have done it.
+                replayed_at = if is_taken(&error) { made_before().await? } else { None };
+                replayed_at.ok_or(error)?
+            }
+        },
+    };
+    let is_replay = replayed_at.is_some();
+    let fresh = Fresh { min_position: Some(made_at), ..Fresh::default() };
     let position = state.caught_up(fresh, VIEWS).await?;
     let user = find(&state, id).await?;
-    let location = format!("/api/users/{id}");
-    Ok(Reply::ok(position, user).status(StatusCode::CREATED).location(&location))
+    // The first request may have been cut off before this.
+    if !(is_replay && passwords.is_set(id).await?) {
+        passwords.set(id, &password, clock::now()).await?;
+    }
+    let reply = Reply::ok(position, user).status(StatusCode::CREATED).replayed(is_replay);
+    Ok(reply.location(&format!("/api/users/{id}")))
+}
+
+/// Whether the name is somebody's.
+fn is_taken(error: &ExecuteError<Refusal>) -> bool {
+    matches!(error, ExecuteError::Refused(Refusal::Account(AccountError::AlreadyExists)))
 }
 
 /// Shows a user.

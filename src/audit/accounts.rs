@@ -12,6 +12,7 @@ enum State {
     User,
     Key,
     Revoked,
+    DeletedKey,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +29,9 @@ pub(super) fn observe(world: &mut World, entry: &Entry<'_>) {
         "UserDeleted" => (State::User, State::Absent),
         "ApiKeyCreated" => (State::Absent, State::Key),
         "ApiKeyRevoked" => (State::Key, State::Revoked),
+        // One that was revoked before goes the same way.
+        "ApiKeyDeleted" if before == State::Revoked => (State::Revoked, State::DeletedKey),
+        "ApiKeyDeleted" => (State::Key, State::DeletedKey),
         _ => (State::User, State::User),
     };
     account.state = next;

@@ -292,7 +292,7 @@ fn account(event_type: &str) -> Option<Fields> {
         "UserCreated" => &[("name", Text), ("role", ROLE)],
         "UserRoleChanged" => &[("role", ROLE)],
         "ApiKeyCreated" => KEY,
-        "UserDeleted" | "PasswordChanged" | "ApiKeyRevoked" => &[],
+        "UserDeleted" | "PasswordChanged" | "ApiKeyRevoked" | "ApiKeyDeleted" => &[],
         _ => return None,
     })
 }

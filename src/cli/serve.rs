@@ -1,16 +1,12 @@
 //! `trinity serve`: the server.
 
-use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tracing_subscriber::EnvFilter;
 
 use super::error::Exit;
-use crate::config::{Config, Settings, variable};
-
-/// What is logged unless `TRINITY_LOG` says otherwise.
-const LOG_DEFAULT: &str = "warn,trinity=info";
+use crate::config::{Config, Settings};
+use crate::telemetry::{logs, traces};
 
 /// How many files the server may have open, where the machine lets it.
 const OPEN_FILES_MAX: u64 = 65_536;
@@ -18,7 +14,8 @@ const OPEN_FILES_MAX: u64 = 65_536;
 /// What `trinity serve` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "What is not said here is read from config.toml in the data directory. \
-                        TRINITY_LOG says what is logged, such as debug or trinity::reactors=trace.")]
+                        TRINITY_LOG says what is logged, such as debug or trinity::reactors=trace. \
+                        OTEL_EXPORTER_OTLP_ENDPOINT says where traces go.")]
 pub struct Args {
     #[command(flatten)]
     settings: Settings,
@@ -34,13 +31,18 @@ impl Args {
             Ok(config) => config,
             Err(error) => return refused(&error, Exit::Usage),
         };
-        log_to_stderr();
+        logs::init(config.log_format);
+        let traces = match traces::install() {
+            Ok(traces) => traces,
+            Err(error) => return refused(&error, Exit::Usage),
+        };
         allow_open_files();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let served = match runtime {
             Ok(runtime) => runtime.block_on(crate::app::serve(config, self.demo)),
             Err(error) => Err(anyhow::Error::new(error).context("cannot start the runtime")),
         };
+        traces.shutdown();
         served.unwrap_or_else(|error| refused(&error, Exit::Failed))
     }
 }
@@ -59,15 +61,4 @@ fn allow_open_files() {
 fn refused(error: &anyhow::Error, exit: Exit) -> ExitCode {
     eprintln!("{} {error:#}", console::style("error:").for_stderr().red().bold());
     ExitCode::from(exit as u8)
-}
-
-/// Standard output stays free for what commands answer.
-fn log_to_stderr() {
-    let filter = variable("TRINITY_LOG").unwrap_or_else(|| LOG_DEFAULT.to_owned());
-    let is_colored = stderr().is_terminal() && console::colors_enabled_stderr();
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(stderr)
-        .with_ansi(is_colored)
-        .init();
 }

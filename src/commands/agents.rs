@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::reports::{LifeRef, decide_with_admission};
 use super::tasks::SubmitError;
-use super::{Refusal, Result};
+use super::{Refusal, Result, Target};
 use crate::domain::agent::{Agent, AgentCommand, AgentError, Create, Setting};
 use crate::domain::slots::{Slots, SlotsCommand};
 use crate::domain::{Metadata, StreamId};
@@ -72,65 +72,79 @@ async fn replay(log: &EventLog, life: LifeRef, body_sha256: Option<String>) -> R
 }
 
 /// Asks for the agent to run.
-pub async fn request_start(log: &EventLog, life: &LifeRef, metadata: Metadata) -> Result<Receipt> {
-    ask(log, life, AgentCommand::RequestStart, metadata).await
+pub async fn request_start(
+    log: &EventLog,
+    target: impl Into<Target>,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    ask(log, target.into(), AgentCommand::RequestStart, metadata).await
 }
 
 /// Asks for the agent to stop, and closes admission.
-pub async fn request_stop(log: &EventLog, life: &LifeRef, metadata: Metadata) -> Result<Receipt> {
-    ask(log, life, AgentCommand::RequestStop, metadata).await
+pub async fn request_stop(
+    log: &EventLog,
+    target: impl Into<Target>,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    ask(log, target.into(), AgentCommand::RequestStop, metadata).await
 }
 
 /// Asks for the agent and all its belongings to go, and closes admission.
-pub async fn request_delete(log: &EventLog, life: &LifeRef, metadata: Metadata) -> Result<Receipt> {
-    ask(log, life, AgentCommand::RequestDelete, metadata).await
+pub async fn request_delete(
+    log: &EventLog,
+    target: impl Into<Target>,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    ask(log, target.into(), AgentCommand::RequestDelete, metadata).await
 }
 
 /// Sets how many executions may run at once, for the agent and its slots.
 pub async fn set_capacity(
     log: &EventLog,
-    life: &LifeRef,
+    target: impl Into<Target>,
     max_parallel_tasks: u32,
     metadata: Metadata,
     now: DateTime<Utc>,
 ) -> Result<Receipt> {
     let setting = Setting::SetCapacity { max_parallel_tasks };
     let slots = SlotsCommand::SetCapacity { max_parallel_tasks, now };
-    configure(log, life, setting, Some(slots), metadata).await
+    configure(log, target.into(), setting, Some(slots), metadata).await
 }
 
 /// Sets the longest time an execution may run, in seconds, for the agent and its slots.
 pub async fn set_timeout(
     log: &EventLog,
-    life: &LifeRef,
+    target: impl Into<Target>,
     seconds: u32,
     metadata: Metadata,
 ) -> Result<Receipt> {
     let setting = Setting::SetExecutionTimeout { seconds };
-    configure(log, life, setting, Some(SlotsCommand::SetTimeout { seconds }), metadata).await
+    configure(log, target.into(), setting, Some(SlotsCommand::SetTimeout { seconds }), metadata)
+        .await
 }
 
 /// Changes a setting that concerns the agent alone.
 pub async fn set(
     log: &EventLog,
-    life: &LifeRef,
+    target: impl Into<Target>,
     setting: Setting,
     metadata: Metadata,
 ) -> Result<Receipt> {
-    configure(log, life, setting, None, metadata).await
+    configure(log, target.into(), setting, None, metadata).await
 }
 
 async fn configure(
     log: &EventLog,
-    life: &LifeRef,
+    target: Target,
     setting: Setting,
     slots: Option<SlotsCommand>,
     metadata: Metadata,
 ) -> Result<Receipt> {
-    let LifeRef { name, incarnation } = life.clone();
+    let Target { life: LifeRef { name, incarnation }, expected } = target;
     let plan = Plan::new().stream::<Agent>(&name).stream::<Slots>(incarnation);
     let decide = move |d: &mut Decision<'_>| {
         is_current(d, &LifeRef { name: name.clone(), incarnation })?;
+        expected.check(d, &name)?;
         d.decide::<Agent>(&name, AgentCommand::Configure(setting.clone()))?;
         if let Some(slots) = &slots {
             d.decide::<Slots>(incarnation, slots.clone())?;
@@ -143,14 +157,15 @@ async fn configure(
 
 async fn ask(
     log: &EventLog,
-    life: &LifeRef,
+    target: Target,
     command: AgentCommand,
     metadata: Metadata,
 ) -> Result<Receipt> {
-    let life = life.clone();
+    let Target { life, expected } = target;
     let plan = Plan::new().stream::<Agent>(&life.name).stream::<Slots>(life.incarnation);
     let decide = move |d: &mut Decision<'_>| {
         is_current(d, &life)?;
+        expected.check(d, &life.name)?;
         decide_with_admission(d, &life.name, life.incarnation, command.clone(), None)
     };
     let ((), receipt) = log.transact(plan, metadata, decide).await?;

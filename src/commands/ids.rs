@@ -17,6 +17,24 @@ pub struct IdempotencyKey<'a> {
     pub key: &'a str,
 }
 
+impl IdempotencyKey<'_> {
+    /// The id of the request.
+    pub fn id(&self) -> Uuid {
+        uuid_v8(&[self.caller, self.route, self.key])
+    }
+
+    /// What tells the request from others under the same key. The key is part of it, so that a
+    /// password in the body cannot be guessed from it.
+    pub fn fingerprint(&self, body_sha256: &str) -> String {
+        sha256_hex(digest(&["fingerprint", self.caller, self.route, self.key, body_sha256]))
+    }
+
+    /// 32 bytes that follow from the key and a salt that is kept in secret, and from neither alone.
+    pub fn secret(&self, salt: &str) -> [u8; 32] {
+        digest(&["secret", salt, self.caller, self.route, self.key])
+    }
+}
+
 /// The id of an execution: derived from the key, or a new one.
 pub fn execution_id(key: Option<IdempotencyKey<'_>>) -> ExecutionId {
     ExecutionId(derived_or_new(key))
@@ -44,22 +62,26 @@ pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
 
 fn derived_or_new(key: Option<IdempotencyKey<'_>>) -> Uuid {
     match key {
-        Some(IdempotencyKey { caller, route, key }) => uuid_v8(&[caller, route, key]),
+        Some(key) => key.id(),
         None => Uuid::now_v7(),
     }
 }
 
 /// A UUIDv8 from the digest of the parts; each with its length, so that no two lists meet.
 fn uuid_v8(parts: &[&str]) -> Uuid {
+    let digest = digest(parts);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Uuid::new_v8(bytes)
+}
+
+fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part.len().to_be_bytes());
         hasher.update(part);
     }
-    let digest = hasher.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    Uuid::new_v8(bytes)
+    hasher.finalize().into()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -88,6 +110,14 @@ mod tests {
         }
         assert_ne!(execution_id(None), execution_id(None));
         assert_eq!(id.0.get_version_num(), 8);
+    }
+
+    #[test]
+    fn a_secret_needs_both_the_key_and_the_salt() {
+        let secret = key("user:1", "/a", "k").secret("salt");
+        assert_eq!(secret, key("user:1", "/a", "k").secret("salt"));
+        assert_ne!(secret, key("user:1", "/a", "k").secret("other"));
+        assert_ne!(secret, key("user:1", "/a", "j").secret("salt"));
     }
 
     #[test]

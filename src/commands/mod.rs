@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod agents;
 mod cause;
+mod expected;
 pub mod ids;
 pub mod permissions;
 pub mod reports;
@@ -14,6 +15,7 @@ pub mod runs;
 pub mod tasks;
 
 pub use cause::Cause;
+pub use expected::{Expected, Target};
 
 use crate::domain::account::AccountError;
 use crate::domain::agent::AgentError;
@@ -39,6 +41,12 @@ pub enum Refusal {
     /// By the rules about who may submit what.
     #[error(transparent)]
     Submit(#[from] tasks::SubmitError),
+    /// By the caller's own condition.
+    #[error("the agent has changed since you read it: it is at version {version} now")]
+    Stale {
+        /// The version of the agent's stream.
+        version: i64,
+    },
 }
 
 /// The outcome of a command over several aggregates.

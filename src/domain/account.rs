@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Absent ─CreateUser→ User ─DeleteUser→ Absent
-//! Absent ─CreateKey→ Key ─RevokeKey→ Revoked
+//! Absent ─CreateKey→ Key ─RevokeKey→ Revoked       Key | Revoked ─DeleteKey→ DeletedKey
 //! ```
 //!
 //! A user's stream id derives from the lowercase name, so two users of one name cannot be appended.
@@ -31,6 +31,8 @@ pub enum AccountCommand {
     CreateKey(Box<Key>),
     /// Ends an API key.
     RevokeKey,
+    /// Ends an API key and takes it out of every list.
+    DeleteKey,
 }
 
 /// What has happened to an account.
@@ -44,6 +46,7 @@ pub enum AccountEvent {
     PasswordChanged {},
     ApiKeyCreated(Box<Key>),
     ApiKeyRevoked {},
+    ApiKeyDeleted {},
 }
 
 /// Why a command to an account is refused.
@@ -155,6 +158,8 @@ pub enum Account {
     Key(Box<Key>),
     /// A key that no longer works.
     Revoked,
+    /// A key that no longer works nor shows; none of this id is ever made again.
+    DeletedKey,
 }
 
 fn check_name(name: &str) -> Result<(), AccountError> {
@@ -195,9 +200,14 @@ impl Decider for Account {
             (C::RecordPasswordChanged, Self::User { .. }) => Ok(vec![E::PasswordChanged {}]),
             (C::RevokeKey, Self::Key(_)) => Ok(vec![E::ApiKeyRevoked {}]),
             (C::RevokeKey, Self::Revoked) => Ok(vec![]),
+            (C::DeleteKey, Self::Key(_) | Self::Revoked) => Ok(vec![E::ApiKeyDeleted {}]),
             (
-                C::ChangeRole { .. } | C::DeleteUser | C::RecordPasswordChanged | C::RevokeKey,
-                Self::Absent | Self::User { .. } | Self::Key(_) | Self::Revoked,
+                C::ChangeRole { .. }
+                | C::DeleteUser
+                | C::RecordPasswordChanged
+                | C::RevokeKey
+                | C::DeleteKey,
+                Self::Absent | Self::User { .. } | Self::Key(_) | Self::Revoked | Self::DeletedKey,
             ) => Err(AccountError::NotFound),
         }
     }
@@ -215,6 +225,7 @@ impl Decider for Account {
             E::PasswordChanged {} => {}
             E::ApiKeyCreated(key) => *self = Self::Key(key.clone()),
             E::ApiKeyRevoked {} => *self = Self::Revoked,
+            E::ApiKeyDeleted {} => *self = Self::DeletedKey,
         }
     }
 

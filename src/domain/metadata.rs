@@ -41,6 +41,9 @@ pub struct Metadata {
     pub command_id: String,
     /// SHA-256 of the request body, when the stream's id derives from an idempotency key.
     pub body_sha256: Option<String>,
+    /// The span of the request it all began with, as the header `traceparent` of W3C Trace Context
+    /// has it, so that what follows belongs to the same trace, also after a restart.
+    pub traceparent: Option<String>,
 }
 
 impl Metadata {
@@ -49,6 +52,7 @@ impl Metadata {
     const CAUSATION_ID: &str = "causation_id";
     const COMMAND_ID: &str = "command_id";
     const BODY_SHA256: &str = "body_sha256";
+    const TRACEPARENT: &str = "traceparent";
 
     /// Flattens into the map that `cqrs-es` stores; absent values have no key.
     pub fn to_map(&self) -> HashMap<String, String> {
@@ -57,8 +61,11 @@ impl Metadata {
             (Self::CORRELATION_ID.to_owned(), self.correlation_id.clone()),
             (Self::COMMAND_ID.to_owned(), self.command_id.clone()),
         ]);
-        let optional =
-            [(Self::CAUSATION_ID, &self.causation_id), (Self::BODY_SHA256, &self.body_sha256)];
+        let optional = [
+            (Self::CAUSATION_ID, &self.causation_id),
+            (Self::BODY_SHA256, &self.body_sha256),
+            (Self::TRACEPARENT, &self.traceparent),
+        ];
         for (key, value) in optional {
             if let Some(value) = value {
                 map.insert(key.to_owned(), value.clone());
@@ -75,6 +82,7 @@ impl Metadata {
             causation_id: map.remove(Self::CAUSATION_ID),
             command_id: map.remove(Self::COMMAND_ID).unwrap_or_default(),
             body_sha256: map.remove(Self::BODY_SHA256),
+            traceparent: map.remove(Self::TRACEPARENT),
         }
     }
 }

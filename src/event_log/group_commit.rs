@@ -171,7 +171,9 @@ pub(super) async fn run<E: Engine>(mut engine: E, batcher: Arc<Mutex<Batcher>>, 
             .into_iter()
             .map(|Submitted { append, answer, share }| (append, (answer, share)))
             .unzip();
+        count_batch(appends.len());
         let outcomes = commit_isolated(&mut engine, &appends).await;
+        outcomes.iter().for_each(count_outcome);
         let mut placed = Vec::with_capacity(appends.len());
         for (append, outcome) in appends.into_iter().zip(outcomes) {
             placed.push(outcome.map(|place| append.into_placed(place)));
@@ -187,6 +189,24 @@ pub(super) async fn run<E: Engine>(mut engine: E, batcher: Arc<Mutex<Batcher>>, 
             engine.keep_state(state).await;
         }
     }
+}
+
+/// Tells metrics how many appends share a transaction.
+fn count_batch(appends: usize) {
+    if let Ok(appends) = u32::try_from(appends) {
+        metrics::histogram!("trinity_log_batch_appends").record(appends);
+    }
+}
+
+/// Tells metrics what became of an append.
+fn count_outcome(outcome: &Outcome) {
+    let outcome = match outcome {
+        Ok(_) => "committed",
+        Err(AppendError::Conflict) => "conflict",
+        Err(AppendError::Unavailable(_)) => "unavailable",
+        Err(AppendError::Invalid(_)) => "invalid",
+    };
+    metrics::counter!("trinity_log_appends_total", "outcome" => outcome).increment(1);
 }
 
 /// Commits in one piece; when the database refuses a row, halves the batch until that row is alone.

@@ -247,6 +247,14 @@ impl EventLog {
         Ok(page.into_iter().find(|event| event.position == position))
     }
 
+    /// Asks the store whether it is there.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn probe(&self) -> Result<(), LogError> {
+        self.0.store.standing(Vec::new()).await.map(drop)
+    }
+
     /// Refuses further appends as unavailable and waits until those before are answered.
     pub async fn close(&self) {
         self.0.queue.close().await;

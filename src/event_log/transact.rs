@@ -130,6 +130,7 @@ impl EventLog {
         let _held = self.0.locks.acquire(writable.map(|entry| entry.stream.clone())).await;
         for attempt in 0..=RETRIES_MAX {
             if attempt > 0 {
+                metrics::counter!("trinity_log_retries_total").increment(1);
                 back_off(attempt).await;
             }
             let bases = self.bases(plan, attempt).await?;

@@ -304,6 +304,9 @@ impl Memory {
             AccountEvent::PasswordChanged {} => {}
             AccountEvent::ApiKeyCreated(key) => self.keys.insert(key_row(id, recorded, key)),
             AccountEvent::ApiKeyRevoked {} => revoke(&mut self.keys, id, at),
+            AccountEvent::ApiKeyDeleted {} => {
+                self.keys.remove(&id);
+            }
         }
         Ok(())
     }

@@ -63,6 +63,17 @@ pub struct SlotCounts {
     pub queued: u32,
 }
 
+/// How full all agents are together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SlotTotals {
+    /// Slots taken.
+    pub active: u64,
+    /// Slots there are.
+    pub max: u64,
+    /// Executions that wait.
+    pub queued: u64,
+}
+
 /// An agent's pool, slot by slot.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Capacity {
@@ -136,6 +147,17 @@ impl Slots<'_> {
         visible_life(&mut select, "s.incarnation", viewer);
         let rows: Vec<SlotsRow> = self.0.fetch(select).await?;
         Ok(rows.into_iter().map(|row| (row.agent_name.clone(), row.counts())).collect())
+    }
+
+    /// How full all agents are together.
+    pub async fn totals(&self) -> Result<SlotTotals, db::Error> {
+        let sum = |column: &str| format!("CAST(COALESCE(SUM(s.{column}), 0) AS BIGINT)");
+        let [active, max, queued] = ["active", "max", "queued"].map(sum);
+        let table = SlotsRow::TABLE;
+        let select = format!("SELECT {active}, {max}, {queued} FROM {table} s");
+        let mut rows = self.0.query(Statement::new(select)).await?;
+        let Some(row) = rows.first_mut() else { return Ok(SlotTotals::default()) };
+        Ok(SlotTotals { active: row.take()?, max: row.take()?, queued: row.take()? })
     }
 
     /// The pool of one life, if it is the current one of its name.

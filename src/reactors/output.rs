@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 use trinity_agent_protocol::{Exit, OutputLine, StopReason};
@@ -18,8 +19,9 @@ use crate::adapters::{Event, Parser, input_preview};
 use crate::commands::Cause;
 use crate::commands::runs;
 use crate::domain::agent::Agent;
-use crate::domain::execution::{Execution, ExecutionCommand, Outcome, ToolCall};
+use crate::domain::execution::{Execution, ExecutionCommand, Outcome, ToolCall, Verdict};
 use crate::hosts::link::Lines;
+use crate::telemetry::traces::{self, Side};
 
 /// How many lines are stored at once.
 const BATCH_LINES_MAX: usize = 512;
@@ -182,9 +184,31 @@ impl<'a> Follower<'a> {
         let outcome = self.bounded(conclusion.outcome).await?;
         let Run { context, grant, .. } = self.run;
         let now = context.log.now();
-        runs::record_exit(&context.log, *grant, conclusion.verdict, outcome, now, &self.cause)
-            .await?;
+        let ended_at = outcome.ended_at.unwrap_or(now);
+        let took = outcome.duration_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or_default();
+        let time = (ended_at - TimeDelta::milliseconds(took), ended_at);
+        let verdict = conclusion.verdict;
+        let span = self.run.span("execution.exit", Side::Internal).await;
+        runs::record_exit(&context.log, *grant, verdict.clone(), outcome, now, &self.cause).await?;
+        drop(span);
+        self.trace(&verdict, time).await;
         Ok(Step::Again)
+    }
+
+    /// Tells the trace how long the run took, by the supervisor's clocks: a server that saw its
+    /// beginning may be long gone.
+    async fn trace(&self, verdict: &Verdict, time: (DateTime<Utc>, DateTime<Utc>)) {
+        let class = match verdict {
+            Verdict::Failed { class, .. } => (*class).into(),
+            Verdict::Completed => "none",
+        };
+        let facts = [
+            ("trinity.agent", self.run.agent.to_string()),
+            ("trinity.execution_id", self.run.grant.execution_id.to_string()),
+            ("error.type", class.to_owned()),
+        ];
+        let traceparent = self.run.traceparent().await;
+        traces::record("execution", traceparent, time, facts);
     }
 
     /// Keeps the beginning of a long answer in the event and the whole of it in the store.

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use trinity_agent_protocol::{ErrorBody, ErrorCode, ExecutionState, ExecutionStatus, StopReason};
 
 use super::dispatch::{self, Refused, stop_request};
@@ -28,7 +28,9 @@ use crate::domain::agent::Agent;
 use crate::domain::execution::{ErrorClass, Execution, Request, Status, Urgency};
 use crate::domain::slots::{Active, Slots};
 use crate::domain::{AgentName, ExecutionId, StreamId};
+use crate::event_log::LogError;
 use crate::hosts::link::{self, Link};
+use crate::telemetry::traces::{self, Side, Span};
 
 /// Why a run is refused for good whose time is over there, but not here.
 const CLOCKS_DIFFER: &str = "the clock of the agent's host is ahead of this server's by more than \
@@ -50,6 +52,8 @@ pub(super) struct Run {
     pub(super) grant: Grant,
     pub(super) link: Link,
     pub(super) hint: Arc<Notify>,
+    /// The span of the request that submitted the task, once it was looked up.
+    traceparent: OnceCell<Option<String>>,
 }
 
 /// What a look at a grant finds.
@@ -72,7 +76,7 @@ struct Look {
 impl Run {
     pub(super) fn new(context: Arc<Context>, agent: AgentName, grant: Grant, link: Link) -> Self {
         let hint = context.runs.register(grant.execution_id);
-        Self { context, agent, grant, link, hint }
+        Self { context, agent, grant, link, hint, traceparent: OnceCell::new() }
     }
 
     /// Does what is missing until nothing is; failures are tried again, later each time.
@@ -172,7 +176,13 @@ impl Run {
             Ok(start) => start,
             Err(refused) => return self.reject(refused, &look.cause).await,
         };
-        match self.link.start(&self.id(), &start).await {
+        let span = self.span("execution.dispatch", Side::Client).await;
+        let started = self.link.start(&self.id(), &start).await;
+        if let Err(error) = &started {
+            span.failed(chain(error));
+        }
+        drop(span);
+        match started {
             Ok(_) => Ok(Step::Again),
             // A later epoch would be too late as well: what is late there is not late here.
             Err(link::Error::Refused(body))
@@ -185,6 +195,30 @@ impl Run {
             Err(link::Error::Refused(body)) => self.not_started(adapter, body, &look.cause).await,
             Err(error) => Err(error).context("cannot start the run"),
         }
+    }
+
+    /// A span of this run, in the trace of the request that submitted the task.
+    pub(super) async fn span(&self, name: &'static str, side: Side) -> Span {
+        let span = Span::begin(name, side, self.traceparent().await);
+        span.set("trinity.agent", self.agent.to_string());
+        span.set("trinity.execution_id", self.id());
+        span.set("trinity.epoch", i64::from(self.grant.epoch));
+        span
+    }
+
+    /// The span of the request that submitted the task; whoever asks for the end of a run later on
+    /// does so in a trace of another kind.
+    pub(super) async fn traceparent(&self) -> Option<&str> {
+        if !traces::is_exporting() {
+            return None;
+        }
+        let look_up = || async {
+            let stream = StreamId::of::<Execution>(self.grant.execution_id);
+            let first = self.context.log.stream(&stream, 0, 1).await?.pop();
+            Ok::<_, LogError>(first.and_then(|first| first.metadata.traceparent.clone()))
+        };
+        // Without it there is a trace of its own: no reason for a run to wait.
+        self.traceparent.get_or_try_init(look_up).await.ok()?.as_deref()
     }
 
     /// What follows from the agent server's refusal to start the run.
@@ -210,6 +244,8 @@ impl Run {
     async fn reject(&self, refused: Refused, cause: &Cause) -> anyhow::Result<Step> {
         let Refused { class, error } = refused;
         let log = &self.context.log;
+        let span = self.span("execution.exit", Side::Internal).await;
+        span.failed(error.clone());
         runs::reject(log, self.grant, class, error, log.now(), cause).await?;
         Ok(Step::Again)
     }
@@ -250,6 +286,7 @@ impl Run {
                 let adapter = self.context.adapters.get(life.config.runtime).as_ref();
                 let session = dispatch::session(adapter, request, &self.grant).id().to_owned();
                 let at = status.started_at.unwrap_or_else(clock::now);
+                let _span = self.span("execution.start", Side::Internal).await;
                 runs::record_started(log, self.grant, session, at, &look.cause).await?;
             }
         }

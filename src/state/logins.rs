@@ -1,9 +1,8 @@
-//! Counters that are no events: failed logins, and the use of keys.
+//! Failed logins, counted so that passwords cannot be tried at will.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::{Db, Error, Statement};
-use crate::domain::AccountId;
 
 /// How many failed logins of one name are tried before further ones have to wait.
 pub const LOGIN_FAILURES_MAX: u32 = 10;
@@ -13,15 +12,6 @@ pub const LOGIN_WAIT_SECONDS: i64 = 60;
 /// The counters of this installation.
 #[derive(Debug, Clone)]
 pub struct Logins(Db);
-
-/// How often a key was used, and when last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyUsage {
-    /// How often.
-    pub usage_count: u64,
-    /// When last.
-    pub last_used_at: DateTime<Utc>,
-}
 
 impl Logins {
     pub(super) fn new(db: Db) -> Self {
@@ -66,31 +56,5 @@ impl Logins {
         let forget = Statement::new("DELETE FROM login_failures WHERE name = $1");
         self.0.execute(forget.with(name.to_lowercase())).await?;
         Ok(())
-    }
-
-    /// Adds to a key's usage.
-    pub async fn key_used(
-        &self,
-        key: AccountId,
-        times: u64,
-        last: DateTime<Utc>,
-    ) -> Result<(), Error> {
-        let count = Statement::new(
-            "INSERT INTO key_usage (key_id, usage_count, last_used_at) VALUES ($1, $2, $3) \
-             ON CONFLICT (key_id) DO UPDATE SET \
-             usage_count = key_usage.usage_count + excluded.usage_count, \
-             last_used_at = excluded.last_used_at",
-        );
-        self.0.execute(count.with(key.0).with(times).with(last)).await?;
-        Ok(())
-    }
-
-    /// How a key was used; none when it never was.
-    pub async fn key_usage(&self, key: AccountId) -> Result<Option<KeyUsage>, Error> {
-        let find =
-            Statement::new("SELECT usage_count, last_used_at FROM key_usage WHERE key_id = $1");
-        let mut rows = self.0.query(find.with(key.0)).await?;
-        let Some(row) = rows.first_mut() else { return Ok(None) };
-        Ok(Some(KeyUsage { usage_count: row.take()?, last_used_at: row.take()? }))
     }
 }

@@ -105,6 +105,8 @@ impl Transcripts {
             together.extend(fresh.cloned());
             let packed = chunk::blocking(id, move || chunk::pack_lines(id, &together)).await?;
             if self.db.transaction(statements(id, known, (newest, last_at), packed)).await? {
+                let bytes = lines.iter().map(|line| line.line.len() as u64).sum();
+                metrics::counter!("trinity_transcript_bytes_total").increment(bytes);
                 break;
             }
             // Somebody else has stored some of them meanwhile.

@@ -88,9 +88,15 @@ async fn the_database_may_go_and_come_back() {
     assert!(refused.headers().contains_key("retry-after"));
     let problem: serde_json::Value = refused.json().await.unwrap();
     assert_eq!(problem["code"], "log-unavailable", "{problem}");
-    server.get("/health").await.expect(200);
+    assert_eq!(server.get("/health").await.expect(200)["status"], "degraded");
+    assert_eq!(server.get("/readyz").await.expect(503)["code"], "not-ready");
+    server.get("/livez").await.expect(200);
 
     postgres.run();
+    until("requests may come again", async || {
+        (server.get("/readyz").await.status == 200).then_some(())
+    })
+    .await;
     let accepted = until("a submission is taken again", async || {
         let answer = server.post("/api/agents/scout/task", body.clone()).await;
         assert!([202, 503].contains(&answer.status.as_u16()), "{answer:?}");

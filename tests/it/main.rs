@@ -31,4 +31,5 @@ mod state;
 mod store;
 mod streams;
 mod support;
+mod telemetry;
 mod tidy;

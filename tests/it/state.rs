@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use trinity::domain::{AccountId, ExecutionId};
 use trinity::state::State;
+use trinity::state::claims::{CLAIM_SECONDS, Claim};
 use trinity::state::logins::LOGIN_FAILURES_MAX;
 use trinity::state::sessions::SESSION_SECONDS;
 use trinity::state::transcripts::{CHUNK_BYTES_MAX, Error, READ_BYTES_MAX, READ_LINES_MAX};
@@ -322,9 +323,31 @@ async fn failed_logins_have_to_wait_and_a_success_forgives_them() {
 async fn the_use_of_a_key_adds_up() {
     let (state, _dir) = fresh().await;
     let key = AccountId(Uuid::from_u128(9));
-    assert_eq!(state.logins.key_usage(key).await.unwrap(), None);
-    state.logins.key_used(key, 2, time(1)).await.unwrap();
-    state.logins.key_used(key, 3, time(2)).await.unwrap();
-    let usage = state.logins.key_usage(key).await.unwrap().unwrap();
-    assert_eq!((usage.usage_count, usage.last_used_at), (5, time(2)));
+    let never = AccountId(Uuid::from_u128(10));
+    assert_eq!(state.key_usages.of(&[key, never]).await.unwrap().len(), 0);
+    state.key_usages.count(key, time(1));
+    state.key_usages.flush().await.unwrap();
+    state.key_usages.flush().await.unwrap();
+    state.key_usages.count(key, time(3));
+    state.key_usages.count(key, time(2));
+    // What is not in the store yet is counted too, and only once when it is.
+    for _ in 0..2 {
+        let usage = state.key_usages.of(&[key, never]).await.unwrap();
+        let usage = usage.values().map(|usage| (usage.usage_count, usage.last_used_at));
+        assert_eq!(usage.collect::<Vec<_>>(), [(3, time(3))]);
+        state.key_usages.flush().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_new_once_and_known_again_for_a_day() {
+    let (state, _dir) = fresh().await;
+    let id = Uuid::from_u128(11);
+    let claim = async |fingerprint: &str, salt: &str, at: i64| {
+        state.claims.claim(id, fingerprint, salt, time(at)).await.unwrap()
+    };
+    assert_eq!(claim("one", "first", 0).await, Claim::New);
+    assert_eq!(claim("one", "second", 1).await, Claim::Repeated { salt: "first".into() });
+    assert_eq!(claim("two", "third", 2).await, Claim::Taken);
+    assert_eq!(claim("two", "fourth", CLAIM_SECONDS + 1).await, Claim::New);
 }

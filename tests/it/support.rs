@@ -327,6 +327,7 @@ pub fn metadata() -> Metadata {
         causation_id: None,
         command_id: id,
         body_sha256: None,
+        traceparent: None,
     }
 }
 

@@ -13,7 +13,7 @@ const LINE_WIDTH_MAX: usize = 110;
 
 /// Which modules of ours, and which crates that do I/O, each module may use. What is not listed here
 /// (`app`, `cli`, `main`, `demo`) may use everything.
-const MAY_USE: [(&str, &[&str], &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 13] = [
     ("domain", &["domain"], &[]),
     (
         "event_log",
@@ -38,6 +38,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 12] = [
             "hosts",
             "projections",
             "state",
+            "telemetry",
         ],
         &["tokio", "rand", "nix"],
     ),
@@ -56,11 +57,13 @@ const MAY_USE: [(&str, &[&str], &[&str]); 12] = [
             "hosts",
             "projections",
             "state",
+            "telemetry",
         ],
         &["tokio", "axum", "rand"],
     ),
     ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
+    ("telemetry", &["telemetry", "clock", "config"], &[]),
 ];
 
 /// Crates that reach outside of the process.

@@ -17,10 +17,13 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Code, Result};
+use super::etag::IfNoneMatch;
 use super::extract::{Fresh, ReadQuery};
 use super::moment::AgentAsOf;
 use super::page;
 use super::reply::Reply;
+use crate::domain::StreamId;
+use crate::domain::agent::Agent;
 use crate::projections::Filter as _;
 use crate::projections::agents::{AgentDetail, AgentFilter, AgentRow};
 
@@ -79,15 +82,18 @@ async fn list(
 /// Shows an agent with everything that its page needs.
 #[utoipa::path(
     get, path = "/api/agents/{name}", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), AgentAsOf, Fresh),
+    params(
+        ("name" = String, Path, description = "The agent's name"), AgentAsOf, Fresh, IfNoneMatch,
+    ),
     responses((status = 200, body = AgentDetail)),
 )]
 async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    known: IfNoneMatch,
     query: ReadQuery<AgentAsOf>,
-) -> Result<Reply<AgentDetail>> {
+) -> Result<Response> {
     let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
     let viewer = state.viewer_at(&caller, &moment).await?;
     let found = moment.agents().detail(&viewer, &on.life.name).await?;
@@ -96,7 +102,14 @@ async fn show(
     if query.params.as_of.is_none() {
         add_isolation(&state, &mut found.agent);
     }
-    Ok(Reply::ok(moment.position, found))
+    let reply = Reply::ok(moment.position, found);
+    // Only a version that the row shows may be named: a caller that relies on it has seen it all.
+    let stream = StreamId::of::<Agent>(&on.life.name);
+    let named = state.app.log.stream(&stream, on.version - 1, 1).await?.pop();
+    Ok(match named.filter(|event| event.position <= moment.position) {
+        Some(event) => reply.unless_known(event.version, &known),
+        None => reply.into_response(),
+    })
 }
 
 /// Adds to an agent's row what its host says of this moment and no event does.

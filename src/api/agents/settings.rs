@@ -1,6 +1,7 @@
 //! Settings that apply at once: autonomy, capacity, timeout, model.
 
 use axum::extract::State;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -8,13 +9,15 @@ use utoipa_axum::routes;
 
 use super::create::check_text;
 use crate::api::ApiState;
-use crate::api::auth::{Caller, OnAgent};
+use crate::api::auth::{Caller, OnAgent, no_agent};
 use crate::api::error::{ApiError, Result};
+use crate::api::etag::{IfMatch, IfNoneMatch};
 use crate::api::extract::{Body, Fields, Fresh, NoParams, Query, ReadQuery};
 use crate::api::reply::Reply;
 use crate::commands::agents;
 use crate::domain::AgentName;
-use crate::domain::agent::Setting;
+use crate::domain::agent::{Agent, AgentConfig, Setting};
+use crate::event_log::Receipt;
 
 /// Whether scheduled work runs.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -85,23 +88,24 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// Shows whether scheduled work runs.
 #[utoipa::path(
     get, path = "/api/agents/{name}/autonomy", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    params(("name" = String, Path, description = "The agent's name"), Fresh, IfNoneMatch),
     responses((status = 200, body = Autonomy)),
 )]
 async fn autonomy(
     State(state): State<ApiState>,
     on: OnAgent,
+    known: IfNoneMatch,
     query: ReadQuery<NoParams>,
-) -> Result<Reply<Autonomy>> {
-    state.wait_for_log(query.fresh).await?;
-    let (enabled, position) = (on.current()?.config.autonomy, state.app.log.head());
-    Ok(Reply::ok(position, Autonomy { agent_name: on.life.name, enabled, position }))
+) -> Result<Response> {
+    let Current { config, version, position } = current(&state, &on, query.fresh).await?;
+    let body = Autonomy { agent_name: on.life.name, enabled: config.autonomy, position };
+    Ok(Reply::ok(position, body).unless_known(version, &known))
 }
 
 /// Switches scheduled work on or off.
 #[utoipa::path(
     put, path = "/api/agents/{name}/autonomy", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), IfMatch),
     request_body = SetAutonomy,
     responses((status = 200, body = Autonomy)),
 )]
@@ -109,36 +113,40 @@ async fn set_autonomy(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     _query: Query<NoParams>,
     body: Body<SetAutonomy>,
 ) -> Result<Reply<Autonomy>> {
     let enabled = body.value.enabled;
-    let position = set(&state, &caller, &on, Setting::SetAutonomy { enabled }).await?;
-    Ok(Reply::ok(position, Autonomy { agent_name: on.life.name, enabled, position }))
+    let (target, setting) = (if_match.target(&on), Setting::SetAutonomy { enabled });
+    let Receipt { position, version, .. } =
+        agents::set(&state.app.log, target, setting, caller.metadata()).await?;
+    let body = Autonomy { agent_name: on.life.name, enabled, position };
+    Ok(Reply::ok(position, body).version(version))
 }
 
 /// Shows how long an execution may run.
 #[utoipa::path(
     get, path = "/api/agents/{name}/timeout", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    params(("name" = String, Path, description = "The agent's name"), Fresh, IfNoneMatch),
     responses((status = 200, body = Timeout)),
 )]
 async fn timeout(
     State(state): State<ApiState>,
     on: OnAgent,
+    known: IfNoneMatch,
     query: ReadQuery<NoParams>,
-) -> Result<Reply<Timeout>> {
-    state.wait_for_log(query.fresh).await?;
-    let execution_timeout_seconds = on.current()?.config.execution_timeout_seconds;
-    let position = state.app.log.head();
-    let agent_name = on.life.name;
-    Ok(Reply::ok(position, Timeout { agent_name, execution_timeout_seconds, position }))
+) -> Result<Response> {
+    let Current { config, version, position } = current(&state, &on, query.fresh).await?;
+    let execution_timeout_seconds = config.execution_timeout_seconds;
+    let body = Timeout { agent_name: on.life.name, execution_timeout_seconds, position };
+    Ok(Reply::ok(position, body).unless_known(version, &known))
 }
 
 /// Sets how long an execution may run; those that have a slot keep theirs.
 #[utoipa::path(
     put, path = "/api/agents/{name}/timeout", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), IfMatch),
     request_body = SetTimeout,
     responses((status = 200, body = Timeout)),
 )]
@@ -146,36 +154,39 @@ async fn set_timeout(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     _query: Query<NoParams>,
     body: Body<SetTimeout>,
 ) -> Result<Reply<Timeout>> {
     let SetTimeout { execution_timeout_seconds } = body.value;
-    let (log, metadata) = (&state.app.log, caller.metadata());
-    let receipt = agents::set_timeout(log, &on.life, execution_timeout_seconds, metadata).await?;
-    let (agent_name, position) = (on.life.name, receipt.position);
-    Ok(Reply::ok(position, Timeout { agent_name, execution_timeout_seconds, position }))
+    let (log, metadata, target) = (&state.app.log, caller.metadata(), if_match.target(&on));
+    let Receipt { position, version, .. } =
+        agents::set_timeout(log, target, execution_timeout_seconds, metadata).await?;
+    let body = Timeout { agent_name: on.life.name, execution_timeout_seconds, position };
+    Ok(Reply::ok(position, body).version(version))
 }
 
 /// Shows the model that tasks use when they name none.
 #[utoipa::path(
     get, path = "/api/agents/{name}/model", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), Fresh),
+    params(("name" = String, Path, description = "The agent's name"), Fresh, IfNoneMatch),
     responses((status = 200, body = ModelSetting)),
 )]
 async fn model(
     State(state): State<ApiState>,
     on: OnAgent,
+    known: IfNoneMatch,
     query: ReadQuery<NoParams>,
-) -> Result<Reply<ModelSetting>> {
-    state.wait_for_log(query.fresh).await?;
-    let (model, position) = (on.current()?.config.model.clone(), state.app.log.head());
-    Ok(Reply::ok(position, ModelSetting { agent_name: on.life.name, model, position }))
+) -> Result<Response> {
+    let Current { config, version, position } = current(&state, &on, query.fresh).await?;
+    let body = ModelSetting { agent_name: on.life.name, model: config.model, position };
+    Ok(Reply::ok(position, body).unless_known(version, &known))
 }
 
 /// Sets the model that tasks use when they name none.
 #[utoipa::path(
     put, path = "/api/agents/{name}/model", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), IfMatch),
     request_body = SetModel,
     responses((status = 200, body = ModelSetting)),
 )]
@@ -183,6 +194,7 @@ async fn set_model(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     _query: Query<NoParams>,
     body: Body<SetModel>,
 ) -> Result<Reply<ModelSetting>> {
@@ -191,9 +203,11 @@ async fn set_model(
     if let Some(name) = &model {
         check_model(&state, &on, name)?;
     }
-    let setting = Setting::SetModel { model: model.clone() };
-    let position = set(&state, &caller, &on, setting).await?;
-    Ok(Reply::ok(position, ModelSetting { agent_name: on.life.name, model, position }))
+    let (target, setting) = (if_match.target(&on), Setting::SetModel { model: model.clone() });
+    let Receipt { position, version, .. } =
+        agents::set(&state.app.log, target, setting, caller.metadata()).await?;
+    let body = ModelSetting { agent_name: on.life.name, model, position };
+    Ok(Reply::ok(position, body).version(version))
 }
 
 /// Refuses a model that the agent's CLI does not have.
@@ -203,7 +217,17 @@ pub(in crate::api) fn check_model(state: &ApiState, on: &OnAgent, name: &str) ->
     resolved.map(|_| ()).map_err(|error| ApiError::field("/model", error.to_string()))
 }
 
-async fn set(state: &ApiState, caller: &Caller, on: &OnAgent, setting: Setting) -> Result<i64> {
-    let receipt = agents::set(&state.app.log, &on.life, setting, caller.metadata()).await?;
-    Ok(receipt.position)
+/// The agent as it stands, once the log has what the caller must see.
+struct Current {
+    config: AgentConfig,
+    version: i64,
+    position: i64,
+}
+
+async fn current(state: &ApiState, on: &OnAgent, fresh: Fresh) -> Result<Current> {
+    state.wait_for_log(fresh).await?;
+    let agent = state.app.log.state::<Agent>(&on.life.name).await?;
+    let life = agent.state.life.filter(|life| life.incarnation == on.life.incarnation);
+    let config = life.ok_or_else(|| no_agent(&on.life.name))?.config;
+    Ok(Current { config, version: agent.version, position: state.app.log.head() })
 }

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::api::ApiState;
 use crate::api::auth::{Caller, OnAgent};
 use crate::api::error::Result;
+use crate::api::etag::IfMatch;
 use crate::api::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
 use crate::api::moment::{AgentAsOf, AsOf};
 use crate::api::reply::Reply;
@@ -118,7 +119,7 @@ async fn capacity(
 /// Sets how many executions may run at once; a smaller number ends nothing that runs.
 #[utoipa::path(
     put, path = "/api/agents/{name}/capacity", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), IfMatch),
     request_body = SetCapacity,
     responses((status = 200, body = Capacity)),
 )]
@@ -126,14 +127,16 @@ async fn set_capacity(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     _query: Query<NoParams>,
     body: Body<SetCapacity>,
 ) -> Result<Reply<Capacity>> {
     let SetCapacity { max_parallel_tasks } = body.value;
-    let (log, metadata) = (&state.app.log, caller.metadata());
-    let set = agents::set_capacity(log, &on.life, max_parallel_tasks, metadata, log.now());
-    let min_position = Some(set.await?.position);
-    show_capacity(&state, &on, None, Fresh { min_position, ..Fresh::default() }).await
+    let (log, metadata, target) = (&state.app.log, caller.metadata(), if_match.target(&on));
+    let set = agents::set_capacity(log, target, max_parallel_tasks, metadata, log.now());
+    let receipt = set.await?;
+    let fresh = Fresh { min_position: Some(receipt.position), ..Fresh::default() };
+    Ok(show_capacity(&state, &on, None, fresh).await?.version(receipt.version))
 }
 
 async fn show_capacity(

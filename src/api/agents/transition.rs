@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, OnAgent};
 use crate::api::error::{ApiError, Code, Result};
+use crate::api::etag::IfMatch;
 use crate::api::extract::{Body, Fresh, NoFields, Query, WAIT_MS_MAX, check_wait_ms};
 use crate::api::reply::Reply;
 use crate::commands::agents;
@@ -50,18 +51,20 @@ pub(super) struct Transition {
 /// Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
 #[utoipa::path(
     post, path = "/api/agents/{name}/start", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), WaitQuery),
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery, IfMatch),
     responses((status = 200, body = Transition), (status = 202, body = Transition)),
 )]
 pub(super) async fn start(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     Query(query): Query<WaitQuery>,
     _body: Body<NoFields>,
 ) -> Result<Reply<Transition>> {
     let wait = query.duration()?;
-    let receipt = agents::request_start(&state.app.log, &on.life, caller.metadata()).await?;
+    let (log, target) = (&state.app.log, if_match.target(&on));
+    let receipt = agents::request_start(log, target, caller.metadata()).await?;
     let reached =
         settle(&state, &on.life, wait, |phase| matches!(phase, Phase::Running | Phase::Failed));
     let reached = reached.await?;
@@ -79,18 +82,20 @@ pub(super) async fn start(
 /// Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
 #[utoipa::path(
     post, path = "/api/agents/{name}/stop", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), WaitQuery),
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery, IfMatch),
     responses((status = 200, body = Transition), (status = 202, body = Transition)),
 )]
 pub(super) async fn stop(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     Query(query): Query<WaitQuery>,
     _body: Body<NoFields>,
 ) -> Result<Reply<Transition>> {
     let wait = query.duration()?;
-    let receipt = agents::request_stop(&state.app.log, &on.life, caller.metadata()).await?;
+    let (log, target) = (&state.app.log, if_match.target(&on));
+    let receipt = agents::request_stop(log, target, caller.metadata()).await?;
     let reached =
         settle(&state, &on.life, wait, |phase| matches!(phase, Phase::Stopped | Phase::Failed));
     answer(&state, &on.life, &reached.await?, Phase::Stopped, receipt.position).await
@@ -101,18 +106,20 @@ pub(super) async fn stop(
 /// Answers 200 once it is gone, 202 if that takes longer than `wait_ms`.
 #[utoipa::path(
     delete, path = "/api/agents/{name}", tag = "agents",
-    params(("name" = String, Path, description = "The agent's name"), WaitQuery),
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery, IfMatch),
     responses((status = 200, body = Transition), (status = 202, body = Transition)),
 )]
 pub(super) async fn delete(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     Query(query): Query<WaitQuery>,
     _body: Body<NoFields>,
 ) -> Result<Reply<Transition>> {
     let wait = query.duration()?;
-    let receipt = agents::request_delete(&state.app.log, &on.life, caller.metadata()).await?;
+    let (log, target) = (&state.app.log, if_match.target(&on));
+    let receipt = agents::request_delete(log, target, caller.metadata()).await?;
     let reached = settle(&state, &on.life, wait, |phase| phase == Phase::Absent).await?;
     answer(&state, &on.life, &reached, Phase::Absent, receipt.position).await
 }

@@ -42,6 +42,9 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/livez", Open),
     ("GET", "/readyz", Open),
     ("GET", "/api/openapi.json", Open),
+    ("GET", "/api/docs", Open),
+    ("GET", "/api/docs/{file}", Open),
+    ("GET", "/metrics", Admin),
     ("POST", "/token", Open),
     ("POST", "/api/token", Open),
     ("DELETE", "/api/token", Auth),
@@ -53,6 +56,12 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("POST", "/api/users", Admin),
     ("GET", "/api/users/{id}", Admin),
     ("DELETE", "/api/users/{id}", Admin),
+    ("GET", "/api/mcp/keys", Auth),
+    ("POST", "/api/mcp/keys", Auth),
+    ("GET", "/api/mcp/keys/{id}", Auth),
+    ("DELETE", "/api/mcp/keys/{id}", Auth),
+    ("POST", "/api/mcp/keys/{id}/revoke", Auth),
+    ("POST", "/api/mcp/validate", Auth),
     ("GET", "/api/agents", Auth),
     ("POST", "/api/agents", Auth),
     ("GET", "/api/agents/slots", Auth),
@@ -99,6 +108,9 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/stream", Auth),
 ];
 
+/// The one route that a setting opens.
+const METRICS: &str = "/metrics";
+
 /// The level of a route, as axum or OpenAPI writes its path.
 pub fn level(method: &str, path: &str) -> Option<Level> {
     let method = if method == Method::HEAD.as_str() { "GET" } else { method };
@@ -124,6 +136,8 @@ pub struct OnAgent {
     pub life: LifeRef,
     /// What the caller may do with it.
     pub rights: Rights,
+    /// The version of the agent's stream when the request came.
+    pub version: i64,
     current: Option<Arc<Life>>,
 }
 
@@ -166,8 +180,20 @@ pub async fn authorize(
     let Some(level) = level(parts.method.as_str(), path.as_str()) else {
         return Ok(not_allowed(path.as_str()));
     };
-    if level != Open {
-        let caller = authenticate(&state, &parts).await?;
+    let is_open = level == Open || (path.as_str() == METRICS && state.app.config.metrics_open);
+    let rates = state.rates.as_deref();
+    if is_open {
+        rates.map_or(Ok(()), |rates| rates.check(&parts, None))?;
+    } else {
+        let caller = match authenticate(&state, &parts).await {
+            Ok(caller) => caller,
+            // Whoever tries tokens is counted too.
+            Err(error) => {
+                rates.map_or(Ok(()), |rates| rates.check(&parts, None))?;
+                return Err(error);
+            }
+        };
+        rates.map_or(Ok(()), |rates| rates.check(&parts, Some(&caller)))?;
         match level {
             Open | Auth => {}
             Admin => require_admin(&caller)?,
@@ -269,11 +295,12 @@ fn asked_incarnation(parts: &Parts) -> Option<IncarnationId> {
 /// 404 when there is none.
 pub async fn on_name(state: &ApiState, caller: &Caller, text: &str) -> Result<OnAgent> {
     let name: AgentName = text.parse().map_err(|_| no_agent(text))?;
-    let agent = state.app.log.state::<Agent>(&name).await?.state;
-    let life = agent.life.ok_or_else(|| no_agent(&name))?;
+    let agent = state.app.log.state::<Agent>(&name).await?;
+    let life = agent.state.life.ok_or_else(|| no_agent(&name))?;
     let rights = rights_on(state, caller, &life).await?;
     let life_ref = LifeRef { name, incarnation: life.incarnation };
-    Ok(OnAgent { life: life_ref, rights, current: Some(Arc::new(life)) })
+    let version = agent.version;
+    Ok(OnAgent { life: life_ref, rights, version, current: Some(Arc::new(life)) })
 }
 
 async fn on_life(
@@ -304,14 +331,16 @@ async fn on_execution(state: &ApiState, caller: &Caller, text: &str) -> Result<O
 /// What the caller may do with one life: the current one of its name, or one that is over, which
 /// is for its owner then and for administrators.
 pub async fn on_origin(state: &ApiState, caller: &Caller, origin: &Origin) -> Result<OnAgent> {
-    let agent = state.app.log.state::<Agent>(&origin.life.name).await?.state;
-    let current = agent.life.filter(|life| life.incarnation == origin.life.incarnation);
+    let agent = state.app.log.state::<Agent>(&origin.life.name).await?;
+    let version = agent.version;
+    let current = agent.state.life.filter(|life| life.incarnation == origin.life.incarnation);
     let rights = match &current {
         Some(life) => rights_on(state, caller, life).await?,
         None if caller.is_admin() || caller.user_id() == Some(origin.owner) => Rights::Own,
         None => Rights::Nothing,
     };
-    Ok(OnAgent { life: origin.life.clone(), rights, current: current.map(Arc::new) })
+    let (life, current) = (origin.life.clone(), current.map(Arc::new));
+    Ok(OnAgent { life, rights, version, current })
 }
 
 /// What the caller may do with the current life of an agent.

@@ -68,6 +68,7 @@ impl Caller {
             causation_id: None,
             command_id: Uuid::now_v7().to_string(),
             body_sha256: None,
+            traceparent: self.request_id.traceparent(),
         }
     }
 

@@ -25,7 +25,7 @@ pub const SESSION_COOKIE: &str = "trinity_session";
 /// 401 when it shows nothing, or nothing that is worth anything; 403 when a page of another site
 /// made the browser send it.
 pub async fn authenticate(state: &ApiState, parts: &Parts) -> Result<Caller> {
-    let request_id = parts.extensions.get().copied().unwrap_or_else(RequestId::make);
+    let request_id = parts.extensions.get().cloned().unwrap_or_else(RequestId::make);
     let credential = if let Some(token) = bearer(&parts.headers)? {
         state.setup().credential(token)
     } else {
@@ -40,6 +40,9 @@ pub async fn authenticate(state: &ApiState, parts: &Parts) -> Result<Caller> {
         Credential::Session(ids::sha256_hex(cookie.value()))
     };
     let identity = identify(state, &credential).await?;
+    if let Credential::Key(key) = &credential {
+        state.app.state.key_usages.count(*key, clock::now());
+    }
     Ok(Caller { identity, request_id, credential })
 }
 
@@ -97,7 +100,9 @@ pub async fn identify(state: &ApiState, credential: &Credential) -> Result<Ident
         }
         Credential::Key(id) => match state.app.log.state::<Account>(id).await?.state {
             Account::Key(key) => holder(state, *key).await,
-            Account::Absent | Account::User { .. } | Account::Revoked => Err(worthless()),
+            Account::Absent | Account::User { .. } | Account::Revoked | Account::DeletedKey => {
+                Err(worthless())
+            }
         },
     }
 }
@@ -105,7 +110,9 @@ pub async fn identify(state: &ApiState, credential: &Credential) -> Result<Ident
 async fn user_of(state: &ApiState, id: AccountId) -> Result<Identity> {
     match state.app.log.state::<Account>(id).await?.state {
         Account::User { name, role } => Ok(Identity::User { id, name, role }),
-        Account::Absent | Account::Key(_) | Account::Revoked => Err(worthless()),
+        Account::Absent | Account::Key(_) | Account::Revoked | Account::DeletedKey => {
+            Err(worthless())
+        }
     }
 }
 

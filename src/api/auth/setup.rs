@@ -158,5 +158,6 @@ fn metadata() -> Metadata {
         causation_id: None,
         command_id: id,
         body_sha256: None,
+        traceparent: None,
     }
 }

@@ -20,9 +20,11 @@ enum In {
     DeletedUser,
     Key,
     RevokedKey,
+    DeletedKey,
 }
 
-const STATES: [In; 5] = [In::Absent, In::User, In::DeletedUser, In::Key, In::RevokedKey];
+const STATES: [In; 6] =
+    [In::Absent, In::User, In::DeletedUser, In::Key, In::RevokedKey, In::DeletedKey];
 
 fn key() -> Box<Key> {
     Box::new(Key {
@@ -58,6 +60,7 @@ fn history(state: In) -> Vec<AccountEvent> {
         In::DeletedUser => vec![user(), E::UserDeleted {}],
         In::Key => vec![E::ApiKeyCreated(key())],
         In::RevokedKey => vec![E::ApiKeyCreated(key()), E::ApiKeyRevoked {}],
+        In::DeletedKey => vec![E::ApiKeyCreated(key()), E::ApiKeyDeleted {}],
     }
 }
 
@@ -79,7 +82,7 @@ fn in_every_state(
 fn a_user_name_is_free_before_the_user_and_after() {
     in_every_state(&C::CreateUser { name: "Ada".into(), role: Role::User }, |state| match state {
         In::Absent | In::DeletedUser => Ok(vec![user()]),
-        In::User | In::Key | In::RevokedKey => Err(R::AlreadyExists),
+        In::User | In::Key | In::RevokedKey | In::DeletedKey => Err(R::AlreadyExists),
     });
 }
 
@@ -87,7 +90,7 @@ fn a_user_name_is_free_before_the_user_and_after() {
 fn a_key_is_made_once() {
     in_every_state(&C::CreateKey(key()), |state| match state {
         In::Absent | In::DeletedUser => Ok(vec![E::ApiKeyCreated(key())]),
-        In::User | In::Key | In::RevokedKey => Err(R::AlreadyExists),
+        In::User | In::Key | In::RevokedKey | In::DeletedKey => Err(R::AlreadyExists),
     });
 }
 
@@ -125,9 +128,18 @@ fn only_a_key_can_be_revoked_and_once() {
     in_every_state(&C::RevokeKey, |state| match state {
         In::Key => Ok(vec![E::ApiKeyRevoked {}]),
         In::RevokedKey => Ok(vec![]),
-        In::Absent | In::User | In::DeletedUser => Err(R::NotFound),
+        In::Absent | In::User | In::DeletedUser | In::DeletedKey => Err(R::NotFound),
     });
     assert_eq!(after::<Account>(history(In::RevokedKey)), Account::Revoked);
+}
+
+#[test]
+fn only_a_key_can_be_deleted_and_it_never_comes_back() {
+    in_every_state(&C::DeleteKey, |state| match state {
+        In::Key | In::RevokedKey => Ok(vec![E::ApiKeyDeleted {}]),
+        In::Absent | In::User | In::DeletedUser | In::DeletedKey => Err(R::NotFound),
+    });
+    assert_eq!(after::<Account>(history(In::DeletedKey)), Account::DeletedKey);
 }
 
 #[test]
@@ -174,6 +186,7 @@ fn the_json_of_every_event_is_frozen() {
             E::ApiKeyCreated(key()),
             E::ApiKeyCreated(Box::new(full)),
             E::ApiKeyRevoked {},
+            E::ApiKeyDeleted {},
         ],
         AccountEvent::VARIANTS,
     );

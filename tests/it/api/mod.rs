@@ -2,9 +2,12 @@
 
 mod agents;
 mod authorization;
+mod edges;
 mod errors;
+mod etag;
 mod events;
 mod executions;
+mod keys;
 mod login;
 mod openapi;
 mod past;

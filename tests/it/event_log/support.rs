@@ -157,6 +157,7 @@ pub fn metadata() -> Metadata {
         causation_id: None,
         command_id: Uuid::new_v4().to_string(),
         body_sha256: None,
+        traceparent: None,
     }
 }
 

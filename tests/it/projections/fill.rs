@@ -225,6 +225,7 @@ fn recorded(
         causation_id: None,
         command_id: String::new(),
         body_sha256: None,
+        traceparent: None,
     };
     let event_id = EventId(Uuid::from_u128((2 << 100) + u128::from(position.unsigned_abs())));
     Arc::new(Recorded { position, event_id, stream, version, recorded_at, metadata, event })

@@ -264,6 +264,7 @@ pub fn metadata(actor: &Actor) -> Metadata {
         causation_id: None,
         command_id: Uuid::new_v4().to_string(),
         body_sha256: None,
+        traceparent: None,
     }
 }
 
