@@ -43,7 +43,7 @@ impl Store {
             Reader::Sqlite(sqlite) => sqlite.after(position, limit).await?,
             Reader::Postgres(postgres) => postgres.after(position, limit).await?,
         };
-        for (row, expected) in rows.iter().zip(position + 1..) {
+        for (row, expected) in rows.iter().zip(position.saturating_add(1)..) {
             if row.position != expected {
                 return Err(LogError::Hole { expected });
             }

@@ -83,6 +83,11 @@ async fn show(
     state.wait_for_log(query.fresh).await?;
     let LogQuery { after, before, limit, q, .. } = query.params;
     let limit = page::limit(limit)?;
+    for (name, line) in [("after", after), ("before", before)] {
+        if line.is_some_and(|line| i64::try_from(line).is_err()) {
+            return Err(ApiError::parameter(name, format!("{name} is at most {}", i64::MAX)));
+        }
+    }
     let position = state.app.log.head();
     let transcripts = &state.app.state.transcripts;
     let lines = match (after, before, &q) {
