@@ -161,7 +161,13 @@ impl Watch<'_> {
     fn take(&self, frame: &Frame) -> Result<()> {
         match frame.event.as_str() {
             LOG => {
-                self.state.borrow_mut().last_seq = frame.id;
+                let mut state = self.state.borrow_mut();
+                state.last_seq = frame.id;
+                // What says something runs, whether or not its start was told already.
+                if state.may_wait() {
+                    "running".clone_into(&mut state.status);
+                }
+                drop(state);
                 self.print(&frame.data)
             }
             STATUS => {
