@@ -109,10 +109,7 @@ impl Server {
     /// The memory that the server holds, in bytes.
     pub fn memory_bytes(&self) -> Result<u64> {
         let pid = self.child.id().context("the server is gone")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).context("no VmRSS")?;
-        Ok(kib.trim().parse::<u64>()? << 10)
+        Ok(processes::memory_bytes(i32::try_from(pid)?))
     }
 
     /// A client with connections of its own.

@@ -38,3 +38,10 @@ fn parent(pid: i32) -> Option<i32> {
     // The name in parentheses may hold anything; the parent follows the state after it.
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
+
+/// The memory that a process holds, in bytes.
+pub fn memory_bytes(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+}

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::processes::{pids, processes_of};
+use crate::processes::{memory_bytes, pids, processes_of};
 use crate::store::fresh_database;
 
 /// How long anything may take before a test gives up; generous, because the machine may be busy.
@@ -148,9 +148,7 @@ impl Server {
 
     /// The memory that the server holds, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+        memory_bytes(self.pid().as_raw())
     }
 
     /// Sends a signal and waits for the end.
