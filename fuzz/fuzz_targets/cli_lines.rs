@@ -9,9 +9,10 @@ use trinity_agent_protocol::{Exit, LineStream};
 
 fuzz_target!(|data: &[u8]| {
     let Some((code, output)) = data.split_first() else { return };
-    let adapters = Adapters::new(vec!["claude".to_owned()], vec!["demo".to_owned()]);
-    let adapter = adapters.get(Runtime::ClaudeCode).expect("there is one for Claude Code");
-    let mut parser = adapter.parser();
+    let command = || vec!["cli".to_owned()];
+    let adapters = Adapters::new(command(), command(), command());
+    let runtime = if *code < 128 { Runtime::ClaudeCode } else { Runtime::GeminiCli };
+    let mut parser = adapters.get(runtime).parser();
     for (seq, line) in (1..).zip(output.split(|byte| *byte == b'\n')) {
         let stream = if line.first() == Some(&b'!') { LineStream::Stderr } else { LineStream::Stdout };
         let _events = parser.parse(seq, stream, line);
