@@ -53,6 +53,7 @@ pub(super) struct Execution {
     is_bound: bool,
     /// 1 after the interrupt, 2 after the kill.
     signal: u8,
+    is_out_of_contact: bool,
     late: i64,
     removals: i64,
     tool_line: u64,
@@ -85,6 +86,8 @@ pub(super) fn observe(world: &mut World, entry: &Entry<'_>) {
         "CancelRequested" => execution.is_cancel_requested = true,
         "InterruptSent" => execution.signal = 1,
         "KillSent" => execution.signal = 2,
+        "ContactLost" => execution.is_out_of_contact = true,
+        "ContactRegained" => execution.is_out_of_contact = false,
         "LateResultObserved" => late(world, entry, &mut execution),
         "TranscriptRemoved" => removed(world, entry, &mut execution),
         _ => {
@@ -105,6 +108,8 @@ fn transition(world: &mut World, entry: &Entry<'_>, execution: &Execution) {
         "SessionBound" => phase == Phase::Running && !execution.is_bound,
         "InterruptSent" => phase == Phase::Running && execution.signal == 0,
         "KillSent" => phase == Phase::Running && execution.signal < 2,
+        "ContactLost" => phase == Phase::Running && !execution.is_out_of_contact,
+        "ContactRegained" => phase == Phase::Running && execution.is_out_of_contact,
         "ExecutionCompleted" => phase == Phase::Running && !is_cancel_requested,
         "ExecutionFailed" | "CancelRequested" => is_open,
         "ExecutionCancelled" if entry.text("phase") == "queued" => {

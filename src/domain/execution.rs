@@ -52,6 +52,10 @@ pub enum ExecutionCommand {
     RecordInterruptSent { at: DateTime<Utc> },
     /// The supervisor has sent the last signal.
     RecordKillSent { at: DateTime<Utc> },
+    /// Its agent server has not answered since then.
+    RecordContactLost { since: DateTime<Utc> },
+    /// Its agent server answers.
+    RecordContactRegained { at: DateTime<Utc> },
     /// The processes have ended and the output is ingested.
     RecordExit { verdict: Verdict, outcome: Box<Outcome> },
     /// The supervisor holds no such run, and will not start it any more.
@@ -118,6 +122,12 @@ pub enum ExecutionEvent {
     KillSent {
         at: DateTime<Utc>,
     },
+    ContactLost {
+        since: DateTime<Utc>,
+    },
+    ContactRegained {
+        at: DateTime<Utc>,
+    },
     ExecutionCompleted {
         outcome: Box<Outcome>,
     },
@@ -179,6 +189,9 @@ pub struct Execution {
     pub urgency: Option<Urgency>,
     /// How far the stop has gone.
     pub cancel_phase: Option<CancelPhase>,
+    /// Since when its agent server has not answered; none while it does.
+    #[serde(default)]
+    pub lost_contact_at: Option<DateTime<Utc>>,
     /// The last output line whose tool calls are recorded.
     pub tool_seq: u64,
     /// How many tool calls have been recorded.
@@ -322,6 +335,14 @@ impl Decider for Execution {
             (C::RecordKillSent { at }, _) => {
                 Ok(self.signal(CancelPhase::Killing, E::KillSent { at }))
             }
+            (C::RecordContactLost { since }, Status::Running) if self.lost_contact_at.is_none() => {
+                Ok(vec![E::ContactLost { since }])
+            }
+            (C::RecordContactRegained { at }, Status::Running)
+                if self.lost_contact_at.is_some() =>
+            {
+                Ok(vec![E::ContactRegained { at }])
+            }
             (C::RecordExit { verdict, outcome }, Status::Running) => {
                 Ok(vec![self.exit(verdict, *outcome)])
             }
@@ -379,6 +400,8 @@ impl Decider for Execution {
             }
             E::InterruptSent { .. } => self.cancel_phase = Some(CancelPhase::Interrupting),
             E::KillSent { .. } => self.cancel_phase = Some(CancelPhase::Killing),
+            E::ContactLost { since } => self.lost_contact_at = Some(*since),
+            E::ContactRegained { .. } => self.lost_contact_at = None,
             E::ExecutionCompleted { outcome } => self.end(Status::Completed, outcome),
             E::ExecutionFailed { outcome, .. } => self.end(Status::Failed, outcome),
             E::ExecutionCancelled { outcome, .. } => self.end(Status::Cancelled, outcome),

@@ -7,13 +7,17 @@
 //! | granted | tombstone | to be ended: never started; else: regrant under the next epoch |
 //! | granted | it runs, or has ended | record the start |
 //! | started | it runs | follow the output; carry out a stop; record the end |
+//! | started | no answer for ten seconds | record that contact is lost, and go on asking |
 //! | started | nothing | lost |
 //! | ended | anything | forget the run there |
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, OnceCell};
+use tokio::time::Instant;
 use trinity_agent_protocol::{ErrorBody, ErrorCode, ExecutionState, ExecutionStatus, StopReason};
 
 use super::dispatch::{self, Refused, stop_request};
@@ -25,7 +29,7 @@ use crate::clock;
 use crate::commands::Cause;
 use crate::commands::runs::{self, Grant};
 use crate::domain::agent::Agent;
-use crate::domain::execution::{ErrorClass, Execution, Request, Status, Urgency};
+use crate::domain::execution::{ErrorClass, Execution, ExecutionCommand, Request, Status, Urgency};
 use crate::domain::slots::{Active, Slots};
 use crate::domain::{AgentName, ExecutionId, StreamId};
 use crate::event_log::LogError;
@@ -35,6 +39,9 @@ use crate::telemetry::traces::{self, Side, Span};
 /// Why a run is refused for good whose time is over there, but not here.
 const CLOCKS_DIFFER: &str = "the clock of the agent's host is ahead of this server's by more than \
      a slot lasts; set both by NTP, then send the task again";
+
+/// How long an agent server may be out of reach before it counts as an event.
+const OUT_OF_REACH_MAX: Duration = Duration::from_secs(10);
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +73,13 @@ enum Found {
     GrantedAnew,
 }
 
+/// Since when the agent server does not answer, by the wall clock and by one that nobody sets.
+#[derive(Clone, Copy)]
+struct Silence {
+    since: DateTime<Utc>,
+    timer: Instant,
+}
+
 /// An execution as a look finds it.
 struct Look {
     execution: Execution,
@@ -82,14 +96,21 @@ impl Run {
     /// Does what is missing until nothing is; failures are tried again, later each time.
     pub(super) async fn follow(self) -> (ExecutionId, u32) {
         let mut waits = Waits::new();
+        let mut silence = None;
         loop {
             match self.step().await {
                 Ok(Step::Done) => break,
-                Ok(Step::Again) => waits.succeeded(),
+                Ok(Step::Again) => {
+                    waits.succeeded();
+                    silence = None;
+                }
                 Err(error) => {
                     if !waits.failing() {
                         let (agent, execution) = (&self.agent, self.grant.execution_id);
                         tracing::warn!(%agent, %execution, "{error:#}; trying again");
+                    }
+                    if let Err(error) = self.note_silence(&mut silence, &error).await {
+                        tracing::debug!("to be noted at the next attempt: {error:#}");
                     }
                     tokio::select! {
                         () = tokio::time::sleep(waits.failed()) => {}
@@ -102,6 +123,32 @@ impl Run {
         (self.grant.execution_id, self.grant.epoch)
     }
 
+    /// Records that contact is lost once the agent server has been out of reach for long enough.
+    async fn note_silence(
+        &self,
+        silence: &mut Option<Silence>,
+        error: &anyhow::Error,
+    ) -> anyhow::Result<()> {
+        if !matches!(error.downcast_ref(), Some(link::Error::Unreachable(_))) {
+            return Ok(());
+        }
+        let log = &self.context.log;
+        let began = || Silence { since: log.now(), timer: Instant::now() };
+        let Silence { since, timer } = *silence.get_or_insert_with(began);
+        if timer.elapsed() < OUT_OF_REACH_MAX {
+            return Ok(());
+        }
+        let Found::Granted(look) = self.look().await? else { return Ok(()) };
+        self.record(ExecutionCommand::RecordContactLost { since }, &look.cause).await
+    }
+
+    async fn record(&self, command: ExecutionCommand, cause: &Cause) -> anyhow::Result<()> {
+        let id = self.grant.execution_id;
+        let recorded = self.context.log.execute::<Execution>(id, command, cause.metadata()).await;
+        recorded.context("cannot record what became of the contact")?;
+        Ok(())
+    }
+
     async fn step(&self) -> anyhow::Result<Step> {
         let look = match self.look().await? {
             Found::Granted(look) => *look,
@@ -109,6 +156,10 @@ impl Run {
             Found::GrantedAnew => return Ok(Step::Done),
         };
         let status = self.link.status(&self.id()).await.context("cannot ask the agent server")?;
+        if look.execution.lost_contact_at.is_some() {
+            let at = self.context.log.now();
+            self.record(ExecutionCommand::RecordContactRegained { at }, &look.cause).await?;
+        }
         // What the agent server holds of an earlier epoch says nothing about this one.
         let status = status.filter(|status| status.epoch == u64::from(self.grant.epoch));
         match (look.execution.status, status) {

@@ -1,13 +1,15 @@
 //! Nothing is lost when the server, its agent servers, or the machine go down.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::event_log::support::environment;
-use crate::server::{Server, until};
+use crate::server::{EXECUTABLE, Server, until};
 
 /// How often `make test` kills the server under load; `make test-long` says more.
 const KILLS_DEFAULT: usize = 20;
@@ -308,5 +310,61 @@ async fn a_host_whose_clock_is_far_ahead_is_named() {
         assert!(error.contains("NTP"), "{agent}");
     }
     assert_times_ascend(&server).await;
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_host_whose_clock_is_set_ahead_later_on_is_named_too() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    server.kill().await;
+    let (_, arguments) = server.agent_server().unwrap();
+    server.kill_agent_servers();
+    until("the agent server is gone", async || server.agent_server().is_none().then_some(())).await;
+    let library = faketime();
+    let mut agent_server = Command::new(EXECUTABLE)
+        .args(arguments)
+        .env_clear()
+        .envs(clock(&library, "+3600s"))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    server.start_again().await;
+
+    let refused = server.until_ended(&server.script("scout", &["say hello"]).await).await;
+    assert_eq!(refused["error_class"], "spawn", "{refused}");
+    assert!(refused["error"].as_str().unwrap().contains("NTP"), "{refused}");
+    agent_server.kill().await.unwrap();
+    let done = server.until_ended(&server.script("scout", &["say hello"]).await).await;
+    assert_eq!(done["status"], "completed", "{done}");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_run_whose_agent_server_cannot_be_reached_says_since_when_and_goes_on() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say before", "sleep 20", "say after"]).await;
+    server.until_status(&id, "running").await;
+    server.kill().await;
+    let (_, arguments) = server.agent_server().unwrap();
+    let name = arguments.iter().position(|argument| argument == "--socket").unwrap() + 1;
+    let socket = Path::new(&arguments[name]);
+    let hidden = socket.with_extension("hidden");
+    std::fs::rename(socket, &hidden).unwrap();
+    server.start_again().await;
+
+    let path = format!("/api/executions/{id}");
+    let out_of_reach = until("contact is lost", async || {
+        let shown = server.get(&path).await.expect(200);
+        shown["lost_contact_at"].is_string().then_some(shown)
+    })
+    .await;
+    assert_eq!(out_of_reach["status"], "running", "{out_of_reach}");
+    std::fs::rename(&hidden, socket).unwrap();
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!(ended["response"], "before\nafter");
+    assert_eq!(ended["lost_contact_at"], Value::Null);
     server.audit().await;
 }

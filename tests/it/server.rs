@@ -331,6 +331,20 @@ impl Server {
         self.signal_agent_servers(Signal::SIGKILL);
     }
 
+    /// The only agent server, with the arguments it was started with.
+    pub fn agent_server(&self) -> Option<(Pid, Vec<String>)> {
+        let arguments = |pid: i32| {
+            let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+            let words = arguments.trim_end_matches('\0').split('\0').skip(1);
+            let words: Vec<String> = words.map(str::to_owned).collect();
+            (words.first()? == "agent-server").then_some((Pid::from_raw(pid), words))
+        };
+        let mut found = processes_of(&self.data_dir).into_iter().filter_map(arguments);
+        let only = found.next();
+        assert!(found.next().is_none(), "more than one agent server");
+        only
+    }
+
     /// Sends a signal to every agent server and its runners.
     pub fn signal_agent_servers(&self, signal: Signal) {
         let server = self.child.id().and_then(|id| i32::try_from(id).ok());

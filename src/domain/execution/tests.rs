@@ -564,6 +564,24 @@ fn a_transcript_is_removed_once_and_only_after_the_end() {
 }
 
 #[test]
+fn contact_is_lost_and_regained_in_turn_while_the_run_goes_on() {
+    let lose = || C::RecordContactLost { since: at(3) };
+    let regain = || C::RecordContactRegained { at: at(4) };
+    let requested = || E::ExecutionRequested(request());
+    let (lost, regained) = (E::ContactLost { since: at(3) }, E::ContactRegained { at: at(4) });
+    given::<Execution>([requested()]).when(lose()).then_nothing();
+    given::<Execution>([requested(), started()]).when(regain()).then_nothing();
+    given::<Execution>([requested(), started()]).when(lose()).then([lost.clone()]);
+    let out_of_contact = || [requested(), started(), lost.clone()];
+    given::<Execution>(out_of_contact()).when(lose()).then_nothing();
+    given::<Execution>(out_of_contact()).when(regain()).then([regained.clone()]);
+    let back = [requested(), started(), lost.clone(), regained];
+    given::<Execution>(back.clone()).when(regain()).then_nothing();
+    given::<Execution>(back).when(lose()).then([lost.clone()]);
+    given::<Execution>([requested(), started(), lost, completed()]).when(regain()).then_nothing();
+}
+
+#[test]
 fn the_json_of_every_event_is_frozen() {
     let late = Verdict::Failed { class: ErrorClass::MaxTurns, error: "too many turns".into() };
     let session = |model_used, cli_version| E::SessionBound {
@@ -583,6 +601,8 @@ fn the_json_of_every_event_is_frozen() {
             cancel_requested(),
             E::InterruptSent { at: at(3) },
             E::KillSent { at: at(4) },
+            E::ContactLost { since: at(5) },
+            E::ContactRegained { at: at(6) },
             completed(),
             E::ExecutionCompleted { outcome: full_outcome() },
             lost(),

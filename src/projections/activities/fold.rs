@@ -214,6 +214,8 @@ impl Memory {
             | E::CancelRequested { .. }
             | E::InterruptSent { .. }
             | E::KillSent { .. }
+            | E::ContactLost { .. }
+            | E::ContactRegained { .. }
             | E::LateResultObserved { .. }
             | E::TranscriptRemoved { .. } => {}
         }

@@ -189,6 +189,8 @@ fn evolve(row: &mut ExecutionRow, event: &ExecutionEvent, recorded_at: Timestamp
         }
         E::InterruptSent { .. } => row.cancel_phase = Some(CancelPhase::Interrupting),
         E::KillSent { .. } => row.cancel_phase = Some(CancelPhase::Killing),
+        E::ContactLost { since } => row.lost_contact_at = Some(Timestamp(*since)),
+        E::ContactRegained { .. } => row.lost_contact_at = None,
         E::ExecutionCompleted { outcome } => end(row, Status::Completed, outcome, recorded_at),
         E::ExecutionFailed { class, error, outcome } => {
             row.error_class = Some(*class);

@@ -94,6 +94,8 @@ async fn runs_and_queue(fleet: &Fleet) {
     fleet.cancel(chat).await;
     fleet.tell(chat, ExecutionCommand::RecordInterruptSent { at: fleet.now }).await;
     fleet.tell(chat, ExecutionCommand::RecordKillSent { at: fleet.now }).await;
+    fleet.tell(chat, ExecutionCommand::RecordContactLost { since: fleet.now }).await;
+    fleet.tell(chat, ExecutionCommand::RecordContactRegained { at: fleet.now }).await;
     fleet.complete(chat).await;
     let removed = ExecutionCommand::RecordTranscriptRemoved {
         lines: 3,

@@ -42,6 +42,8 @@ fn command() -> impl Strategy<Value = ExecutionCommand> {
         1 => Just(C::CancelQueued { by: by(), reason }),
         2 => Just(C::RecordInterruptSent { at: at(3) }),
         2 => Just(C::RecordKillSent { at: at(4) }),
+        2 => Just(C::RecordContactLost { since: at(5) }),
+        2 => Just(C::RecordContactRegained { at: at(6) }),
         2 => verdict().prop_map(exit),
         1 => Just(C::RecordNeverStarted { at: at(9) }),
         1 => Just(C::Reject { class: ErrorClass::Spawn, error: error(), at: at(9) }),
@@ -93,6 +95,8 @@ fn check(events: &[ExecutionEvent]) -> Result<(), TestCaseError> {
                 | E::ToolCallFinished { .. }
                 | E::InterruptSent { .. }
                 | E::KillSent { .. }
+                | E::ContactLost { .. }
+                | E::ContactRegained { .. }
         );
         prop_assert!(!needs_a_run || begin < index, "{event:?} before the start");
         let cancelled = matches!(event, E::ExecutionCancelled { phase, .. }

@@ -44,12 +44,16 @@ fn transitions(log: &Log) -> Vec<Corruption> {
     let cancelled = log.of("ExecutionCancelled", &chat).position;
     let interrupted = log.of("InterruptSent", &chat).position;
     let killed = log.of("KillSent", &chat).position;
+    let out_of_contact = log.of("ContactLost", &chat).position;
+    let in_contact = log.of("ContactRegained", &chat).position;
     let answered = log.of("ToolCallFinished", &first).position;
     let called = log.of("ToolCallStarted", &first).position;
     vec![
         removed("a session without a start", started, Transitions, bound),
         removed("a cancel that nobody asked for", asked, Transitions, cancelled),
         repeated("a second interrupt", interrupted, killed, Transitions),
+        repeated("contact lost twice", out_of_contact, out_of_contact, Transitions),
+        removed("contact regained that was not lost", out_of_contact, Transitions, in_contact),
         repeated("a second session", bound, bound, Transitions),
         removed("an answer to no tool call", called, Transitions, answered),
         edited("an answer before its call", answered, "\"seq\":4", "\"seq\":2", Transitions),
