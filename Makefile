@@ -1,6 +1,8 @@
 # make run     build and serve the embedded default with a demo fleet
 # make test    every test on SQLite and on Postgres, then `make check`
-# make check   formatting, lints, docs, dependency rules
+# make check   formatting, lints, docs, dependency rules, also of the web interface
+# make ui      build the web interface into ui/dist
+# make ui-size how much JavaScript the first page needs
 # make bench   the published measurements
 # make test-long     soaks that take longer than a coffee
 # make test-clis     what needs the real CLIs, which it installs in target/ by npm
@@ -10,17 +12,18 @@ SHELL := bash
 NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
 TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
 
-.PHONY: run test check bench test-long test-clis tools
+.PHONY: run test check ui ui-size bench test-long test-clis tools
 
 tools:
 	@scripts/install-missing cc=build-essential
 
-run: tools
+run: tools ui
 	cargo run --bin trinity -- serve --demo
 
 test: tools
 	@scripts/install-missing faketime=faketime jq=jq curl=curl
 	scripts/with-postgres scripts/run-tests $(TEST)
+	scripts/ui test
 	$(MAKE) check
 
 check: tools
@@ -28,6 +31,14 @@ check: tools
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-dependencies
+	scripts/ui check
+	scripts/ui size
+
+ui:
+	scripts/ui build
+
+ui-size:
+	scripts/ui size
 
 # The soaks: 200 kills of the server under load on each store, then a minute of made-up input for
 # whatever reads input from elsewhere.

@@ -1,0 +1,149 @@
+// @ts-check
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { assertAccessible, Browser, picture } from "./support/browser.mjs";
+import { logIn, setUp, untilLive } from "./support/people.mjs";
+import { Server } from "./support/server.mjs";
+
+describe("the frame", { timeout: 180_000 }, () => {
+  /** @type {Server} */
+  let server;
+  /** @type {Browser} */
+  let browser;
+  /** @type {import("playwright-core").Page} */
+  let page;
+
+  before(async () => {
+    server = await Server.start();
+    browser = await Browser.start();
+    page = await (await browser.context()).newPage();
+    await setUp(page, server);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.remove();
+  });
+  afterEach(() => browser.assertQuiet());
+
+  const row = (/** @type {string} */ text) => page.getByRole("row").filter({ hasText: text });
+
+  it("shows the runs of the demo fleet, in both themes without barriers", async () => {
+    await row("Write the release notes").waitFor();
+    await row("Find out which").getByText("Done").waitFor();
+    await untilLive(page);
+    await assertAccessible(page, "executions");
+  });
+
+  it("shows a new run and every change of it without a reload", async () => {
+    await server.submit(
+      "scout",
+      "#!demo\nsay Counting sheep\nsleep 2\nsay Asleep\nresult success 0.5",
+    );
+    await row("Counting sheep").getByText("Running").waitFor();
+    await picture(page, "executions-running");
+    await row("Counting sheep").getByText("Done").waitFor();
+    await row("Counting sheep").getByText("$0.50").waitFor();
+  });
+
+  it("keeps the filter in the address, and says when nothing fits it", async () => {
+    await page.goto(`${server.url}/executions?status=failed`);
+    await row("Failed: turn limit").waitFor();
+    assert.equal(await row("Done").count(), 0);
+    await page.getByRole("searchbox").fill("nowhere");
+    await page.getByText("No executions match").waitFor();
+    assert.equal(new URL(page.url()).search, "?status=failed&q=nowhere");
+    await assertAccessible(page, "executions-nothing-fits");
+    await page.getByRole("button", { name: "Clear the filter", exact: true }).click();
+    await row("Write the release notes").waitFor();
+    assert.equal(new URL(page.url()).search, "");
+  });
+
+  it("is used by keys alone", async () => {
+    await page.keyboard.press("j");
+    await page.keyboard.press("j");
+    await page.keyboard.press("x");
+    await page.getByText("1 selected").waitFor();
+    await page.keyboard.press("Control+k");
+    await page.getByPlaceholder("Search or run a command").waitFor();
+    await assertAccessible(page, "palette");
+    await page.keyboard.type("shortcuts");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+    await assertAccessible(page, "shortcuts");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.keyboard.press("/");
+    await page.keyboard.type("draft");
+    await page.waitForURL(/q=draft/);
+  });
+
+  it("leads back to the same page after an expired login", async () => {
+    await page.goto(`${server.url}/executions?agent=scribe`);
+    await row("Write the release notes").waitFor();
+    await page.context().clearCookies();
+    await page.getByRole("button", { name: "Status", exact: true }).click();
+    await page.getByLabel("Done").check();
+    await page.getByRole("heading", { name: "Log in" }).waitFor();
+    await assertAccessible(page, "login");
+    await logIn(page);
+    await row("Write the release notes").waitFor();
+    assert.match(page.url(), /\/executions\?agent=scribe&status=completed$/);
+  });
+
+  it("says that it is not live while the server is away, and catches up when it is back", async () => {
+    await page.goto(`${server.url}/executions`);
+    await untilLive(page);
+    await server.stop();
+    await page.getByText("Live updates paused").waitFor();
+    await assertAccessible(page, "paused");
+    assert.ok((await row("Write the release notes").count()) > 0);
+    await server.startAgain();
+    await server.submit("scribe", "#!demo\nsay Back again\nresult success 0.01");
+    await page.getByRole("button", { name: "Retry now" }).click();
+    await row("Back again").getByText("Done").waitFor();
+    await page.getByText("Live updates paused").waitFor({ state: "detached" });
+  });
+
+  it("holds one stream for all tabs, which another tab takes over", async () => {
+    const open = new Set();
+    const context = page.context();
+    context.on("request", (request) => isStream(request) && open.add(request));
+    context.on("requestfinished", (request) => open.delete(request));
+    context.on("requestfailed", (request) => open.delete(request));
+    await page.reload();
+    await untilLive(page);
+    const other = await context.newPage();
+    await other.goto(`${server.url}/executions`);
+    await untilLive(other);
+    assert.equal(open.size, 1);
+
+    await server.submit("scout", "#!demo\nsay Seen by both\nresult success 0.01");
+    await other.getByRole("row").filter({ hasText: "Seen by both" }).getByText("Done").waitFor();
+    await page.close();
+    await server.submit("scout", "#!demo\nsay Seen by the heir\nresult success 0.01");
+    await other
+      .getByRole("row")
+      .filter({ hasText: "Seen by the heir" })
+      .getByText("Done")
+      .waitFor();
+    page = other;
+  });
+
+  it("is of use on a phone", async () => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    await row("Write the release notes").waitFor();
+    const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
+    assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
+    await assertAccessible(page, "executions-phone");
+    await page.setViewportSize({ width: 1280, height: 800 });
+  });
+
+  it("says what is not there", async () => {
+    await page.goto(`${server.url}/nowhere`);
+    await page.getByText("There is no such page").waitFor();
+    await assertAccessible(page, "not-found");
+  });
+});
+
+const isStream = (/** @type {import("playwright-core").Request} */ request) =>
+  new URL(request.url()).pathname === "/api/stream";

@@ -1,0 +1,92 @@
+// @ts-check
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const ARTIFACTS = process.env.TRINITY_UI_ARTIFACTS ?? "../target/ui-artifacts";
+
+/** What the browser says about requests that a test has made fail. */
+const EXPECTED = /Failed to load resource|net::ERR_/;
+
+/** A browser that remembers everything that went wrong on its pages. */
+export class Browser {
+  /** @type {import("playwright-core").Browser} */
+  #browser;
+  /** @type {string[]} */
+  #complaints = [];
+
+  constructor(/** @type {import("playwright-core").Browser} */ browser) {
+    this.#browser = browser;
+  }
+
+  /** Starts one. */
+  static async start() {
+    // The sandbox of Chromium needs a user other than root; the pages are ours.
+    const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+    const executablePath = process.env.TRINITY_CHROMIUM ?? "/usr/bin/chromium";
+    return new Browser(await chromium.launch({ executablePath, args }));
+  }
+
+  /** A browser of somebody else: without cookies, in UTC. */
+  async context(/** @type {import("playwright-core").BrowserContextOptions} */ options = {}) {
+    const viewport = { width: 1280, height: 800 };
+    const context = await this.#browser.newContext({ viewport, timezoneId: "UTC", ...options });
+    context.setDefaultTimeout(6_000);
+    context.on("console", (message) => {
+      const isBad = message.type() === "error" && !EXPECTED.test(message.text());
+      if (isBad) this.#complaints.push(message.text());
+    });
+    context.on("weberror", (error) => this.#complaints.push(String(error.error().stack)));
+    return context;
+  }
+
+  /** Fails when a page has thrown, or done what its policy forbids. */
+  assertQuiet() {
+    assert.deepEqual(this.#complaints.splice(0), []);
+  }
+
+  /** Ends it. */
+  async close() {
+    await this.#browser.close();
+  }
+}
+
+/** Fails when the page has barriers, in both themes; keeps a picture of each. */
+export async function assertAccessible(
+  /** @type {import("playwright-core").Page} */ page,
+  /** @type {string} */ name,
+) {
+  for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.waitForFunction(
+      (scheme) => document.documentElement.dataset.mantineColorScheme === scheme,
+      colorScheme,
+    );
+    await picture(page, `${name}-${colorScheme}`);
+    await page.evaluate(AXE);
+    const found = await page.evaluate(async () => {
+      /** @type {typeof import("axe-core")} */
+      const axe = Reflect.get(globalThis, "axe");
+      const { violations } = await axe.run(document, {
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      });
+      return violations.map(
+        ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`,
+      );
+    });
+    assert.deepEqual(found, [], `${name} in the ${colorScheme} theme`);
+  }
+}
+
+/** Keeps a picture of the page among the artifacts. */
+export async function picture(
+  /** @type {import("playwright-core").Page} */ page,
+  /** @type {string} */ name,
+) {
+  await mkdir(ARTIFACTS, { recursive: true });
+  await page.screenshot({ path: join(ARTIFACTS, `${name}.png`), animations: "disabled" });
+}

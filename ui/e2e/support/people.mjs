@@ -1,0 +1,28 @@
+// @ts-check
+
+/** The administrator's password in every test. */
+export const PASSWORD = "correct-horse-battery";
+
+/** Goes through the first run by the printed link; ends on the first page. */
+export async function setUp(
+  /** @type {import("playwright-core").Page} */ page,
+  /** @type {import("./server.mjs").Server} */ server,
+) {
+  await page.goto(server.setupUrl);
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByLabel("The same again").fill(PASSWORD);
+  await page.getByRole("button", { name: "Set the password and log in" }).click();
+  await page.getByRole("heading", { level: 1 }).waitFor();
+}
+
+/** Fills in the login that is shown. */
+export async function logIn(/** @type {import("playwright-core").Page} */ page) {
+  await page.getByLabel("Name").fill("admin");
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Log in" }).click();
+}
+
+/** Waits until the page is told what happens. */
+export async function untilLive(/** @type {import("playwright-core").Page} */ page) {
+  await page.getByTestId("live-chip").getByText("Live").waitFor();
+}

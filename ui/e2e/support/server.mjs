@@ -1,0 +1,94 @@
+// @ts-check
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const START_MS_MAX = 30_000;
+const STOP_MS_MAX = 20_000;
+
+/** The real server on a port of its own, with the demo runtime and a data directory that is removed. */
+export class Server {
+  /** @type {import("node:child_process").ChildProcess | null} */
+  #process = null;
+  #folder = "";
+  /** Where it listens, such as `http://127.0.0.1:41234`. */
+  url = "";
+  /** The one-time link of the first run; empty later. */
+  setupUrl = "";
+
+  /** Starts one. */
+  static async start() {
+    const server = new Server();
+    server.#folder = await mkdtemp(join(tmpdir(), "trinity-ui-"));
+    await server.startAgain("127.0.0.1:0");
+    return server;
+  }
+
+  /** Starts it, on the address that it had before unless another is said. */
+  async startAgain(address = new URL(this.url).host) {
+    const binary = process.env.TRINITY_BIN ?? "../target/debug/trinity";
+    const args = ["serve", "--demo", "--data-dir", this.#folder, "--listen", address];
+    const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
+    this.#process = child;
+    const isLate = setTimeout(() => child.kill("SIGKILL"), START_MS_MAX);
+    for await (const line of createInterface({ input: child.stderr })) {
+      this.url = line.match(/serves on (http:\S+)/)?.[1] ?? this.url;
+      this.setupUrl = line.match(/password at (\S+\/setup\?token=\S+)/)?.[1] ?? "";
+      if (this.setupUrl || line.includes("log in as")) break;
+    }
+    clearTimeout(isLate);
+    // What it says later is not read, and must not stop it either.
+    child.stderr.resume();
+    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
+  }
+
+  /**
+   * Calls the API as the administrator of this machine.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   */
+  async call(method, path, body) {
+    const token = await readFile(join(this.#folder, "local-token"), "utf8");
+    const response = await fetch(this.url + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: body && JSON.stringify(body),
+    });
+    if (!response.ok)
+      throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  /** Gives an agent a task; answers with the id of its execution. */
+  async submit(/** @type {string} */ agent, /** @type {string} */ message) {
+    const body = { message, async_mode: true };
+    return (await this.call("POST", `/api/agents/${agent}/task`, body)).execution_id;
+  }
+
+  /** Ends the process; runs go on without it. */
+  async stop() {
+    const child = this.#process;
+    this.#process = null;
+    if (!child || child.exitCode !== null) return;
+    const isLate = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
+    child.kill("SIGTERM");
+    await once(child, "exit");
+    clearTimeout(isLate);
+  }
+
+  /** Ends the agents too, then the server, and leaves nothing behind. */
+  async remove() {
+    if (this.#process) {
+      for (const { name } of await this.call("GET", "/api/agents")) {
+        await this.call("DELETE", `/api/agents/${name}`);
+      }
+      await this.stop();
+    }
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}

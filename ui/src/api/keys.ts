@@ -1,0 +1,10 @@
+/** The keys of the cache, all of them here: what is read together begins with the same words. */
+export const keys = {
+  session: ["session"],
+  setup: ["setup"],
+  executions: {
+    all: ["executions"],
+    list: (filter: object) => ["executions", "list", filter],
+    facets: (filter: object) => ["executions", "facets", filter],
+  },
+} as const;

@@ -1,0 +1,16 @@
+import { IconListDetails } from "@tabler/icons-react";
+import type { LinkProps } from "@tanstack/react-router";
+
+/** A page of the navigation. */
+export interface NavItem {
+  readonly label: string;
+  readonly to: NonNullable<LinkProps["to"]>;
+  readonly icon: typeof IconListDetails;
+  /** The second key after `g`. */
+  readonly key: string;
+}
+
+/** The navigation, in its order. */
+export const NAV: readonly NavItem[] = [
+  { label: "Executions", to: "/executions", icon: IconListDetails, key: "e" },
+];

@@ -1,0 +1,43 @@
+import type { QueryClient } from "@tanstack/react-query";
+import { createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { loginRoute, setupRoute } from "@/features/auth/routes";
+import { executionsRoute } from "@/features/executions/routes";
+import { NotFound } from "./not-found";
+import { RouteError } from "./route-error";
+import { appRoute, rootRoute } from "./routes";
+import { parseSearch, stringifySearch } from "./search-params";
+
+const indexRoute = createRoute({
+  getParentRoute: () => appRoute,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/executions" });
+  },
+});
+
+const routeTree = rootRoute.addChildren([
+  loginRoute,
+  setupRoute,
+  // A page is one line here; what the navigation shows of it is one line in `nav.ts`.
+  appRoute.addChildren([indexRoute, executionsRoute]),
+]);
+
+/** Makes the router of all pages. */
+export function createAppRouter(client: QueryClient) {
+  return createRouter({
+    routeTree,
+    context: { client },
+    parseSearch,
+    stringifySearch,
+    defaultPreload: "intent",
+    defaultNotFoundComponent: NotFound,
+    defaultErrorComponent: RouteError,
+    scrollRestoration: true,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof createAppRouter>;
+  }
+}

@@ -1,0 +1,19 @@
+/**
+ * Reads the query of an address: every value stays a text, as the API takes it.
+ *
+ * Pages validate it with a schema of their own and drop what they do not know.
+ */
+export function parseSearch(search: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(search));
+}
+
+/** Writes a query that people can read; what is empty is left out. */
+export function stringifySearch(search: Record<string, unknown>): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(search)) {
+    if (value !== undefined && value !== null && value !== "") params.set(name, String(value));
+  }
+  // Commas separate alternatives, and need no escape in a query.
+  const text = params.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+  return text && `?${text}`;
+}

@@ -1,0 +1,53 @@
+import { createSpotlight, Spotlight, type SpotlightActionGroupData } from "@mantine/spotlight";
+import { IconSearch } from "@tabler/icons-react";
+import { useEffect, useState } from "react";
+import type { Action } from "@/app/actions/registry";
+import { useAllActions } from "@/app/actions/use-actions";
+import { Kbd } from "@/components/kbd";
+import classes from "./command-palette.module.css";
+
+const [store, palette] = createSpotlight();
+
+/** Everything that can be done on this page, found by a few letters. */
+export function CommandPalette({ onClose }: { onClose: () => void }) {
+  const actions = useAllActions();
+  const [query, setQuery] = useState("");
+  useEffect(() => palette.open(), []);
+  return (
+    <Spotlight
+      store={store}
+      attributes={{ content: { "aria-label": "Command palette" } }}
+      onSpotlightClose={onClose}
+      shortcut={null}
+      query={query}
+      onQueryChange={setQuery}
+      actions={grouped(actions.filter(({ id }) => id !== "app.palette"))}
+      nothingFound="Nothing found"
+      highlightQuery
+      scrollable
+      classNames={{ search: classes.search }}
+      maxHeight={420}
+      closeOnActionTrigger
+      searchProps={{
+        placeholder: "Search or run a command",
+        "aria-label": "Search or run a command",
+        leftSection: <IconSearch size={18} stroke={1.6} />,
+      }}
+    />
+  );
+}
+
+/** The palette's own form of actions. */
+function grouped(actions: readonly Action[]): SpotlightActionGroupData[] {
+  const groups = Map.groupBy(actions, (action) => action.group);
+  return [...groups].map(([group, members]) => ({
+    group,
+    actions: members.map(({ id, label, keys, keywords, run }) => ({
+      id,
+      label,
+      keywords,
+      onClick: run,
+      rightSection: keys ? <Kbd keys={keys} /> : undefined,
+    })),
+  }));
+}

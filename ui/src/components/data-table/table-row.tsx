@@ -1,0 +1,78 @@
+import { Checkbox } from "@mantine/core";
+import { flexRender, type Row as ModelRow, type RowData } from "@tanstack/react-table";
+import type { KeyboardEvent, ReactNode } from "react";
+import classes from "./data-table.module.css";
+import type { features } from "./features";
+
+interface TableRowProps<Row extends RowData> {
+  row: ModelRow<typeof features, Row>;
+  index: number;
+  /** Where it begins, in pixels from the first row. */
+  start: number;
+  height: number | undefined;
+  measure: ((element: HTMLElement | null) => void) | undefined;
+  card: ReactNode | undefined;
+  isCurrent: boolean;
+  isSelected: boolean | undefined;
+  isFaint: boolean;
+  onFocus: (index: number) => void;
+  onToggle: ((row: Row) => void) | undefined;
+  onOpen: ((row: Row) => void) | undefined;
+}
+
+/** One row, as cells or as a card. */
+export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
+  const { row, index, onToggle, onOpen, card } = props;
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Enter" || event.target !== event.currentTarget) return;
+    onOpen?.(row.original);
+  };
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: see the grid
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      aria-selected={props.isSelected}
+      tabIndex={props.isCurrent ? 0 : -1}
+      ref={props.measure}
+      data-index={index}
+      data-selected={props.isSelected || undefined}
+      data-faint={props.isFaint || undefined}
+      className={card ? classes.card : classes.row}
+      style={{ height: props.height, transform: `translateY(${props.start}px)` }}
+      onFocus={() => props.onFocus(index)}
+      onKeyDown={onKeyDown}
+    >
+      {onToggle && (
+        // biome-ignore lint/a11y/useSemanticElements lint/a11y/useFocusableInteractive: see the grid
+        <span role="gridcell" className={classes.cell}>
+          <Checkbox
+            size="xs"
+            aria-label="Select the row"
+            checked={props.isSelected ?? false}
+            onChange={() => onToggle(row.original)}
+            tabIndex={-1}
+          />
+        </span>
+      )}
+      {card ? (
+        // biome-ignore lint/a11y/useSemanticElements lint/a11y/useFocusableInteractive: see the grid
+        <div role="gridcell" className={classes.cardBody}>
+          {card}
+        </div>
+      ) : (
+        row.getVisibleCells().map((cell) => (
+          // biome-ignore lint/a11y/useSemanticElements lint/a11y/useFocusableInteractive: see the grid
+          <span
+            key={cell.id}
+            role="gridcell"
+            className={classes.cell}
+            data-align={cell.column.columnDef.meta?.align}
+          >
+            {flexRender(cell.column.columnDef.cell, cell.getContext())}
+          </span>
+        ))
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,22 @@
+import type { ReactNode } from "react";
+import classes from "./page-header.module.css";
+
+interface PageHeaderProps {
+  title: string;
+  /** A few words beside the title, such as a count. */
+  aside?: ReactNode;
+  /** What can be done with the page: buttons. */
+  actions?: ReactNode;
+}
+
+/** The heading of a page, which also names the tab of the browser. */
+export function PageHeader({ title, aside, actions }: PageHeaderProps) {
+  return (
+    <header className={classes.header}>
+      <title>{`${title} · Trinity`}</title>
+      <h1 tabIndex={-1}>{title}</h1>
+      {aside && <span className={classes.aside}>{aside}</span>}
+      {actions && <div className={classes.actions}>{actions}</div>}
+    </header>
+  );
+}
