@@ -32,25 +32,36 @@ struct Entries {
 
 struct Entry {
     versioned: Versioned,
+    /// No event of the stream up to this position is missing from the state.
+    checked: i64,
     used: u64,
 }
 
 impl Cache {
     pub(super) fn get(&self, stream: &StreamId) -> Option<Versioned> {
+        self.get_checked(stream).map(|(versioned, _)| versioned)
+    }
+
+    /// The state with the position up to which nothing is missing from it.
+    pub(super) fn get_checked(&self, stream: &StreamId) -> Option<(Versioned, i64)> {
         let mut entries = self.lock();
         entries.clock += 1;
         let clock = entries.clock;
         let entry = entries.by_stream.get_mut(stream)?;
         entry.used = clock;
-        Some(entry.versioned.clone())
+        Some((entry.versioned.clone(), entry.checked))
     }
 
-    /// Keeps what was loaded, unless something newer is there.
-    pub(super) fn insert(&self, stream: &StreamId, versioned: &Versioned) {
+    /// Keeps what was loaded when the log's head was at `checked` or beyond, unless something newer
+    /// is there.
+    pub(super) fn insert(&self, stream: &StreamId, versioned: &Versioned, checked: i64) {
         let mut entries = self.lock();
-        let known = entries.by_stream.get(stream).map(|entry| entry.versioned.version);
-        if known.is_none_or(|known| known < versioned.version) {
-            entries.put(stream.clone(), versioned.clone());
+        match entries.by_stream.get_mut(stream) {
+            Some(known) if known.versioned.version > versioned.version => {}
+            Some(known) if known.versioned.version == versioned.version => {
+                known.checked = known.checked.max(checked);
+            }
+            _ => entries.put(stream.clone(), versioned.clone(), checked),
         }
     }
 
@@ -60,14 +71,14 @@ impl Cache {
     /// The caller should hold no clone of the state: then it is moved in place.
     pub(super) fn advance(&self, stream: &StreamId, events: &[&Placed]) -> Option<Versioned> {
         let mut entries = self.lock();
-        let mut versioned = entries.remove(stream)?.versioned;
+        let Entry { mut versioned, checked, .. } = entries.remove(stream)?;
         for placed in events {
             if placed.recorded.version != versioned.version + 1 {
                 return None;
             }
             versioned.evolve(placed);
         }
-        entries.put(stream.clone(), versioned.clone());
+        entries.put(stream.clone(), versioned.clone(), checked);
         Some(versioned)
     }
 
@@ -83,11 +94,11 @@ impl Cache {
 }
 
 impl Entries {
-    fn put(&mut self, stream: StreamId, versioned: Versioned) {
+    fn put(&mut self, stream: StreamId, versioned: Versioned, checked: i64) {
         self.remove(&stream);
         self.clock += 1;
         self.bytes += versioned.bytes;
-        self.by_stream.insert(stream, Entry { versioned, used: self.clock });
+        self.by_stream.insert(stream, Entry { versioned, checked, used: self.clock });
         if self.by_stream.len() > CACHE_STREAMS_MAX || self.bytes > CACHE_BYTES_MAX {
             self.shrink();
         }

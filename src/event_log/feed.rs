@@ -4,7 +4,7 @@
 //! Batches of this node arrive here as they commit, those of other writers by way of the database.
 //! Whatever is not next in line is parked until the gap before it has been read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch};
 
 use super::time::from_micros;
-use crate::domain::Recorded;
+use crate::domain::{Recorded, StreamId};
 
 /// The most events kept in memory for readers at the live end.
 pub const RING_EVENTS_MAX: usize = 16_384;
@@ -61,6 +61,8 @@ struct Ring {
     events: VecDeque<Placed>,
     bytes: usize,
     head: i64,
+    /// The version of the newest event here of each stream that has one here.
+    versions: HashMap<StreamId, i64>,
     /// Events beyond the next position.
     parked: BTreeMap<i64, Placed>,
 }
@@ -68,7 +70,13 @@ struct Ring {
 impl Feed {
     /// Begins at the head of the log, where the last event was recorded at that time.
     pub(super) fn new(head: i64, recorded_at_micros: i64) -> Self {
-        let ring = Ring { events: VecDeque::new(), bytes: 0, head, parked: BTreeMap::new() };
+        let ring = Ring {
+            events: VecDeque::new(),
+            bytes: 0,
+            head,
+            versions: HashMap::new(),
+            parked: BTreeMap::new(),
+        };
         Self {
             ring: Mutex::new(ring),
             head: watch::Sender::new(head),
@@ -128,6 +136,7 @@ impl Feed {
                 return;
             }
             ring.events.clear();
+            ring.versions.clear();
             ring.bytes = 0;
             ring.head = head;
             ring.unpark();
@@ -149,6 +158,14 @@ impl Feed {
             }
             Err(_) => Tail::Behind,
         }
+    }
+
+    /// Whether no event of the stream came after this version, as far as this node has heard, when
+    /// none had come up to position `checked`. No, when the memory does not reach back so far.
+    pub(super) fn is_newest(&self, stream: &StreamId, version: i64, checked: i64) -> bool {
+        let ring = self.lock();
+        let reaches = ring.events.front().map_or(ring.head + 1, Placed::position) <= checked + 1;
+        reaches && ring.versions.get(stream).is_none_or(|newest| *newest <= version)
     }
 
     fn announce(&self, head: i64) {
@@ -196,10 +213,21 @@ impl Ring {
     fn push(&mut self, event: Placed) {
         self.head = event.position();
         self.bytes += event.bytes;
+        let Recorded { stream, version, .. } = &*event.recorded;
+        match self.versions.get_mut(stream) {
+            Some(newest) => *newest = *version,
+            None => {
+                self.versions.insert(stream.clone(), *version);
+            }
+        }
         self.events.push_back(event);
         while self.events.len() > RING_EVENTS_MAX || self.bytes > RING_BYTES_MAX {
             let Some(oldest) = self.events.pop_front() else { break };
             self.bytes -= oldest.bytes;
+            let Recorded { stream, version, .. } = &*oldest.recorded;
+            if self.versions.get(stream) == Some(version) {
+                self.versions.remove(stream);
+            }
         }
     }
 }

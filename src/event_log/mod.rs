@@ -187,21 +187,36 @@ impl EventLog {
     /// The fresh state of an aggregate.
     pub async fn state<A: Decider>(&self, id: impl Display) -> Result<Loaded<A>, LogError> {
         let stream = StreamId::of::<A>(id);
-        let cached = self.0.cache.get(&stream);
-        let standing = match &cached {
-            Some(_) => self.0.store.standing(vec![stream.clone()]).await?.versions,
-            None => Vec::new(),
-        };
-        let versioned = match cached {
-            Some(cached) if standing == [cached.version] => cached,
+        let head = self.head();
+        let versioned = match self.0.cache.get_checked(&stream) {
+            Some((cached, checked)) if self.is_fresh(&stream, cached.version, checked).await? => {
+                self.0.cache.insert(&stream, &cached, head);
+                cached
+            }
             _ => {
                 let loaded = self.0.store.load(&stream, Kind::of::<A>()).await?;
-                self.0.cache.insert(&stream, &loaded);
+                self.0.cache.insert(&stream, &loaded, head);
                 loaded
             }
         };
         let state = versioned.downcast::<A>().cloned().unwrap_or_default();
         Ok(Loaded { state, version: versioned.version })
+    }
+
+    /// Whether a stream is at this version still, when it was while the head stood at `checked`.
+    ///
+    /// Of a log that no other node writes, this one has heard everything; else the database knows.
+    async fn is_fresh(
+        &self,
+        stream: &StreamId,
+        version: i64,
+        checked: i64,
+    ) -> Result<bool, LogError> {
+        let is_only_writer = matches!(self.0.store.engine, Reader::Sqlite(_));
+        if is_only_writer && self.0.feed.is_newest(stream, version, checked) {
+            return Ok(true);
+        }
+        Ok(self.0.store.standing(vec![stream.clone()]).await?.versions == [version])
     }
 
     /// The events after a position, at most `limit`, contiguous.

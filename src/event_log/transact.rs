@@ -172,11 +172,15 @@ impl EventLog {
                 bases.push(cached);
                 continue;
             }
-            let base = match role {
-                Role::New if attempt == 0 => Versioned::empty(*kind),
-                _ => self.0.store.load(stream, *kind).await?,
+            let (base, checked) = match role {
+                // That the stream is empty is a guess until it is written.
+                Role::New if attempt == 0 => (Versioned::empty(*kind), 0),
+                _ => {
+                    let head = self.head();
+                    (self.0.store.load(stream, *kind).await?, head)
+                }
             };
-            self.0.cache.insert(stream, &base);
+            self.0.cache.insert(stream, &base, checked);
             bases.push(base);
         }
         Ok(bases)

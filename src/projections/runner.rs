@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::builds::{self, Cursor, Cursors};
 use super::{Build, FoldError, Projection};
@@ -21,6 +22,13 @@ pub const BATCH_EVENTS_MAX: usize = 1_000;
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// How many events are read at once, each of which may be as large as an event can be.
 const PAGE_EVENTS: usize = 100;
+/// How long what happens after a batch waits for the next one at least, to share its transaction.
+const PACE_MIN: Duration = Duration::from_millis(10);
+/// How long it waits at most.
+const PACE_MAX: Duration = Duration::from_millis(200);
+/// How long it waits, in durations of the batch before: the busier the machine, the fewer and the
+/// larger the batches, so that read models leave it to those who write.
+const PACE_BATCHES: u32 = 2;
 /// How often an event is tried before its read model stops.
 pub const ATTEMPTS_MAX: u32 = 5;
 /// The first pause after a failure, in milliseconds; each further one is twice as long.
@@ -70,7 +78,11 @@ enum Failure {
 /// What a step has done.
 #[derive(PartialEq, Eq)]
 enum Step {
+    /// Folded, or moved by another node; more may be there.
     Moved,
+    /// Folded all there was.
+    Folded,
+    /// Found nothing to fold.
     CaughtUp,
 }
 
@@ -94,8 +106,14 @@ impl Runner {
         let mut failing_at = None;
         loop {
             head.mark_unchanged();
+            let began = Instant::now();
             match self.step().await {
                 Ok(Step::Moved) => attempts = 0,
+                Ok(Step::Folded) => {
+                    attempts = 0;
+                    let pace = (began.elapsed() * PACE_BATCHES).clamp(PACE_MIN, PACE_MAX);
+                    tokio::time::sleep(pace).await;
+                }
                 Ok(Step::CaughtUp) => {
                     attempts = 0;
                     tokio::select! {
@@ -225,6 +243,7 @@ impl Runner {
             return Ok(Step::CaughtUp);
         }
         match self.write(build, cursor, &events).await {
+            Ok(()) if events.len() < BATCH_EVENTS_MAX => Ok(Step::Folded),
             Ok(()) => Ok(Step::Moved),
             Err(FoldError::Db(db::Error::Unavailable(reason))) => Err(Failure::Passing(reason)),
             Err(error) if events.len() > 1 => {

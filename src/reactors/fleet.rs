@@ -19,6 +19,7 @@ use super::wait::Waits;
 use crate::commands::reports::LifeRef;
 use crate::domain::agent::AgentEvent;
 use crate::domain::execution::ExecutionEvent;
+use crate::domain::slots::SlotsEvent;
 use crate::domain::{Event, IncarnationId, Recorded};
 
 /// How long the list of agents may take to reach the end of the log, before that is said.
@@ -111,6 +112,8 @@ impl Fleet {
                 let lives = self.hints.values().filter(|(life, _)| life.name.as_str() == name);
                 lives.for_each(|(_, hint)| hint.notify_one());
             }
+            // Whoever waits is no matter until a slot is theirs.
+            Event::Slots(SlotsEvent::ExecutionEnqueued { .. }) => {}
             Event::Slots(_) => {
                 let hint = recorded.stream.id.parse().ok().and_then(|id| self.hints.get(&id));
                 if let Some((_, hint)) = hint {
