@@ -1,7 +1,7 @@
 // @ts-check
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import { assertAccessible, Browser, picture } from "./support/browser.mjs";
+import { assertAccessible, Browser, OTHER_MACHINE, picture } from "./support/browser.mjs";
 import { logIn, setUp, untilLive } from "./support/people.mjs";
 import { Server } from "./support/server.mjs";
 
@@ -97,10 +97,10 @@ describe("the frame", { timeout: 180_000 }, () => {
     await page.getByText("Live updates paused").waitFor();
     await assertAccessible(page, "paused");
     assert.ok((await row("Write the release notes").count()) > 0);
+    await page.getByRole("button", { name: "Retry now" }).click();
     await server.startAgain();
     await server.submit("scribe", "#!demo\nsay Back again\nresult success 0.01");
-    await page.getByRole("button", { name: "Retry now" }).click();
-    await row("Back again").getByText("Done").waitFor();
+    await row("Back again").getByText("Done").waitFor({ timeout: 30_000 });
     await page.getByText("Live updates paused").waitFor({ state: "detached" });
   });
 
@@ -127,6 +127,31 @@ describe("the frame", { timeout: 180_000 }, () => {
       .getByText("Done")
       .waitFor();
     page = other;
+  });
+
+  it("works without TLS from another machine, where browsers lend pages less", async () => {
+    const far = await (await browser.context()).newPage();
+    await far.goto(`http://${OTHER_MACHINE}:${new URL(server.url).port}/executions`);
+    await logIn(far);
+    await untilLive(far);
+    await server.submit("scout", "#!demo\nsay Seen from afar\nresult success 0.01");
+    await far.getByRole("row").filter({ hasText: "Seen from afar" }).getByText("Done").waitFor();
+    await far.context().close();
+  });
+
+  it("has no barriers in what opens over the page", async () => {
+    await page.getByRole("button", { name: "Status", exact: true }).click();
+    await page.getByLabel("Failed").waitFor();
+    await assertAccessible(page, "executions-filter");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Columns" }).click();
+    await page.getByLabel("Compact rows").check();
+    await assertAccessible(page, "executions-columns");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: /Settings and log out/ }).click();
+    await page.getByLabel("Time zone").selectOption("Asia/Tokyo");
+    await assertAccessible(page, "settings");
+    await page.keyboard.press("Escape");
   });
 
   it("is of use on a phone", async () => {

@@ -9,6 +9,9 @@ import { chromium } from "playwright-core";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const ARTIFACTS = process.env.TRINITY_UI_ARTIFACTS ?? "../target/ui-artifacts";
 
+/** A name of this machine that browsers take for another one: no TLS, no privileges of localhost. */
+export const OTHER_MACHINE = "trinity.test";
+
 /** What the browser says about requests that a test has made fail. */
 const EXPECTED = /Failed to load resource|net::ERR_/;
 
@@ -26,7 +29,8 @@ export class Browser {
   /** Starts one. */
   static async start() {
     // The sandbox of Chromium needs a user other than root; the pages are ours.
-    const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+    const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+    const args = [...sandbox, `--host-resolver-rules=MAP ${OTHER_MACHINE} 127.0.0.1`];
     const executablePath = process.env.TRINITY_CHROMIUM ?? "/usr/bin/chromium";
     return new Browser(await chromium.launch({ executablePath, args }));
   }

@@ -14,7 +14,7 @@ interface TimeProps {
 /** A moment, in the time zone that was chosen: the only way that times are shown. */
 export function Time({ at, format = "moment" }: TimeProps) {
   const [zone] = useStored(TIME_ZONE);
-  const now = useServerNow(format !== "time");
+  const now = useServerNow(format === "age");
   const moment = zoned(at, zone);
   if (!moment) return <span>–</span>;
   const text = {

@@ -13,11 +13,12 @@ const HEARD_EVERY_MS = 1_000;
 const HIDDEN_FLUSH_MS = 1_000;
 
 type Message =
+  | { kind: "leading"; position: number }
   | { kind: "hello"; tab: string; position: number }
   | {
       kind: "welcome";
       tab: string;
-      floor: number;
+      from: number;
       position: number;
       events: readonly LogEvent[];
       connection: Connection;
@@ -52,8 +53,10 @@ export interface HubListener {
  */
 export class LiveHub {
   readonly recent: RecentEvents;
-  readonly #tab = crypto.randomUUID();
-  readonly #channel = new BroadcastChannel(NAME);
+  readonly #tab = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  /** Browsers lend locks to pages over TLS or from this machine; elsewhere every tab is alone. */
+  readonly #locks = navigator.locks as LockManager | undefined;
+  readonly #channel = this.#locks ? new BroadcastChannel(NAME) : null;
   readonly #listeners = new Set<HubListener>();
   readonly #abort = new AbortController();
   #connection: Connection = NOT_CONNECTED;
@@ -65,9 +68,11 @@ export class LiveHub {
   /** Begins after `position`: whatever this tab loads holds there or later. */
   constructor(position: number) {
     this.recent = new RecentEvents(position);
-    this.#channel.onmessage = ({ data }: MessageEvent<Message>) => this.#hear(data);
-    void this.#lead();
-    this.#tell({ kind: "hello", tab: this.#tab, position });
+    this.#channel?.addEventListener("message", ({ data }: MessageEvent<Message>) =>
+      this.#hear(data),
+    );
+    void this.#waitForLock();
+    this.#hello();
   }
 
   /** How the stream is now. */
@@ -91,26 +96,32 @@ export class LiveHub {
   close(): void {
     this.#abort.abort();
     this.#keeper?.stop();
-    this.#channel.close();
+    this.#channel?.close();
     this.#listeners.clear();
   }
 
-  async #lead(): Promise<void> {
+  async #waitForLock(): Promise<void> {
     const { signal } = this.#abort;
-    await navigator.locks
-      .request(NAME, { signal }, async () => {
-        // The lock may have come at the moment of the close.
-        if (signal.aborted) return;
-        this.#isInStep = true;
-        this.#keeper = new StreamKeeper(this.#sink(), this.recent.position);
-        await this.#keeper.run();
-        // The login has ended: the lock stays here until the tab is closed or logs in again.
-        if (signal.aborted) return;
-        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-      })
+    if (!this.#locks) return this.#lead(signal);
+    await this.#locks
+      .request(NAME, { signal }, () => this.#lead(signal))
       .catch(() => {
-        // Closed while it waited for the lock, or before the stream ended.
+        // Closed while it waited for the lock.
       });
+  }
+
+  /** Keeps the stream; ends when the tab lets go of it. */
+  async #lead(signal: AbortSignal): Promise<void> {
+    // The lock may have come at the moment of the close.
+    if (signal.aborted) return;
+    this.#isInStep = true;
+    const { position } = this.recent;
+    this.#keeper = new StreamKeeper(this.#sink(), position);
+    this.#tell({ kind: "leading", position });
+    await this.#keeper.run();
+    // The login has ended: the lock stays here until the tab is closed or logs in again.
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   }
 
   #sink(): StreamSink {
@@ -140,19 +151,25 @@ export class LiveHub {
   }
 
   #tell(message: Message): void {
-    if (!this.#abort.signal.aborted) this.#channel.postMessage(message);
+    if (!this.#abort.signal.aborted) this.#channel?.postMessage(message);
   }
 
   /** Another tab says something. */
   #hear(message: Message): void {
     switch (message.kind) {
+      case "leading":
+        // Whoever is not in step yet, or has missed the last words of the tab before, asks.
+        if (this.#isInStep && this.recent.position >= message.position) break;
+        this.#isInStep = false;
+        this.#hello();
+        break;
       case "hello":
         if (this.#keeper) this.#welcome(message.tab, message.position);
         break;
       case "welcome":
         if (message.tab !== this.#tab || this.#isInStep) break;
         this.#isInStep = true;
-        this.recent.adopt(message.floor, message.position, message.events);
+        this.recent.adopt(message.from, message.position, message.events);
         this.#apply({ kind: "connection", connection: message.connection });
         this.#flushSoon();
         break;
@@ -165,13 +182,16 @@ export class LiveHub {
     }
   }
 
+  #hello(): void {
+    this.#tell({ kind: "hello", tab: this.#tab, position: this.recent.position });
+  }
+
   #welcome(tab: string, position: number): void {
-    const { floor } = this.recent;
-    const from = Math.max(floor, position);
+    const from = Math.max(this.recent.floor, position);
     this.#tell({
       kind: "welcome",
       tab,
-      floor,
+      from,
       position: this.recent.position,
       events: this.recent.since(from) ?? [],
       connection: this.#connection,

@@ -43,11 +43,15 @@ describe("recent events", () => {
     expect(recent.since(15)?.map(({ position }) => position)).toEqual([19]);
   });
 
-  it("takes over what another tab knows, but claims no more than it can have missed", () => {
-    const follower = new RecentEvents(15);
-    follower.adopt(10, 22, range(16, 20));
-    expect(follower.floor).toBe(15);
+  it("goes on from what another tab knows, without losing what it knows itself", () => {
+    const follower = new RecentEvents(10);
+    follower.push(range(11, 15));
+    follower.adopt(15, 22, range(16, 20));
     expect(follower.position).toBe(22);
+    expect(follower.since(10)).toHaveLength(10);
+  });
+
+  it("claims no more than another tab could tell", () => {
     const late = new RecentEvents(5);
     late.adopt(10, 22, range(11, 20));
     expect(late.since(5)).toBeNull();

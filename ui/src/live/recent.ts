@@ -65,9 +65,9 @@ export class RecentEvents {
     this.#position = position;
   }
 
-  /** Takes over what another tab knows. */
-  adopt(floor: number, position: number, events: readonly LogEvent[]): void {
-    this.restart(Math.max(floor, this.#floor));
+  /** Takes over what another tab knows: the events after `from`, up to `position`. */
+  adopt(from: number, position: number, events: readonly LogEvent[]): void {
+    if (from > this.#position) this.restart(from);
     this.push(events);
     this.advance(position);
   }

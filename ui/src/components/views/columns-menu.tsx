@@ -12,11 +12,15 @@ interface ColumnsMenuProps {
   hidden: Stored<readonly string[]>;
 }
 
-/** Which columns of a list are hidden, in this browser. */
-export function hiddenColumns(list: string): Stored<readonly string[]> {
+/** Which columns of a list are hidden, in this browser; some are from the beginning. */
+export function hiddenColumns(
+  list: string,
+  byDefault: readonly string[] = [],
+): Stored<readonly string[]> {
   return {
     key: `columns.${list}`,
-    parse: (stored) => (Array.isArray(stored) ? stored.filter((id) => typeof id === "string") : []),
+    parse: (stored) =>
+      Array.isArray(stored) ? stored.filter((id) => typeof id === "string") : byDefault,
   };
 }
 

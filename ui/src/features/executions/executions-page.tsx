@@ -15,7 +15,7 @@ import { useExecutionList } from "./use-execution-list";
 
 const route = getRouteApi("/app/executions");
 const VIEWS = savedViews("executions");
-const HIDDEN = hiddenColumns("executions");
+const HIDDEN = hiddenColumns("executions", ["model"]);
 
 /** The executions of all agents: filtered by the address, current without a reload. */
 export function ExecutionsPage() {

@@ -107,6 +107,10 @@ export function foldExecution(row: Execution, event: LogEvent): Execution {
       const stop = { cancelled_by: by, cancel_reason: reason, cancel_phase: phase };
       return { ...end(row, "cancelled", event), ...stop };
     }
+    case "ContactLost":
+      return { ...row, lost_contact_at: String(event.data.since) };
+    case "ContactRegained":
+      return { ...row, lost_contact_at: null };
     case "TranscriptRemoved":
       return { ...row, transcript_removed_at: String(event.data.at) };
     default:

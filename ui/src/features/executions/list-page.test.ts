@@ -48,6 +48,15 @@ describe("a page of executions", () => {
     });
   });
 
+  it("says while nothing is heard of a run", () => {
+    const heard = (position: number, type: string, data: Record<string, unknown>) =>
+      applyToPage(any, page, [event(position, type, { stream_id: "one", data })], 0).rows[0];
+    const page = pageOf([row("one", { status: "running" })]);
+    const lost = heard(2, "ContactLost", { since: "2026-11-21T09:00:10.000Z" });
+    expect(lost?.lost_contact_at).toBe("2026-11-21T09:00:10.000Z");
+    expect(heard(3, "ContactRegained", { at: "2026-11-21T09:00:20Z" })?.lost_contact_at).toBeNull();
+  });
+
   it("stays the same object when nothing concerns it", () => {
     const page = pageOf([row("one")]);
     expect(applyToPage(any, page, [event(2, "AgentStarted", { stream_type: "agent" })], 0)).toBe(

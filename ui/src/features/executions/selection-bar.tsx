@@ -1,4 +1,6 @@
 import { Button } from "@mantine/core";
+import { notifyDone } from "@/components/notify";
+import { copyText } from "@/lib/clipboard";
 import classes from "./executions.module.css";
 
 interface SelectionBarProps {
@@ -8,11 +10,14 @@ interface SelectionBarProps {
 
 /** What can be done with the selected executions. */
 export function SelectionBar({ selected, onClear }: SelectionBarProps) {
-  const copy = () => void navigator.clipboard.writeText([...selected].join("\n"));
+  const copy = async () => {
+    await copyText([...selected].join("\n"));
+    notifyDone(`Copied ${selected.size} ids`);
+  };
   return (
     <section className={classes.selection} aria-label="Selection">
       <span role="status">{selected.size} selected</span>
-      <Button size="compact-sm" variant="default" onClick={copy}>
+      <Button size="compact-sm" variant="default" onClick={() => void copy()}>
         Copy ids
       </Button>
       <Button size="compact-sm" variant="subtle" color="gray" onClick={onClear}>
