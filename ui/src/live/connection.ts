@@ -30,7 +30,7 @@ export const NOT_CONNECTED: Connection = {
 export const PAUSED_AFTER_MS = 3_000;
 
 const RETRY_FIRST_MS = 500;
-const RETRY_MS_MAX = 30_000;
+const RETRY_MS_MAX = 10_000;
 
 /** The connection after a change. */
 export function changed(connection: Connection, change: ConnectionChange): Connection {
