@@ -24,6 +24,8 @@ test: tools
 	@scripts/install-missing faketime=faketime jq=jq curl=curl
 	scripts/with-postgres scripts/run-tests $(TEST)
 	scripts/ui test
+	cargo build --bin trinity
+	scripts/ui e2e
 	$(MAKE) check
 
 check: tools

@@ -1,4 +1,5 @@
-//! Fingerprints the domain's source, so that stored states of other code are recognized.
+//! Fingerprints the domain's source, so that stored states of other code are recognized, and embeds
+//! the web interface anew when that was built anew.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -7,6 +8,7 @@ use std::{fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src/domain");
+    println!("cargo::rerun-if-changed=ui/dist");
     let mut files = Vec::new();
     collect(Path::new("src/domain"), &mut files)?;
     files.sort();

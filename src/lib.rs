@@ -38,3 +38,5 @@ pub mod reactors;
 pub mod state;
 // Logs, metrics, traces.
 pub mod telemetry;
+// The web interface, embedded.
+pub mod web;

@@ -56,6 +56,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::web;
 
 /// The largest body of every route that says nothing else.
 const BODY_BYTES_MAX: usize = 256 << 10;
@@ -87,7 +88,7 @@ pub fn openapi() -> OpenApi {
     openapi::complete(routes().into_openapi())
 }
 
-/// The API of this server.
+/// The API of this server, and the web interface where it has no route.
 pub fn router(app: Arc<App>) -> Router {
     let description = openapi().to_json().unwrap_or_else(|error| {
         tracing::error!(%error, "the API has no description");
@@ -97,6 +98,7 @@ pub fn router(app: Arc<App>) -> Router {
     let (routes, _) = routes().split_for_parts();
     routes
         .route_layer(from_fn_with_state(state.clone(), auth::authorize))
+        .fallback(web::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(error::render))

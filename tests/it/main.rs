@@ -33,3 +33,4 @@ mod streams;
 mod support;
 mod telemetry;
 mod tidy;
+mod web;

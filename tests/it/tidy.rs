@@ -13,7 +13,7 @@ const LINE_WIDTH_MAX: usize = 110;
 
 /// Which modules of ours, and which crates that do I/O, each module may use. What is not listed here
 /// (`app`, `cli`, `main`, `demo`) may use everything.
-const MAY_USE: [(&str, &[&str], &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 14] = [
     ("domain", &["domain"], &[]),
     (
         "event_log",
@@ -58,12 +58,14 @@ const MAY_USE: [(&str, &[&str], &[&str]); 13] = [
             "projections",
             "state",
             "telemetry",
+            "web",
         ],
         &["tokio", "axum", "rand"],
     ),
     ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
+    ("web", &["web"], &["axum", "rand"]),
 ];
 
 /// Crates that reach outside of the process.

@@ -10,7 +10,7 @@ async fn unknown_routes_and_methods_are_problems() {
     let t = TestApp::start().await;
     let nowhere = t.admin().get("/api/nowhere").await.problem(404, "not-found");
     assert_eq!(nowhere["instance"], "/api/nowhere");
-    t.anonymous().get("/").await.problem(404, "not-found");
+    t.anonymous().get("/nowhere").await.problem(404, "not-found");
     let wrong = t.admin().send(Method::PATCH, "/api/agents", None).await;
     let allow = wrong.header("allow").unwrap().to_owned();
     assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
