@@ -75,6 +75,7 @@ const ROWS: &[Row] = &[
     ("GET", "/api/agents/{name}/executions/{id}", Access, ""),
     ("GET", "/api/agents/{name}/executions/{id}/log", Access, ""),
     ("GET", "/api/agents/{name}/executions/{id}/stream", Access, ""),
+    ("POST", "/api/agents/{name}/executions/{id}/rerun", Access, "{}"),
     ("POST", "/api/agents/{name}/executions/{id}/terminate", Access, "{}"),
     ("GET", "/api/executions", Auth, ""),
     ("GET", "/api/executions/facets", Auth, ""),

@@ -86,6 +86,7 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/agents/{name}/executions/{id}", Access),
     ("GET", "/api/agents/{name}/executions/{id}/log", Access),
     ("GET", "/api/agents/{name}/executions/{id}/stream", Access),
+    ("POST", "/api/agents/{name}/executions/{id}/rerun", Access),
     ("POST", "/api/agents/{name}/executions/{id}/terminate", Access),
     ("GET", "/api/executions", Auth),
     ("GET", "/api/executions/facets", Auth),

@@ -257,7 +257,7 @@ async fn show(
 }
 
 /// The execution that a request is about: one of the life that the caller may reach.
-struct OnExecution(ExecutionId);
+pub(super) struct OnExecution(pub(super) ExecutionId);
 
 impl FromRequestParts<ApiState> for OnExecution {
     type Rejection = ApiError;

@@ -13,6 +13,7 @@ mod openapi;
 mod past;
 mod permissions;
 mod replay;
+mod rerun;
 mod search;
 mod stream;
 mod tasks;

@@ -218,6 +218,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/executions/{id}/rerun": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submits the task of an execution once more, on the same agent as it is now.
+         * @description The message, the options and the tags are those of that execution; the session is a fresh one,
+         *     and no other execution calls for it. Its first event names the request that it repeats as its
+         *     cause. Options that the agent does not allow any more are refused like those of a new task.
+         */
+        post: operations["post_agents_by_name_executions_by_id_rerun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/executions/{id}/stream": {
         parameters: {
             query?: never;
@@ -2892,6 +2914,36 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_executions_by_id_rerun: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request: one with the same key and body is done once, and answered alike. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+                /** @description The execution's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Taken"];
                 };
             };
             default: components["responses"]["Problem"];
