@@ -91,6 +91,8 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/executions", Auth),
     ("GET", "/api/executions/facets", Auth),
     ("GET", "/api/executions/stats", Auth),
+    ("GET", "/api/executions/history", Auth),
+    ("GET", "/api/executions/failures", Auth),
     ("GET", "/api/executions/{id}", Access),
     ("GET", "/api/agents/{name}/activities", Access),
     ("GET", "/api/activities/timeline", Auth),

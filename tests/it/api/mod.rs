@@ -7,6 +7,7 @@ mod errors;
 mod etag;
 mod events;
 mod executions;
+mod history;
 mod keys;
 mod login;
 mod openapi;
