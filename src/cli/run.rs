@@ -126,8 +126,7 @@ impl Args {
     }
 }
 
-/// What is told about a task that nobody watches.
-pub(super) fn detached(session: &Session, json: &str, accepted: &Accepted) -> Result<()> {
+fn detached(session: &Session, json: &str, accepted: &Accepted) -> Result<()> {
     if session.output.form() == Form::Json {
         return session.output.json(json);
     }

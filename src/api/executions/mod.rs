@@ -2,7 +2,6 @@
 
 mod filter;
 mod follow;
-mod history;
 mod log;
 mod summary;
 
@@ -137,7 +136,6 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(all))
         .routes(routes!(show))
         .merge(summary::router())
-        .merge(history::router())
         .merge(log::router())
         .merge(follow::router())
 }
@@ -259,7 +257,7 @@ async fn show(
 }
 
 /// The execution that a request is about: one of the life that the caller may reach.
-pub(super) struct OnExecution(pub(super) ExecutionId);
+struct OnExecution(ExecutionId);
 
 impl FromRequestParts<ApiState> for OnExecution {
     type Rejection = ApiError;

@@ -7,4 +7,8 @@ export const keys = {
     list: (filter: object) => ["executions", "list", filter],
     facets: (filter: object) => ["executions", "facets", filter],
   },
+  events: {
+    list: (filter: object) => ["events", "list", filter],
+    one: (position: number) => ["events", "one", position],
+  },
 } as const;

@@ -1,4 +1,4 @@
-import { IconListDetails } from "@tabler/icons-react";
+import { IconHistory, IconListDetails } from "@tabler/icons-react";
 import type { LinkProps } from "@tanstack/react-router";
 
 /** A page of the navigation. */
@@ -13,4 +13,5 @@ export interface NavItem {
 /** The navigation, in its order. */
 export const NAV: readonly NavItem[] = [
   { label: "Executions", to: "/executions", icon: IconListDetails, key: "e" },
+  { label: "Events", to: "/events", icon: IconHistory, key: "v" },
 ];

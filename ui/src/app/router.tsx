@@ -1,6 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { createRoute, createRouter, redirect } from "@tanstack/react-router";
 import { loginRoute, setupRoute } from "@/features/auth/routes";
+import { eventsRoute } from "@/features/events/routes";
 import { executionsRoute } from "@/features/executions/routes";
 import { NotFound } from "./not-found";
 import { RouteError } from "./route-error";
@@ -19,7 +20,7 @@ const routeTree = rootRoute.addChildren([
   loginRoute,
   setupRoute,
   // A page is one line here; what the navigation shows of it is one line in `nav.ts`.
-  appRoute.addChildren([indexRoute, executionsRoute]),
+  appRoute.addChildren([indexRoute, executionsRoute, eventsRoute]),
 ]);
 
 /** Makes the router of all pages. */

@@ -1,3 +1,8 @@
+import * as v from "valibot";
+
+/** A part of an address that may be any text, or missing. */
+export const optionalText = v.fallback(v.optional(v.string()), undefined);
+
 /**
  * Reads the query of an address: every value stays a text, as the API takes it.
  *

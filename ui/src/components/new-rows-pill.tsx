@@ -1,5 +1,5 @@
 import { UnstyledButton } from "@mantine/core";
-import { IconArrowUp } from "@tabler/icons-react";
+import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
 import classes from "./new-rows-pill.module.css";
 
 interface NewRowsPillProps {
@@ -7,17 +7,20 @@ interface NewRowsPillProps {
   /** Whether there may be more than those counted. */
   isStale: boolean;
   onShow: () => void;
+  /** Where they wait: above the first row, or below the last one. */
+  edge?: "start" | "end";
 }
 
 /** Says that rows wait to be shown, so that none moves what is being read. */
-export function NewRowsPill({ count, isStale, onShow }: NewRowsPillProps) {
+export function NewRowsPill({ count, isStale, onShow, edge = "start" }: NewRowsPillProps) {
   const text = count === 0 ? "The list has changed" : `${count}${isStale ? "+" : ""} new`;
   const isShown = count > 0 || isStale;
+  const Arrow = edge === "start" ? IconArrowUp : IconArrowDown;
   return (
-    <div role="status" className={classes.place}>
+    <div role="status" className={classes.place} data-edge={edge}>
       {isShown && (
         <UnstyledButton className={classes.pill} onClick={onShow}>
-          <IconArrowUp size={14} aria-hidden />
+          <Arrow size={14} aria-hidden />
           {text}
         </UnstyledButton>
       )}

@@ -2,15 +2,12 @@ import { notifications } from "@mantine/notifications";
 import { IconAlertOctagon, IconCircleCheck } from "@tabler/icons-react";
 import { ApiError } from "@/api/problem";
 
-/** What all messages look like: no colour but that of their icon. */
-const LOOK = { color: "transparent", closeButtonProps: { "aria-label": "Close" } } as const;
-
 /** Says in the corner that something was done. */
 export function notifyDone(message: string) {
   notifications.show({
     message,
     icon: <IconCircleCheck size={18} aria-hidden />,
-    ...LOOK,
+    color: "transparent",
   });
 }
 
@@ -22,7 +19,7 @@ export function notifyError(title: string, error: unknown) {
     title,
     message: requestId === null ? message : `${message} (request ${requestId})`,
     icon: <IconAlertOctagon size={18} color="var(--danger)" aria-hidden />,
-    ...LOOK,
+    color: "transparent",
     autoClose: false,
   });
 }

@@ -7,7 +7,13 @@ export function Navigation() {
   return (
     <nav className={classes.nav} aria-label="Pages">
       {NAV.map(({ label, to, icon: Icon }) => (
-        <Link key={to} to={to} className={classes.item} activeProps={{ "data-active": true }}>
+        <Link
+          key={to}
+          to={to}
+          className={classes.item}
+          activeOptions={{ includeSearch: false }}
+          activeProps={{ "data-active": true }}
+        >
           <Icon size={18} stroke={1.6} aria-hidden />
           <span>{label}</span>
         </Link>

@@ -39,6 +39,12 @@ interface DataTableProps<Row extends RowData> {
   onNeedMore?: () => void;
   /** Tells whether the first row is in view. */
   onAtTop?: (isAtTop: boolean) => void;
+  /** Whether the last row stays in view as more come; with it, rows also come before the first. */
+  isFollowing?: boolean;
+  /** Tells whether the last row is in view. */
+  onAtEnd?: (isAtEnd: boolean) => void;
+  hasEarlier?: boolean;
+  onNeedEarlier?: () => void;
   footer?: ReactNode;
 }
 
@@ -62,12 +68,21 @@ export function DataTable<Row extends RowData>(props: DataTableProps<Row>) {
     estimateSize: () => (isCards ? CARD_HEIGHT : rowHeight),
     getItemKey: (index) => model[index]?.id ?? index,
     overscan: 12,
+    initialOffset: props.isFollowing ? model.length * rowHeight : 0,
+    anchorTo: props.isFollowing === undefined ? "start" : "end",
+    followOnAppend: props.isFollowing ?? false,
+    scrollEndThreshold: rowHeight,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows have other heights from now on
   useEffect(() => virtualizer.measure(), [rowHeight, isCards]);
   const cursor = useRowCursor(scroller, model.length, (index) => virtualizer.scrollToIndex(index));
   const items = virtualizer.getVirtualItems();
   useNeedMore(props, items.at(-1)?.index ?? 0);
+  useNeedEarlier(props, items[0]?.index ?? 0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when it begins; then the end is kept
+  useEffect(() => {
+    if (props.isFollowing) virtualizer.scrollToEnd();
+  }, [props.isFollowing]);
 
   const current = model[cursor.index]?.original;
   const { onOpen } = props;
@@ -101,7 +116,10 @@ export function DataTable<Row extends RowData>(props: DataTableProps<Row>) {
       ref={scroller}
       className={classes.scroller}
       data-cards={isCards || undefined}
-      onScroll={(event) => props.onAtTop?.(event.currentTarget.scrollTop < rowHeight)}
+      onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+        props.onAtTop?.(scrollTop < rowHeight);
+        props.onAtEnd?.(scrollHeight - scrollTop - clientHeight < rowHeight);
+      }}
     >
       {/* biome-ignore lint/a11y/useSemanticElements: rows are drawn anywhere, which a table forbids */}
       <div
@@ -163,5 +181,15 @@ function useNeedMore<Row extends RowData>(props: DataTableProps<Row>, lastIndex:
   // biome-ignore lint/correctness/useExhaustiveDependencies: again after each page that was too short
   useEffect(() => {
     if (isNear) onNeedMore?.();
+  }, [isNear, rows.length]);
+}
+
+/** Asks for the rows before as soon as the first row drawn is near the beginning. */
+function useNeedEarlier<Row extends RowData>(props: DataTableProps<Row>, firstIndex: number) {
+  const { rows, hasEarlier, onNeedEarlier } = props;
+  const isNear = hasEarlier === true && firstIndex < MORE_AT_ROWS;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: again after each page that was too short
+  useEffect(() => {
+    if (isNear) onNeedEarlier?.();
   }, [isNear, rows.length]);
 }

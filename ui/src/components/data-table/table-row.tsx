@@ -1,6 +1,6 @@
 import { Checkbox } from "@mantine/core";
 import { flexRender, type Row as ModelRow, type RowData } from "@tanstack/react-table";
-import type { KeyboardEvent, ReactNode } from "react";
+import type { KeyboardEvent, MouseEvent, ReactNode } from "react";
 import classes from "./data-table.module.css";
 import type { features } from "./features";
 
@@ -27,6 +27,11 @@ export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
     if (event.key !== "Enter" || event.target !== event.currentTarget) return;
     onOpen?.(row.original);
   };
+  /** A click opens the row too, unless it meant something in it, or the end of a selection. */
+  const onClick = (event: MouseEvent) => {
+    const isMeant = (event.target as Element).closest("a, button, input, label");
+    if (!isMeant && getSelection()?.isCollapsed !== false) onOpen?.(row.original);
+  };
   return (
     // biome-ignore lint/a11y/useSemanticElements: see the grid
     <div
@@ -42,6 +47,7 @@ export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
       style={{ height: props.height, transform: `translateY(${props.start}px)` }}
       onFocus={() => props.onFocus(index)}
       onKeyDown={onKeyDown}
+      onClick={onOpen && onClick}
     >
       {onToggle && (
         // biome-ignore lint/a11y/useSemanticElements lint/a11y/useFocusableInteractive: see the grid

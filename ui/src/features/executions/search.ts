@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { paths } from "@/api/schema";
+import { optionalText } from "@/app/search-params";
 import { EXECUTION_STATUSES } from "@/components/status";
 
 /** The ways that executions come about, in the order of the filter. */
@@ -8,18 +9,17 @@ export const TRIGGERS = ["manual", "schedule", "mcp", "chat", "paid", "process"]
 /** What the API takes to filter a list. */
 export type ExecutionsQuery = NonNullable<paths["/api/executions"]["get"]["parameters"]["query"]>;
 
-const text = v.fallback(v.optional(v.string()), undefined);
 const amount = v.fallback(v.optional(v.pipe(v.string(), v.regex(/^\d+(\.\d+)?$/))), undefined);
 const moment = v.fallback(v.optional(v.pipe(v.string(), v.check(isMoment))), undefined);
 
 /** The address of the list is its filter, in the words of the API; what is not known is dropped. */
 export const executionSearch = v.object({
-  agent: text,
+  agent: optionalText,
   status: words(EXECUTION_STATUSES),
   triggered_by: words(TRIGGERS),
   from: moment,
   to: moment,
-  q: text,
+  q: optionalText,
   cost_min: amount,
   cost_max: amount,
 });

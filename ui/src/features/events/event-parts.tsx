@@ -1,0 +1,68 @@
+import { Link } from "@tanstack/react-router";
+import { useSession } from "@/features/auth/session";
+import { formatCount } from "@/lib/format";
+import { plainText } from "@/lib/plain-text";
+import type { LogEvent } from "@/live/event";
+import classes from "./events.module.css";
+import { streamOf } from "./search";
+import { eventLook, shortId } from "./words";
+
+/** The position of an event, which opens it. */
+export function EventPosition({ position }: Pick<LogEvent, "position">) {
+  return (
+    <Link
+      to="/events"
+      search={(before) => ({ ...before, at: String(position) })}
+      replace
+      className={classes.position}
+      aria-label={`Open the event at position ${position}`}
+      tabIndex={-1}
+    >
+      {formatCount(position)}
+    </Link>
+  );
+}
+
+/** What happened, with the shape of where. */
+export function EventType({ event }: { event: LogEvent }) {
+  const { icon: Icon, tone } = eventLook(event);
+  return (
+    <span className={classes.type}>
+      <Icon className={classes.icon} data-tone={tone} size={15} stroke={1.7} aria-hidden />
+      <span className={classes.typeName}>{event.type}</span>
+    </span>
+  );
+}
+
+/** The stream of an event, which leads to all of it. */
+export function EventStream({ event }: { event: LogEvent }) {
+  return (
+    <Link
+      to="/events"
+      search={{ stream: streamOf(event) }}
+      className={classes.link}
+      title={`Only ${streamOf(event)}`}
+      tabIndex={-1}
+    >
+      <span className={classes.dim}>{event.stream_type}</span> {shortId(event.stream_id)}
+    </Link>
+  );
+}
+
+/** Who caused an event, in words that people know. */
+export function Actor({ actor }: { actor: string }) {
+  const { id, username } = useSession().value;
+  const [kind, name = ""] = split(actor);
+  if (name === "") return <span className={classes.dim}>{plainText(kind)}</span>;
+  if (kind === "user" && name === id) return <span title={actor}>{username}</span>;
+  return (
+    <span title={actor}>
+      <span className={classes.dim}>{plainText(kind)}</span> {plainText(shortId(name))}
+    </span>
+  );
+}
+
+function split(actor: string): [string, string?] {
+  const colon = actor.indexOf(":");
+  return colon < 0 ? [actor] : [actor.slice(0, colon), actor.slice(colon + 1)];
+}
