@@ -5,11 +5,13 @@ mod logs;
 mod show;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::Session;
 use super::client::{Call, read_json};
 use super::error::Result;
 use super::output::{Form, cell, number, print, status};
+use super::run::detached;
 use super::server::Common;
 use super::text::{UNKNOWN, ago, cost, duration, one_line, short_id};
 use super::wire::{Execution, Terminated};
@@ -39,6 +41,8 @@ enum Command {
     Show(IdArgs),
     /// Print what an execution has put out
     Logs(LogsArgs),
+    /// Give the agent the same task once more, with the same options
+    Rerun(IdArgs),
     /// Stop an execution
     Stop(StopArgs),
 }
@@ -90,6 +94,7 @@ impl Args {
             Command::Ls(args) => session.list_executions(args).await,
             Command::Show(args) => session.show_execution(&args.id).await,
             Command::Logs(args) => session.logs(&args).await,
+            Command::Rerun(args) => session.rerun(&args.id).await,
             Command::Stop(args) => session.stop_execution(&args).await,
         }
     }
@@ -114,6 +119,15 @@ impl Session {
         let header = ["ID", "STATUS", "AGENT", "TRIGGER", "STARTED", "DURATION", "COST", "MESSAGE"];
         let spare = ["COST", "TRIGGER", "DURATION", "STARTED", "AGENT"];
         self.output.table(&header, &spare, rows, "no executions; make one: trinity run AGENT \"…\"")
+    }
+
+    async fn rerun(&self, id: &find::Fragment) -> Result<()> {
+        let before = self.find(id).await?;
+        let path = format!("/api/agents/{}/executions/{}/rerun", before.agent, before.id);
+        let call = Call::post(path).idempotency_key(Uuid::new_v4());
+        let answer = self.client.call(call).await?;
+        let accepted = answer.read()?;
+        detached(self, &answer.body, &accepted)
     }
 
     async fn stop_execution(&self, args: &StopArgs) -> Result<()> {

@@ -126,7 +126,8 @@ impl Args {
     }
 }
 
-fn detached(session: &Session, json: &str, accepted: &Accepted) -> Result<()> {
+/// What is told about a task that nobody watches.
+pub(super) fn detached(session: &Session, json: &str, accepted: &Accepted) -> Result<()> {
     if session.output.form() == Form::Json {
         return session.output.json(json);
     }

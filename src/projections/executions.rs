@@ -3,9 +3,11 @@
 //! Reads every event of executions, and of slots `ExecutionEnqueued`, `SlotAcquired` and
 //! `ExecutionDequeued` for the place in the queue. A message longer than [`PREVIEW_CHARS_MAX`] stands
 //! whole in a table beside, so that a row that changes with every tool call stays small. The words of
-//! messages are indexed for search, and those that have ended are counted, each in tables beside.
+//! messages are indexed for search, and those that have ended are counted by when they were created and
+//! by when they ended, each in tables beside.
 
 pub(super) mod counts;
+pub(super) mod ends;
 mod fold;
 mod list;
 mod words;
@@ -35,7 +37,7 @@ record! {
     /// An execution. In a list its texts are cut at [`PREVIEW_CHARS_MAX`] characters.
     #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
     #[schema(as = Execution)]
-    pub struct ExecutionRow in "executions_v2" key(id: ExecutionId) {
+    pub struct ExecutionRow in "executions_v3" key(id: ExecutionId) {
         #[schema(value_type = Uuid)]
         pub id: ExecutionId,
         #[schema(value_type = String)]
@@ -162,7 +164,7 @@ pub struct Usage {
 record! {
     /// A message that is longer than a row of the list holds.
     #[derive(Debug, Clone)]
-    struct LongMessage in "execution_messages_v2" key(id: ExecutionId) {
+    struct LongMessage in "execution_messages_v3" key(id: ExecutionId) {
         id: ExecutionId,
         message: String,
     }

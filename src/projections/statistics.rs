@@ -1,5 +1,7 @@
 //! Executions counted: sums over the counts of those that ended, and over the rows of the others.
 
+mod history;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -16,6 +18,10 @@ use super::{Viewer, lives};
 use crate::db::{self, Db, Record as _, Statement, power_chunks};
 use crate::domain::IncarnationId;
 use crate::domain::execution::Status;
+
+pub use history::{
+    BUCKETS_MAX, BucketWidth, FAILURE_HOURS_MAX, FAILURES_MAX, FailureGroup, HistoryBucket, Span,
+};
 
 /// The most different values of one field that are counted.
 pub const FACET_VALUES_MAX: usize = 200;

@@ -63,6 +63,8 @@ describe("the frame", { timeout: 180_000 }, () => {
     await page.keyboard.press("j");
     await page.keyboard.press("x");
     await page.getByText("1 selected").waitFor();
+    await page.getByRole("button", { name: "Copy ids" }).press("Enter");
+    await page.getByRole("alert").getByText("Copied to the clipboard").waitFor();
     await page.keyboard.press("Control+k");
     await page.getByPlaceholder("Search or run a command").waitFor();
     await assertAccessible(page, "palette");

@@ -2,6 +2,7 @@
 
 mod filter;
 mod follow;
+mod history;
 mod log;
 mod summary;
 
@@ -136,6 +137,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(all))
         .routes(routes!(show))
         .merge(summary::router())
+        .merge(history::router())
         .merge(log::router())
         .merge(follow::router())
 }
@@ -257,7 +259,7 @@ async fn show(
 }
 
 /// The execution that a request is about: one of the life that the caller may reach.
-struct OnExecution(ExecutionId);
+pub(super) struct OnExecution(pub(super) ExecutionId);
 
 impl FromRequestParts<ApiState> for OnExecution {
     type Rejection = ApiError;

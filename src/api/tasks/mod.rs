@@ -1,6 +1,7 @@
 //! Tasks: what an agent is asked to do.
 
 mod answer;
+mod rerun;
 
 use axum::extract::{DefaultBodyLimit, OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -23,7 +24,7 @@ use crate::commands::tasks::{Submit, SubmitError, Submitted, Waits};
 use crate::commands::{Refusal, ids, tasks};
 use crate::domain::execution::{Request, Source, Trigger};
 use crate::domain::name::SYSTEM_AGENT;
-use crate::domain::{AgentName, ExecutionId};
+use crate::domain::{AgentName, ExecutionId, Metadata};
 use crate::event_log::ExecuteError;
 
 /// The longest message, in bytes.
@@ -96,7 +97,7 @@ enum TakenStatus {
 /// The routes of this resource.
 pub(super) fn router() -> OpenApiRouter<ApiState> {
     let limit = DefaultBodyLimit::max(TASK_BODY_BYTES_MAX);
-    OpenApiRouter::new().routes(routes!(submit).layer(limit))
+    OpenApiRouter::new().routes(routes!(submit).layer(limit)).merge(rerun::router())
 }
 
 /// Submits a task.
@@ -122,12 +123,31 @@ async fn submit(
     let task = body.value;
     check(&state, &on, &task)?;
     let actor = caller.actor().to_string();
-    let key = idempotency::key(&headers, &actor, uri.path())?;
-    let execution_id = ids::execution_id(key);
+    let execution_id = ids::execution_id(idempotency::key(&headers, &actor, uri.path())?);
     let waits = if task.async_mode { Waits::ForNothing } else { Waits::ForTheEnd };
+    // Before the task is there, so that its end cannot be missed.
+    let changes = state.watchers.watch(execution_id);
+    let (request, metadata) =
+        (request(&caller, &on, task), caller.metadata_with_body(&body.sha256));
+    let submitted = send(&state, &caller, execution_id, request, waits, metadata).await?;
+    match waits {
+        Waits::ForNothing => Ok(taken(&on, &submitted).into_response()),
+        Waits::ForTheEnd => answer::at_the_end(&state, &submitted, changes).await,
+    }
+}
+
+/// Sends what is wanted to the log, on behalf of the caller.
+async fn send(
+    state: &ApiState,
+    caller: &Caller,
+    execution_id: ExecutionId,
+    request: Request,
+    waits: Waits,
+    metadata: Metadata,
+) -> Result<Submitted> {
     let submit = Submit {
         execution_id,
-        request: request(&caller, &on, task),
+        request,
         caller: match &caller.identity {
             Identity::Agent(life) => Some(life.clone()),
             Identity::User { .. } | Identity::System => None,
@@ -136,15 +156,8 @@ async fn submit(
         queue_length_max: state.app.config.queue_length_max,
         now: state.app.log.now(),
     };
-    // Before the task is there, so that its end cannot be missed.
-    let changes = state.watchers.watch(execution_id);
-    let metadata = caller.metadata_with_body(&body.sha256);
     let submitted = tasks::submit(&state.app.log, submit, metadata).await;
-    let submitted = submitted.map_err(|error| refused(error, execution_id))?;
-    match waits {
-        Waits::ForNothing => Ok(taken(&on, &submitted).into_response()),
-        Waits::ForTheEnd => answer::at_the_end(&state, &submitted, changes).await,
-    }
+    submitted.map_err(|error| refused(error, execution_id))
 }
 
 /// The refusal, with the id where a client waits for one.

@@ -18,8 +18,14 @@ use crate::projections::{Build, Timestamp};
 pub(in crate::projections) const EVERY_LIFE: &str = "";
 /// Microseconds of the narrowest buckets.
 pub(in crate::projections) const MINUTE_MICROS: i64 = 60_000_000;
+/// Minutes of an hour.
+pub(in crate::projections) const HOUR: i64 = 60;
+/// Minutes of a day.
+pub(in crate::projections) const DAY: i64 = 24 * HOUR;
+/// Minutes of the widest buckets: 32 days.
+pub(super) const MONTH: i64 = 32 * DAY;
 /// The widths of buckets in minutes, each a multiple of the one before.
-const WIDTHS: [i64; 4] = [1, 60, 24 * 60, 32 * 24 * 60];
+const WIDTHS: [i64; 4] = [1, HOUR, DAY, MONTH];
 /// The width that stands for the one bucket of all times.
 const ALWAYS: i64 = 0;
 /// Durations up to this many milliseconds are a class each.
@@ -29,10 +35,17 @@ const CLASSES_PER_DOUBLING: u64 = 32;
 /// How many rows one statement writes.
 const ROWS_MAX: usize = 256;
 
+/// What becomes of columns when a row is added to one of the same key; `{t}` is the table.
+pub(super) const EXECUTIONS: &str = "executions = {t}.executions + excluded.executions";
+pub(super) const COST: &str = "cost = {t}.cost + excluded.cost";
+pub(super) const LONGEST: &str = "longest_ms = CASE WHEN {t}.longest_ms < excluded.longest_ms \
+                                  THEN excluded.longest_ms ELSE {t}.longest_ms END";
+pub(super) const LAST: &str = "last_at = excluded.last_at, last_row_no = excluded.last_row_no";
+
 record! {
     /// How many executions of a life that were created within a bucket have ended so.
     #[derive(Debug, Clone)]
-    pub struct Count in "execution_counts_v2"
+    pub struct Count in "execution_counts_v3"
         key(incarnation: String, width: i64, bucket: i64, status: String, triggered_by: String)
     {
         pub incarnation: String,
@@ -48,7 +61,7 @@ record! {
 record! {
     /// How many executions of a life that were created within a bucket have taken so long.
     #[derive(Debug, Clone)]
-    pub struct Duration in "execution_durations_v2"
+    pub struct Duration in "execution_durations_v3"
         key(incarnation: String, width: i64, bucket: i64, class: i64)
     {
         pub incarnation: String,
@@ -107,25 +120,14 @@ impl Counts {
             let (incarnation, width, bucket, class) = key;
             Duration { incarnation, width, bucket, class, executions, longest_ms }
         });
-        let mut statements = add_to(build, &counts.collect::<Vec<_>>(), |table| {
-            format!(
-                "executions = {table}.executions + excluded.executions, \
-                 cost = {table}.cost + excluded.cost"
-            )
-        });
-        statements.extend(add_to(build, &durations.collect::<Vec<_>>(), |table| {
-            format!(
-                "executions = {table}.executions + excluded.executions, \
-                 longest_ms = CASE WHEN {table}.longest_ms < excluded.longest_ms \
-                 THEN excluded.longest_ms ELSE {table}.longest_ms END"
-            )
-        }));
+        let mut statements = add_to(build, &counts.collect::<Vec<_>>(), &[EXECUTIONS, COST]);
+        statements.extend(add_to(build, &durations.collect::<Vec<_>>(), &[EXECUTIONS, LONGEST]));
         statements
     }
 }
 
 /// Adds rows to those of the same key.
-fn add_to<R: Record>(build: Build, rows: &[R], action: impl Fn(&str) -> String) -> Vec<Statement> {
+pub(super) fn add_to<R: Record>(build: Build, rows: &[R], actions: &[&str]) -> Vec<Statement> {
     let table = build.table::<R>();
     let columns: Vec<_> = R::COLUMNS.iter().map(|column| column.name).collect();
     let of = |chunk: &[R]| {
@@ -134,8 +136,8 @@ fn add_to<R: Record>(build: Build, rows: &[R], action: impl Fn(&str) -> String) 
         for (index, row) in chunk.iter().enumerate() {
             statement.push(if index == 0 { "(" } else { ", (" }).bind_list(row.values()).push(")");
         }
-        let key = R::KEY.join(", ");
-        statement.push(&format!(" ON CONFLICT ({key}) DO UPDATE SET {}", action(&table)));
+        let (key, actions) = (R::KEY.join(", "), actions.join(", ").replace("{t}", &table));
+        statement.push(&format!(" ON CONFLICT ({key}) DO UPDATE SET {actions}"));
         statement
     };
     power_chunks(rows, ROWS_MAX).map(of).collect()
@@ -146,7 +148,8 @@ pub(in crate::projections) fn life_word(life: IncarnationId) -> String {
     life.to_string()
 }
 
-fn minute_of(at: Timestamp) -> i64 {
+/// The minute that a time is within.
+pub(in crate::projections) fn minute_of(at: Timestamp) -> i64 {
     at.0.timestamp_micros().div_euclid(MINUTE_MICROS)
 }
 

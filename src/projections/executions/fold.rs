@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::counts::{Count, Counts, Duration};
+use super::ends::{End, EndDuration, Ends, Failure};
 use super::list::cost_class;
 use super::words;
 use super::{ExecutionRow, LongMessage, PREVIEW_CHARS_MAX, Usage};
@@ -26,7 +27,7 @@ impl Projection for ExecutionsProjection {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn tables(&self) -> Vec<TableDef> {
@@ -46,6 +47,9 @@ impl Projection for ExecutionsProjection {
             words::table(),
             TableDef::of::<Count>(&["(width, bucket)"]),
             TableDef::of::<Duration>(&[]),
+            TableDef::of::<End>(&[]),
+            TableDef::of::<EndDuration>(&[]),
+            TableDef::of::<Failure>(&["(width, bucket)"]),
         ]
     }
 
@@ -58,7 +62,8 @@ impl Projection for ExecutionsProjection {
         let table = build.table::<ExecutionRow>();
         let ids = events.iter().filter_map(|recorded| execution_of(recorded));
         let mut rows: Rows<ExecutionRow> = Rows::load(db, &table, ids).await?;
-        let (mut messages, mut searched, mut counts) = (Vec::new(), Vec::new(), Counts::default());
+        let (mut messages, mut searched) = (Vec::new(), Vec::new());
+        let (mut counts, mut ends) = (Counts::default(), Ends::default());
         for recorded in events {
             match &recorded.event {
                 Event::Execution(ExecutionEvent::ExecutionRequested(request)) => {
@@ -77,6 +82,7 @@ impl Projection for ExecutionsProjection {
                     evolve(row, event, Timestamp(recorded.recorded_at));
                     if was_open && row.status.is_terminal() {
                         counts.add(row);
+                        ends.add(row);
                     }
                 }
                 Event::Slots(event) => queue(&mut rows, event),
@@ -87,6 +93,7 @@ impl Projection for ExecutionsProjection {
         statements.extend(db::upsert(&build.table::<LongMessage>(), &messages));
         statements.extend(words::insert(db, build, &searched));
         statements.extend(counts.into_statements(build));
+        statements.extend(ends.into_statements(build));
         Ok(statements)
     }
 }

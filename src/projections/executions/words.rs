@@ -35,7 +35,7 @@ const INSERT_ROWS_MAX: usize = 256;
 record! {
     /// The words of a message, as the engine's own index wants them.
     #[derive(Debug, Clone)]
-    pub struct MessageWords in "execution_words_v2" key(row_no: i64) {
+    pub struct MessageWords in "execution_words_v3" key(row_no: i64) {
         pub row_no: i64,
         pub words: String,
     }

@@ -75,6 +75,20 @@ async fn a_detached_run_gives_its_id() {
 }
 
 #[tokio::test]
+async fn a_run_is_given_once_more_by_the_end_of_its_id() {
+    let (server, user) = server_with_scout().await;
+    let before = user.run(&["run", "scout", &script(&["say done"])]).await.exits(0).json();
+    let id = before["id"].as_str().unwrap();
+    let taken = user.run(&["exec", "rerun", &id[id.len() - 8..]]).await.exits(0).json();
+    let again = taken["execution_id"].as_str().unwrap();
+    assert_ne!(again, id);
+    let after = server.until_ended(again).await;
+    assert_eq!((&after["status"], &after["response"]), (&json!("completed"), &json!("done")));
+    assert_eq!(after["message"], before["message"]);
+    user.run(&["exec", "rerun", "00000000-0000-4000-8000-000000000000"]).await.exits(4);
+}
+
+#[tokio::test]
 async fn whoever_stops_watching_does_not_stop_the_run() {
     let (server, user) = server_with_scout().await;
     let message = script(&["say working", "hang"]);

@@ -203,7 +203,7 @@ async fn a_cursor_beyond_the_log_builds_the_read_model_again() {
     // As after a backup of the log was put back: the rows have seen what is no more.
     let ahead = "UPDATE projection_cursors SET position = position + 100";
     store.db.execute(Statement::new(ahead)).await.unwrap();
-    let ghost = "UPDATE executions_v2 SET status = 'running', message = 'of another history'";
+    let ghost = "UPDATE executions_v3 SET status = 'running', message = 'of another history'";
     store.db.execute(Statement::new(ghost)).await.unwrap();
     let views = Views::start(world.log.clone(), store.db.clone()).await.unwrap();
     let at_head = || async {

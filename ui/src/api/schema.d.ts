@@ -218,6 +218,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/executions/{id}/rerun": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submits the task of an execution once more, on the same agent as it is now.
+         * @description The message, the options and the tags are those of that execution; the session is a fresh one,
+         *     and no other execution calls for it. Its first event names the request that it repeats as its
+         *     cause. Options that the agent does not allow any more are refused like those of a new task.
+         */
+        post: operations["post_agents_by_name_executions_by_id_rerun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/executions/{id}/stream": {
         parameters: {
             query?: never;
@@ -548,6 +570,48 @@ export interface paths {
         };
         /** Counts executions by status, trigger and agent. */
         get: operations["get_executions_facets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/executions/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows what failed and ended within a time, by kind of failure and agent.
+         * @description The first and the last hour are counted whole.
+         */
+        get: operations["get_executions_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/executions/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says how the executions went that ended within each hour or day.
+         * @description Executions are counted as they end, under the time of their end, together with their durations in
+         *     classes three percent wide: percentiles are of all of them, to within three percent. The first
+         *     and the last bucket are counted whole.
+         */
+        get: operations["get_executions_history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1315,6 +1379,11 @@ export interface components {
             /** @enum {string} */
             type: "tool_result";
         };
+        /**
+         * @description How long a bucket is.
+         * @enum {string}
+         */
+        BucketWidth: "hour" | "day";
         /** @description An agent's pool, slot by slot. */
         Capacity: {
             /** Format: int32 */
@@ -1665,6 +1734,33 @@ export interface components {
             error: string;
             step: string;
         };
+        /** @description Executions of an agent that failed in the same way. */
+        FailureGroup: {
+            agent_name: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /** @enum {string} */
+            error_class: "timeout" | "exit" | "api" | "budget" | "max_turns" | "spawn" | "lost" | "rejected" | "agent_deleted";
+            /** @description When the last of them ended. */
+            last_at: components["schemas"]["Timestamp"];
+            /** @description What it says, cut at 2000 characters. */
+            last_error: string | null;
+            /**
+             * Format: uuid
+             * @description Which was the last.
+             */
+            last_id: string;
+        };
+        /** @description What fails. */
+        Failures: {
+            /** @description The most frequent ones first; at most 50. */
+            failures: components["schemas"]["FailureGroup"][];
+            /** Format: int64 */
+            position: number;
+        };
         /** @description One thing that is wrong with the input, and where. */
         FieldError: {
             /** @description What kind of mistake it is. */
@@ -1711,6 +1807,52 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
             version: string;
+        };
+        /** @description How executions went, bucket by bucket. */
+        History: {
+            /** @description How long each bucket is. */
+            bucket: components["schemas"]["BucketWidth"];
+            /** @description Every bucket of the time, the oldest first; at most 400. */
+            buckets: components["schemas"]["HistoryBucket"][];
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description How the executions went that ended within a bucket. */
+        HistoryBucket: {
+            /**
+             * Format: int64
+             * @description How many were cancelled.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description How many ended well.
+             */
+            completed: number;
+            /** @description What they cost in dollars. */
+            cost: components["schemas"]["Cost"];
+            /**
+             * Format: int64
+             * @description Half of them took this long or less, to within three percent; null when none ran.
+             */
+            duration_p50_ms: number | null;
+            /**
+             * Format: int64
+             * @description Of a hundred of them, 95 took this long or less, to within three percent.
+             */
+            duration_p95_ms: number | null;
+            /**
+             * Format: int64
+             * @description How many failed.
+             */
+            failed: number;
+            /** @description When it begins. */
+            start: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description How many ended.
+             */
+            total: number;
         };
         /** @description What keeps agents apart. */
         HostIsolation: {
@@ -2897,6 +3039,36 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    post_agents_by_name_executions_by_id_rerun: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request: one with the same key and body is done once, and answered alike. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+                /** @description The execution's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Taken"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_agents_by_name_executions_by_id_stream: {
         parameters: {
             query?: {
@@ -3664,6 +3836,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Facets"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_executions_failures: {
+        parameters: {
+            query?: {
+                /** @description Only these agents, separated by commas. */
+                agent?: string;
+                /** @description From the hour of this time on; 24 hours before `to` when left out. */
+                from?: string;
+                /** @description Up to the end of the hour of this time; now when left out. */
+                to?: string;
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failures"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_executions_history: {
+        parameters: {
+            query?: {
+                /** @description Only these agents, separated by commas. */
+                agent?: string;
+                /** @description From the hour or day of this time on; 24 hours before `to` when left out. */
+                from?: string;
+                /** @description Up to the end of the hour or day of this time; now when left out. */
+                to?: string;
+                /** @description How long a bucket is; days are those of UTC. */
+                bucket?: "hour" | "day";
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,8 +1,7 @@
 import { localStorageColorSchemeManager, MantineProvider } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { createQueryClient } from "@/api/query-client";
 import { styleNonce } from "./nonce";
 import { createAppRouter } from "./router";
@@ -10,6 +9,10 @@ import { cssVariables, theme } from "./theme";
 
 // `public/theme.js` reads the same key before the first paint.
 const colorSchemes = localStorageColorSchemeManager({ key: "trinity.color-scheme" });
+
+const NotificationArea = lazy(async () => ({
+  default: (await import("./notification-area")).NotificationArea,
+}));
 
 /** Everything that stands around the pages. */
 export function Providers() {
@@ -26,7 +29,9 @@ export function Providers() {
       <QueryClientProvider client={client}>
         <RouterProvider router={router} />
       </QueryClientProvider>
-      <Notifications position="bottom-right" containerWidth={360} />
+      <Suspense>
+        <NotificationArea />
+      </Suspense>
     </MantineProvider>
   );
 }

@@ -2,12 +2,15 @@ import { notifications } from "@mantine/notifications";
 import { IconAlertOctagon, IconCircleCheck } from "@tabler/icons-react";
 import { ApiError } from "@/api/problem";
 
+/** What all messages look like: no colour but that of their icon. */
+const LOOK = { color: "transparent", closeButtonProps: { "aria-label": "Close" } } as const;
+
 /** Says in the corner that something was done. */
 export function notifyDone(message: string) {
   notifications.show({
     message,
     icon: <IconCircleCheck size={18} aria-hidden />,
-    color: "transparent",
+    ...LOOK,
   });
 }
 
@@ -19,7 +22,7 @@ export function notifyError(title: string, error: unknown) {
     title,
     message: requestId === null ? message : `${message} (request ${requestId})`,
     icon: <IconAlertOctagon size={18} color="var(--danger)" aria-hidden />,
-    color: "transparent",
+    ...LOOK,
     autoClose: false,
   });
 }

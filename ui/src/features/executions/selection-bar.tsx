@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { notifyDone } from "@/components/notify";
+import { notifyDone, notifyError } from "@/components/notify";
 import { copyText } from "@/lib/clipboard";
 import classes from "./executions.module.css";
 
@@ -10,10 +10,11 @@ interface SelectionBarProps {
 
 /** What can be done with the selected executions. */
 export function SelectionBar({ selected, onClear }: SelectionBarProps) {
-  const copy = async () => {
-    await copyText([...selected].join("\n"));
-    notifyDone(`Copied ${selected.size} ids`);
-  };
+  const copy = () =>
+    copyText([...selected].join("\n")).then(
+      () => notifyDone("Copied to the clipboard"),
+      (error: unknown) => notifyError("Not copied", error),
+    );
   return (
     <section className={classes.selection} aria-label="Selection">
       <span role="status">{selected.size} selected</span>
