@@ -150,7 +150,8 @@ export function DataTable<Row extends RowData>(props: DataTableProps<Row>) {
                 start={item.start}
                 measure={isCards ? virtualizer.measureElement : undefined}
                 height={isCards ? undefined : rowHeight}
-                card={isCards ? props.renderCard(row.original) : undefined}
+                renderCard={isCards ? props.renderCard : undefined}
+                columns={template}
                 isCurrent={item.index === Math.max(cursor.index, 0)}
                 isSelected={selected?.has(row.id)}
                 isFaint={props.isFaint?.(row.original) ?? false}

@@ -1,6 +1,5 @@
-import { Checkbox } from "@mantine/core";
 import { flexRender, type Row as ModelRow, type RowData } from "@tanstack/react-table";
-import type { KeyboardEvent, MouseEvent, ReactNode } from "react";
+import { type KeyboardEvent, type MouseEvent, memo, type ReactNode } from "react";
 import classes from "./data-table.module.css";
 import type { features } from "./features";
 
@@ -11,7 +10,10 @@ interface TableRowProps<Row extends RowData> {
   start: number;
   height: number | undefined;
   measure: ((element: HTMLElement | null) => void) | undefined;
-  card: ReactNode | undefined;
+  /** Draws it as a card; cells without it. */
+  renderCard: ((row: Row) => ReactNode) | undefined;
+  /** Which columns are shown, and how wide: another text draws the cells anew. */
+  columns: string;
   isCurrent: boolean;
   isSelected: boolean | undefined;
   isFaint: boolean;
@@ -20,9 +22,8 @@ interface TableRowProps<Row extends RowData> {
   onOpen: ((row: Row) => void) | undefined;
 }
 
-/** One row, as cells or as a card. */
-export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
-  const { row, index, onToggle, onOpen, card } = props;
+function UncachedRow<Row extends RowData>(props: TableRowProps<Row>) {
+  const { row, index, onToggle, onOpen, renderCard } = props;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.target !== event.currentTarget) return;
     onOpen?.(row.original);
@@ -43,7 +44,7 @@ export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
       data-index={index}
       data-selected={props.isSelected || undefined}
       data-faint={props.isFaint || undefined}
-      className={card ? classes.card : classes.row}
+      className={renderCard ? classes.card : classes.row}
       style={{ height: props.height, transform: `translateY(${props.start}px)` }}
       onFocus={() => props.onFocus(index)}
       onKeyDown={onKeyDown}
@@ -52,8 +53,9 @@ export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
       {onToggle && (
         // biome-ignore lint/a11y/useSemanticElements lint/a11y/useFocusableInteractive: see the grid
         <span role="gridcell" className={classes.cell}>
-          <Checkbox
-            size="xs"
+          <input
+            type="checkbox"
+            className={classes.checkbox}
             aria-label="Select the row"
             checked={props.isSelected ?? false}
             onChange={() => onToggle(row.original)}
@@ -61,10 +63,10 @@ export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
           />
         </span>
       )}
-      {card ? (
+      {renderCard ? (
         // biome-ignore lint/a11y/useSemanticElements lint/a11y/useFocusableInteractive: see the grid
         <div role="gridcell" className={classes.cardBody}>
-          {card}
+          {renderCard(row.original)}
         </div>
       ) : (
         row.getVisibleCells().map((cell) => (
@@ -82,3 +84,16 @@ export function TableRow<Row extends RowData>(props: TableRowProps<Row>) {
     </div>
   );
 }
+
+/**
+ * One row, as cells or as a card.
+ *
+ * Drawn again only when its own data or look is another one: scrolling draws just what comes into view.
+ */
+export const TableRow = memo(UncachedRow, (before, after) => {
+  const names = Object.keys(after) as (keyof typeof after)[];
+  return names.every((name) =>
+    // The table makes new rows of the same data whenever any of it changes.
+    name === "row" ? before.row.original === after.row.original : before[name] === after[name],
+  );
+}) as typeof UncachedRow;

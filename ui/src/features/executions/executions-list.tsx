@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { DENSITY } from "@/app/preferences";
 import { DataTable } from "@/components/data-table/data-table";
 import { EmptyState } from "@/components/empty-state";
@@ -30,7 +30,10 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
   const [hiddenIds] = useStored(hidden);
   const hiddenSet = useMemo(() => new Set(hiddenIds), [hiddenIds]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const toggle = ({ id }: Execution) => setSelected((before) => toggled(before, id));
+  const toggle = useCallback(
+    ({ id }: Execution) => setSelected((before) => toggled(before, id)),
+    [],
+  );
 
   if (query.isPending) return <SkeletonRows height={density === "compact" ? 36 : 44} />;
   if (query.isError && rows.length === 0) {
@@ -47,7 +50,7 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
         columns={columns}
         rows={rows}
         getRowId={({ id }) => id}
-        renderCard={(execution) => <ExecutionCard execution={execution} />}
+        renderCard={renderCard}
         density={density}
         hidden={hiddenSet}
         selected={selected}
@@ -66,6 +69,8 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
     </>
   );
 }
+
+const renderCard = (execution: Execution) => <ExecutionCard execution={execution} />;
 
 function NextPage({ query }: Pick<ExecutionsListProps["list"], "query">) {
   if (query.isFetchNextPageError) {
