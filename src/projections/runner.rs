@@ -17,9 +17,9 @@ use crate::domain::{Event, Recorded};
 use crate::event_log::{EventLog, LogError};
 
 /// The most events that one transaction folds.
-pub const BATCH_EVENTS_MAX: usize = 1_000;
+pub const BATCH_EVENTS_MAX: usize = 10_000;
 /// How many bytes of text a batch may hold before nothing is added to it.
-pub const BATCH_BYTES_MAX: usize = 8 << 20;
+pub const BATCH_BYTES_MAX: usize = 32 << 20;
 /// How many events are read at once, each of which may be as large as an event can be.
 const PAGE_EVENTS: usize = 100;
 /// How long what happens after a batch waits for the next one at least, to share its transaction.

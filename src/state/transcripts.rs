@@ -94,14 +94,20 @@ impl Transcripts {
         let Some((newest, last_at)) = lines.last().map(|line| (line.seq, line.at)) else {
             return Ok(());
         };
-        let mut known = self.last_seq(id).await?;
-        while known < newest {
+        loop {
+            let (known, small) = self.end(id).await?;
+            if known >= newest {
+                break;
+            }
             let fresh = lines.iter().filter(|line| line.seq > known);
             let found = fresh.clone().next().map_or(newest, |line| line.seq);
             if found != known + 1 {
                 return Err(Error::Gap { last: known, found });
             }
-            let mut together = self.small_last_chunk(id, known).await?;
+            let mut together = match small {
+                Some(body) => chunk::blocking(id, move || chunk::unpack(id, &body)).await?,
+                None => Vec::new(),
+            };
             together.extend(fresh.cloned());
             let packed = chunk::blocking(id, move || chunk::pack_lines(id, &together)).await?;
             if self.db.transaction(statements(id, known, (newest, last_at), packed)).await? {
@@ -110,29 +116,22 @@ impl Transcripts {
                 break;
             }
             // Somebody else has stored some of them meanwhile.
-            known = self.last_seq(id).await?;
         }
         self.tell(id, newest);
         Ok(())
     }
 
-    /// The lines of the last chunk, when it ends at `last_seq` and is small.
-    async fn small_last_chunk(
-        &self,
-        id: ExecutionId,
-        last_seq: u64,
-    ) -> Result<Vec<OutputLine>, Error> {
+    /// The number of the last stored line, with the body of its chunk when that is small.
+    async fn end(&self, id: ExecutionId) -> Result<(u64, Option<Vec<u8>>), Error> {
         let find = Statement::new(
-            "SELECT last_seq, CASE WHEN length(body) < $2 THEN body END FROM transcript_chunks \
-             WHERE execution_id = $1 ORDER BY first_seq DESC LIMIT 1",
+            "SELECT last_seq, (SELECT body FROM transcript_chunks AS c \
+                 WHERE c.execution_id = t.execution_id AND c.last_seq = t.last_seq \
+                     AND length(body) < $2 ORDER BY first_seq DESC LIMIT 1) \
+             FROM transcripts AS t WHERE execution_id = $1",
         );
         let find = find.with(id.0).with(REPACK_BYTES_MAX as u64);
-        let Some(mut row) = self.db.query(find).await?.pop() else { return Ok(Vec::new()) };
-        let (ends_at, body): (u64, Option<Vec<u8>>) = (row.take()?, row.take()?);
-        match body.filter(|_| ends_at == last_seq) {
-            Some(body) => chunk::blocking(id, move || chunk::unpack(id, &body)).await,
-            None => Ok(Vec::new()),
-        }
+        let Some(mut row) = self.db.query(find).await?.pop() else { return Ok((0, None)) };
+        Ok((row.take()?, row.take()?))
     }
 
     /// The number of the last stored line; 0 before the first.
@@ -319,10 +318,11 @@ fn statements(
     (newest, last_at): (u64, DateTime<Utc>),
     packed: Vec<chunk::Packed>,
 ) -> Vec<Statement> {
-    let begin = Statement::new(
-        "INSERT INTO transcripts (execution_id, last_seq, last_at) VALUES ($1, 0, 0) \
-         ON CONFLICT DO NOTHING",
-    );
+    let begin = (known == 0).then(|| {
+        let insert = "INSERT INTO transcripts (execution_id, last_seq, last_at) VALUES ($1, 0, 0) \
+                      ON CONFLICT DO NOTHING";
+        Statement::new(insert).with(id.0)
+    });
     let advance = Statement::new(
         "UPDATE transcripts SET last_seq = $1, last_at = $2 \
          WHERE execution_id = $3 AND last_seq = $4",
@@ -336,5 +336,5 @@ fn statements(
         );
         insert.with(id.0).with(first_seq).with(last_seq).with(body)
     };
-    [begin.with(id.0), advance].into_iter().chain(packed.into_iter().map(write)).collect()
+    begin.into_iter().chain([advance]).chain(packed.into_iter().map(write)).collect()
 }
