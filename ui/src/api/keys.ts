@@ -6,6 +6,9 @@ export const keys = {
     all: ["executions"],
     list: (filter: object) => ["executions", "list", filter],
     facets: (filter: object) => ["executions", "facets", filter],
+    one: (id: string) => ["executions", "one", id],
+    events: (id: string, types: string) => ["executions", "events", id, types],
+    beside: (id: string) => ["executions", "beside", id],
   },
   events: {
     list: (filter: object) => ["events", "list", filter],

@@ -2,7 +2,8 @@ import type { QueryClient } from "@tanstack/react-query";
 import { createRoute, createRouter, redirect } from "@tanstack/react-router";
 import { loginRoute, setupRoute } from "@/features/auth/routes";
 import { eventsRoute } from "@/features/events/routes";
-import { executionsRoute } from "@/features/executions/routes";
+import { compareRoute, executionRoute } from "@/features/execution/routes";
+import { executionsRoute, executionsSection } from "@/features/executions/routes";
 import { NotFound } from "./not-found";
 import { RouteError } from "./route-error";
 import { appRoute, rootRoute } from "./routes";
@@ -20,7 +21,11 @@ const routeTree = rootRoute.addChildren([
   loginRoute,
   setupRoute,
   // A page is one line here; what the navigation shows of it is one line in `nav.ts`.
-  appRoute.addChildren([indexRoute, executionsRoute, eventsRoute]),
+  appRoute.addChildren([
+    indexRoute,
+    executionsSection.addChildren([executionsRoute, executionRoute, compareRoute]),
+    eventsRoute,
+  ]),
 ]);
 
 /** Makes the router of all pages. */

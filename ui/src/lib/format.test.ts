@@ -1,5 +1,12 @@
 import { expect, it } from "vitest";
-import { formatAge, formatCost, formatDuration, formatRunning, formatShortCount } from "./format";
+import {
+  formatAge,
+  formatBytes,
+  formatCost,
+  formatDuration,
+  formatRunning,
+  formatShortCount,
+} from "./format";
 
 it("writes durations with two units at most", () => {
   const written = [0, 850, 4_250, 59_999, 252_000, 11_100_000, 180_000_000].map(formatDuration);
@@ -19,4 +26,13 @@ it("writes ages and large counts in a few characters", () => {
   expect(formatAge(5_000)).toBe("just now");
   expect(formatAge(7_200_000)).toBe("2 h ago");
   expect(formatShortCount(182_400)).toBe("182.4K");
+});
+
+it("writes amounts of data in the unit that fits", () => {
+  expect([999, 12_400, 3_100_000, 2_000_000_000].map(formatBytes)).toEqual([
+    "999 B",
+    "12 kB",
+    "3.1 MB",
+    "2.0 GB",
+  ]);
 });

@@ -49,3 +49,11 @@ export function formatAge(ms: number): string {
   if (ms < DAY_MS) return `${Math.floor(ms / HOUR_MS)} h ago`;
   return `${Math.floor(ms / DAY_MS)} d ago`;
 }
+
+/** Writes an amount of data in decimal units, such as `3.1 MB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1_000) return `${bytes} B`;
+  if (bytes < 1_000_000) return `${Math.round(bytes / 1_000)} kB`;
+  if (bytes < 1_000_000_000) return `${(bytes / 1_000_000).toFixed(1)} MB`;
+  return `${(bytes / 1_000_000_000).toFixed(1)} GB`;
+}

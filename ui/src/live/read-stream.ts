@@ -1,6 +1,6 @@
-import { createParser, type EventSourceMessage } from "eventsource-parser";
-import { ApiError } from "@/api/problem";
+import type { EventSourceMessage } from "eventsource-parser";
 import type { LogEvent } from "./event";
+import { readSse } from "./read-sse";
 
 /** What the stream says, beside events. */
 export type Control =
@@ -15,15 +15,9 @@ export interface Frames {
   readonly controls: readonly Control[];
 }
 
-/** The stream is silent for three heartbeats: it is gone, whatever the network says. */
-const SILENCE_MS_MAX = 45_000;
-
 /**
  * Reads the stream of the log after `position` (from now on without one) until it ends, or until
  * `onFrames` says by `false` that this is enough.
- *
- * `fetch` instead of `EventSource`: it tells an expired login from a server that is away, and hears
- * events whose names it was not told before.
  *
  * @throws ApiError when the server refuses, or cannot be reached.
  */
@@ -32,35 +26,8 @@ export async function readStream(
   signal: AbortSignal,
   onFrames: (frames: Frames) => boolean,
 ): Promise<void> {
-  const silence = new AbortController();
-  let watch = setTimeout(() => silence.abort(), SILENCE_MS_MAX);
   const query = position === null ? "" : `?after=${position}`;
-  try {
-    const response = await fetch(`/api/stream${query}`, {
-      headers: { accept: "text/event-stream" },
-      cache: "no-store",
-      signal: AbortSignal.any([signal, silence.signal]),
-    });
-    if (!response.ok || !response.body) {
-      throw ApiError.fromResponse(response, await response.json().catch(() => null));
-    }
-    const messages: EventSourceMessage[] = [];
-    const parser = createParser({ onEvent: (message) => messages.push(message) });
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-      clearTimeout(watch);
-      watch = setTimeout(() => silence.abort(), SILENCE_MS_MAX);
-      parser.feed(piece.value);
-      if (messages.length > 0 && !onFrames(framesOf(messages.splice(0)))) {
-        await reader.cancel();
-        return;
-      }
-    }
-  } catch (error) {
-    throw error instanceof ApiError ? error : ApiError.unreachable();
-  } finally {
-    clearTimeout(watch);
-  }
+  await readSse(`/api/stream${query}`, signal, (messages) => onFrames(framesOf(messages)));
 }
 
 /** Sorts messages into events and what the stream says about itself. */

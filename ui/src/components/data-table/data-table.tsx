@@ -31,7 +31,7 @@ interface DataTableProps<Row extends RowData> {
   /** The ids of the selected rows; rows cannot be selected without it. */
   selected?: ReadonlySet<string>;
   onToggle?: (row: Row) => void;
-  /** What Enter does on a row. */
+  /** What Enter does on a row, and a click beside its own links. */
   onOpen?: (row: Row) => void;
   /** Rows that are drawn fainter. */
   isFaint?: (row: Row) => boolean;

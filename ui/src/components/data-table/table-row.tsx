@@ -44,6 +44,7 @@ function UncachedRow<Row extends RowData>(props: TableRowProps<Row>) {
       data-index={index}
       data-selected={props.isSelected || undefined}
       data-faint={props.isFaint || undefined}
+      data-opens={onOpen ? true : undefined}
       className={renderCard ? classes.card : classes.row}
       style={{ height: props.height, transform: `translateY(${props.start}px)` }}
       onFocus={() => props.onFocus(index)}

@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import { Cost } from "@/components/cost";
 import type { DataColumn } from "@/components/data-table/features";
 import { Duration } from "@/components/duration";
@@ -33,7 +34,16 @@ export const columns: readonly DataColumn<Execution>[] = [
     id: "message",
     header: "Task",
     meta: { width: "minmax(184px, 1fr)" },
-    cell: ({ row }) => <bdi>{firstLine(row.original.message)}</bdi>,
+    cell: ({ row }) => (
+      <Link
+        to="/executions/$id"
+        params={{ id: row.original.id }}
+        className={classes.open}
+        tabIndex={-1}
+      >
+        <bdi>{firstLine(row.original.message)}</bdi>
+      </Link>
+    ),
   },
   {
     id: "trigger",

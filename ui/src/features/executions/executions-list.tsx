@@ -1,4 +1,5 @@
 import { Button } from "@mantine/core";
+import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import { DENSITY } from "@/app/preferences";
 import { DataTable } from "@/components/data-table/data-table";
@@ -30,6 +31,11 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
   const [hiddenIds] = useStored(hidden);
   const hiddenSet = useMemo(() => new Set(hiddenIds), [hiddenIds]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const navigate = useNavigate();
+  const open = useCallback(
+    ({ id }: Execution) => void navigate({ to: "/executions/$id", params: { id } }),
+    [navigate],
+  );
   const toggle = useCallback(
     ({ id }: Execution) => setSelected((before) => toggled(before, id)),
     [],
@@ -55,6 +61,7 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
         hidden={hiddenSet}
         selected={selected}
         onToggle={toggle}
+        onOpen={open}
         isFaint={(execution) => !matches(search, execution, Date.now())}
         hasMore={query.hasNextPage}
         onNeedMore={() => {

@@ -13,7 +13,7 @@ import { MatchCount } from "./match-count";
 import type { ExecutionSearch } from "./search";
 import { useExecutionList } from "./use-execution-list";
 
-const route = getRouteApi("/app/executions");
+const route = getRouteApi("/app/executions/");
 const VIEWS = savedViews("executions");
 const HIDDEN = hiddenColumns("executions", ["model"]);
 
