@@ -12,7 +12,7 @@ export async function setUp(
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByLabel("The same again").fill(PASSWORD);
   await page.getByRole("button", { name: "Set the password and log in" }).click();
-  await page.getByRole("heading", { level: 1 }).waitFor();
+  await page.getByRole("navigation", { name: "Pages" }).waitFor();
 }
 
 /** Fills in the login that is shown. */

@@ -1,4 +1,5 @@
 import { getRouteApi } from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
 import { ApiError } from "@/api/problem";
 import { EmptyState } from "@/components/empty-state";
 import { ErrorState } from "@/components/error-state";
@@ -10,20 +11,22 @@ import { executionLook } from "@/components/status";
 import { StatusBadge } from "@/components/status-badge";
 import type { Execution } from "@/features/executions/fold";
 import { firstLine } from "@/lib/plain-text";
-import { EventsTab } from "./events-tab";
 import classes from "./execution.module.css";
 import { Facts } from "./facts";
 import { HeaderActions } from "./header-actions";
-import { InputOutput } from "./input-output";
 import { clip } from "./log/clip";
 import { RawLog } from "./log/raw-log";
 import { Notes } from "./notes";
 import type { Tab } from "./routes";
 import { StopPanel } from "./stop/stop-panel";
 import { Tabs } from "./tabs";
-import { Timeline } from "./timeline/timeline";
 import { Transcript } from "./transcript/transcript";
 import { useExecution } from "./use-execution";
+
+// What few open is loaded when they do.
+const EventsTab = lazy(async () => ({ default: (await import("./events-tab")).EventsTab }));
+const InputOutput = lazy(async () => ({ default: (await import("./input-output")).InputOutput }));
+const Timeline = lazy(async () => ({ default: (await import("./timeline/timeline")).Timeline }));
 
 const route = getRouteApi("/app/executions/$id");
 
@@ -75,7 +78,9 @@ function Shown({ execution }: { execution: Execution }) {
           })
         }
       >
-        <Part tab={tab} q={q} execution={execution} />
+        <Suspense fallback={<SkeletonRows />}>
+          <Part tab={tab} q={q} execution={execution} />
+        </Suspense>
       </Tabs>
     </>
   );

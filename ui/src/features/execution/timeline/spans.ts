@@ -146,10 +146,16 @@ const GAP_MIN = 0.001;
 
 /** The lanes of a timeline that ends at `nowMs` while it goes on. */
 export function lanesOf(spans: readonly Span[], nowMs: number): readonly Lane[] {
-  const startMs = Math.min(...spans.map((span) => span.startMs));
-  const endMs = Math.max(...spans.map((span) => span.endMs ?? nowMs), startMs + 1);
+  const startMs = spans.reduce((least, span) => Math.min(least, span.startMs), nowMs);
+  const endMs = spans.reduce((most, span) => Math.max(most, span.endMs ?? nowMs), startMs + 1);
   const at = (ms: number) => Math.min(1, Math.max(0, (ms - startMs) / (endMs - startMs)));
-  const lanes = [...Map.groupBy(spans, ({ lane }) => lane)].map(([name, own]) => ({
+  const byLane = new Map<string, Span[]>();
+  for (const span of spans) {
+    const own = byLane.get(span.lane) ?? [];
+    own.push(span);
+    byLane.set(span.lane, own);
+  }
+  const lanes = [...byLane].map(([name, own]) => ({
     name,
     kind: own[0]?.kind ?? "tool",
     count: own.length,
