@@ -7,6 +7,7 @@ import type { ReactNode } from "react";
 import { useActions } from "@/app/actions/use-actions";
 import type { Execution } from "@/features/executions/fold";
 import { useLiveHub } from "@/live/context";
+import classes from "./execution.module.css";
 import { besideQuery } from "./queries";
 import { StopButton } from "./stop/stop-button";
 
@@ -90,7 +91,13 @@ export function HeaderActions({ execution }: { execution: Execution }) {
 function Step(props: { label: string; isOff?: boolean; onClick: () => void; children: ReactNode }) {
   return (
     <Tooltip label={props.label}>
-      <ActionIcon size={30} aria-label={props.label} disabled={props.isOff} onClick={props.onClick}>
+      <ActionIcon
+        className={classes.step}
+        size={30}
+        aria-label={props.label}
+        disabled={props.isOff}
+        onClick={props.onClick}
+      >
         {props.children}
       </ActionIcon>
     </Tooltip>

@@ -49,7 +49,8 @@ export function eventsQuery(id: string, types: readonly string[], floor: number)
       const { items } = page.value as unknown as { items: readonly LogEvent[] };
       const isLast = items.length < EVENTS_PER_PAGE;
       const value: EventsPage = { items, isLast };
-      return { ...page, value };
+      // The answer tells how far the stream was read; what it does not tell came after `floor`.
+      return { ...page, value, position: Math.max(page.position, floor) };
     },
     initialPageParam: 0,
     getNextPageParam: ({ value }) => (value.isLast ? null : value.items.at(-1)?.position),

@@ -106,8 +106,7 @@ function FactTable({ a, b }: { a: Execution; b: Execution }) {
         {compareFacts(a, b).map((fact) => (
           <tr key={fact.label} data-different={fact.isDifferent || undefined}>
             <th scope="row">
-              {fact.label}
-              {fact.isDifferent && <span className={classes.differs}> differs</span>}
+              {fact.label} {fact.isDifferent && <span className={classes.differs}>differs</span>}
             </th>
             <td>
               <bdi>{fact.a}</bdi>

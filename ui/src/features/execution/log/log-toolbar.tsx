@@ -56,6 +56,7 @@ function Jump(props: { label: string; isIdle: boolean; onClick: () => void; chil
   return (
     <Tooltip label={props.label}>
       <ActionIcon
+        className={classes.jumpTo}
         size={28}
         aria-label={props.label}
         disabled={props.isIdle}

@@ -68,7 +68,9 @@ describe("a timeline", () => {
       called(index * 2 + 4, `c${index}`, 5),
       answered(index * 2 + 5, `c${index}`, 5),
     ]).flat();
-    const bash = lanesOf(spansOf(run, dense), Date.parse(at(20))).find(({ name }) => name === "Bash");
+    const bash = lanesOf(spansOf(run, dense), Date.parse(at(20))).find(
+      ({ name }) => name === "Bash",
+    );
     expect(bash).toMatchObject({ count: 1_000 });
     expect(bash?.bars.length).toBe(1);
     const many = Array.from({ length: 40 }, (_, index) =>
