@@ -234,6 +234,10 @@ async fn rich(world: &World) {
     world.end(&writer, child, Verdict::Completed).await;
     world.tool_finished(parent, 2, "call", false).await;
     world.end(&scout, parent, Verdict::Completed).await;
+    let fails = world.submit(world.task(&writer, "fails")).await;
+    world.start(&writer, fails).await;
+    let failed = Verdict::Failed { class: ErrorClass::Exit, error: "exit 1".into() };
+    world.end(&writer, fails, failed).await;
     for number in 0..5 {
         let id = world.submit(world.task(&scout, &format!("task {number}"))).await;
         if number % 2 == 0 {

@@ -10,7 +10,8 @@ use trinity::domain::{AccountId, ExecutionId};
 use trinity::event_log::EventLog;
 use trinity::projections::activities::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
 use trinity::projections::executions::ExecutionFilter;
-use trinity::projections::{Cost, Filter, Order, PageRequest, Viewer, Views};
+use trinity::projections::statistics::{BucketWidth, Span};
+use trinity::projections::{Cost, Filter, Order, PageRequest, Timestamp, Viewer, Views};
 use uuid::Uuid;
 
 use super::fill::{Sample, begin, fill, life, name, owner};
@@ -234,6 +235,62 @@ async fn percentiles_are_right_to_within_three_percent() {
         let exact = durations[(durations.len() * percent).div_ceil(100) - 1];
         let found = found.unwrap();
         assert!(found >= exact && found - exact <= exact / 30, "p{percent}: {found}, not {exact}");
+    }
+}
+
+#[tokio::test]
+async fn the_course_of_things_is_that_of_the_rows() {
+    let long = long().await;
+    let statistics = long.views.statistics();
+    let (from, to) = (Timestamp(at(-70)), Timestamp(at(100)));
+    let span = Span::around(BucketWidth::Hour, from, to);
+    for viewer in [Viewer::System, Viewer::User(owner()), Viewer::Lives(vec![life(0), life(3)])] {
+        for agents in [vec![], vec![name(0), name(1)]] {
+            let is_seen = |sample: &&Sample| {
+                let agent = (0..20).find(|agent| life(*agent) == sample.life).unwrap();
+                (agents.is_empty() || agents.contains(&name(agent)))
+                    && (!matches!(viewer, Viewer::Lives(_)) || [0, 3].contains(&agent))
+            };
+            let ended = |sample: &&Sample| sample.status.is_terminal();
+            let seen: Vec<_> = long.samples.iter().filter(is_seen).filter(ended).collect();
+            let buckets = statistics.history(&viewer, &agents, span).await.unwrap();
+            assert_eq!(buckets.len(), 4);
+            for bucket in buckets {
+                let next = bucket.start.0 + TimeDelta::hours(1);
+                // They end the moment they begin.
+                let within = |sample: &&&Sample| {
+                    bucket.start.0 <= sample.created_at && sample.created_at < next
+                };
+                let within: Vec<_> = seen.iter().filter(within).collect();
+                let of = |status| within.iter().filter(|s| s.status == status).count() as u64;
+                let counts = [bucket.completed, bucket.failed, bucket.cancelled, bucket.total];
+                let ends = [Status::Completed, Status::Failed, Status::Cancelled].map(of);
+                assert_eq!(counts, [ends[0], ends[1], ends[2], within.len() as u64], "{bucket:?}");
+                let cost: u64 = within.iter().filter_map(|sample| sample.cost).sum();
+                assert_eq!(bucket.cost, Cost(i64::try_from(cost).unwrap()));
+                let mut took: Vec<_> = within.iter().filter_map(|s| s.duration_ms).collect();
+                took.sort_unstable();
+                for (percent, found) in [(50, bucket.duration_p50_ms), (95, bucket.duration_p95_ms)]
+                {
+                    let place = (took.len() * percent).div_ceil(100);
+                    let exact = place.checked_sub(1).map(|place| took[place]);
+                    let is_near = |(found, exact)| found >= exact && found - exact <= exact / 30;
+                    assert_eq!(found.is_some(), exact.is_some());
+                    assert!(found.zip(exact).is_none_or(is_near), "{found:?}, not {exact:?}");
+                }
+            }
+            let failures = statistics.failures(&viewer, &agents, span).await.unwrap();
+            let failed: Vec<_> = seen.iter().filter(|s| s.status == Status::Failed).collect();
+            let counted: u64 = failures.iter().map(|group| group.count).sum();
+            assert_eq!(counted, failed.len() as u64);
+            assert!(failures.is_sorted_by_key(|group| std::cmp::Reverse(group.count)));
+            for group in failures {
+                let number = (0..20).find(|agent| name(*agent) == group.agent_name).unwrap();
+                let last = failed.iter().rfind(|sample| sample.life == life(number)).unwrap();
+                assert_eq!((group.last_id, group.last_at.0), (last.id, last.created_at));
+                assert_eq!(group.last_error.as_deref(), Some("exit code 1"));
+            }
+        }
     }
 }
 
