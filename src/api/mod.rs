@@ -30,6 +30,7 @@ mod refusals;
 mod replay;
 mod reply;
 mod request_id;
+mod selections;
 mod setup;
 mod sse;
 mod state;

@@ -1,6 +1,7 @@
 //! What handlers work with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,6 +11,7 @@ use super::error::{ApiError, Code, Result};
 use super::extract::Fresh;
 use super::frames::Frames;
 use super::rates::Rates;
+use super::selections::Selections;
 use super::watchers::Watchers;
 use crate::app::App;
 use crate::domain::agent::Agent;
@@ -33,6 +35,10 @@ pub struct ApiState {
     pub frames: Arc<Frames>,
     /// One permit for each open stream.
     streams: Arc<Semaphore>,
+    /// How many streams were ended because their clients read too slowly.
+    slow_resets: Arc<AtomicU64>,
+    /// What was chosen to be acted on together.
+    pub selections: Arc<Selections>,
     /// Who waits for an execution to change.
     pub watchers: Watchers,
     /// The description of the API, as text.
@@ -47,8 +53,17 @@ impl ApiState {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let openapi = openapi.into();
         let rates = app.config.requests_per_second_max.map(|max| Arc::new(Rates::new(max)));
-        let (origins, frames) = (Arc::default(), Arc::default());
-        Self { app, origins, frames, streams, watchers, openapi, rates }
+        Self {
+            app,
+            origins: Arc::default(),
+            frames: Arc::default(),
+            streams,
+            slow_resets: Arc::default(),
+            selections: Arc::default(),
+            watchers,
+            openapi,
+            rates,
+        }
     }
 
     /// A place for one more stream, held as long as it is open.
@@ -65,6 +80,16 @@ impl ApiState {
     /// How many streams are open.
     pub fn streams_open(&self) -> usize {
         STREAMS_MAX - self.streams.available_permits()
+    }
+
+    /// Counts a stream that is ended because its client reads too slowly.
+    pub fn count_slow_reset(&self) {
+        self.slow_resets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many streams were ended because their clients read too slowly, since the start.
+    pub fn slow_resets(&self) -> u64 {
+        self.slow_resets.load(Ordering::Relaxed)
     }
 
     /// Who is let in before there is a user.

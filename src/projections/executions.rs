@@ -247,6 +247,30 @@ impl Executions<'_> {
         self.0.fetch(select).await
     }
 
+    /// Those of these executions that have not ended and that the viewer may see, the newest first.
+    pub async fn open_among(
+        &self,
+        viewer: &Viewer,
+        ids: &[ExecutionId],
+    ) -> Result<Vec<ExecutionRow>, db::Error> {
+        let open = ExecutionFilter {
+            status: vec![Status::Pending, Status::Running],
+            ..ExecutionFilter::default()
+        };
+        let mut rows: Vec<ExecutionRow> = Vec::new();
+        for chunk in db::power_chunks(ids, db::LOOKUP_KEYS_MAX) {
+            let mut select = Statement::new(select(Texts::Cut));
+            select.push(" AND e.id IN (").bind_list(keyset::values(chunk)).push(")");
+            narrow(&mut select, &open, None);
+            visible_life(&mut select, "e.incarnation", viewer);
+            rows.extend(self.0.fetch::<ExecutionRow>(select).await?);
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row.row_no));
+        // An id that stands in two chunks was found twice.
+        rows.dedup_by_key(|row| row.row_no);
+        Ok(rows)
+    }
+
     /// An execution with its whole texts, whoever may see it.
     pub async fn get(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, db::Error> {
         let mut select = Statement::new(select(Texts::Whole));

@@ -82,6 +82,8 @@ const ROWS: &[Row] = &[
     ("GET", "/api/executions/stats", Auth, ""),
     ("GET", "/api/executions/history", Auth, ""),
     ("GET", "/api/executions/failures", Auth, ""),
+    ("POST", "/api/executions/bulk/preview", Auth, r#"{"action":"terminate","filter":{}}"#),
+    ("POST", "/api/executions/bulk/{selection_id}/commit", Auth, ""),
     ("GET", "/api/executions/{id}", Access, ""),
     ("GET", "/api/agents/{name}/activities", Access, ""),
     ("GET", "/api/activities/timeline", Auth, ""),
@@ -170,7 +172,7 @@ async fn callers(t: &TestApp) -> (Callers, String) {
 async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let (method, route, _, body) = row;
     let path = route.replace("{name}", "scout").replace("{id}", id).replace("{position}", "1");
-    let path = path.replace("{target}", "scout");
+    let path = path.replace("{target}", "scout").replace("{selection_id}", id);
     let path = path.replace("/start", "/start?wait_ms=0").replace("/stop", "/stop?wait_ms=0");
     let method: Method = method.parse().unwrap();
     let path = if method == Method::DELETE && path.ends_with("/scout") {

@@ -93,6 +93,8 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/executions/stats", Auth),
     ("GET", "/api/executions/history", Auth),
     ("GET", "/api/executions/failures", Auth),
+    ("POST", "/api/executions/bulk/preview", Auth),
+    ("POST", "/api/executions/bulk/{selection_id}/commit", Auth),
     ("GET", "/api/executions/{id}", Access),
     ("GET", "/api/agents/{name}/activities", Access),
     ("GET", "/api/activities/timeline", Auth),

@@ -48,13 +48,10 @@ pub struct ExecutionQuery {
 impl ExecutionQuery {
     /// The filter of the read model.
     pub(super) fn filter(self) -> Result<ExecutionFilter> {
-        let (cost_min, cost_max) =
-            (cost("cost_min", self.cost_min)?, cost("cost_max", self.cost_max)?);
-        let is_long = |text: &String| text.chars().count() > TEXT_CHARS_MAX;
-        if self.q.as_ref().is_some_and(is_long) {
-            let detail = format!("q has more than {TEXT_CHARS_MAX} characters");
-            return Err(ApiError::parameter("q", detail));
-        }
+        let in_query = |name: &'static str| move |detail: String| ApiError::parameter(name, detail);
+        let cost_min = cost("cost_min", self.cost_min).map_err(in_query("cost_min"))?;
+        let cost_max = cost("cost_max", self.cost_max).map_err(in_query("cost_max"))?;
+        let q = self.q.map(check_text).transpose().map_err(in_query("q"))?;
         Ok(ExecutionFilter {
             status: words("status", self.status.as_deref())?,
             triggered_by: words("triggered_by", self.triggered_by.as_deref())?,
@@ -62,7 +59,7 @@ impl ExecutionQuery {
             to: self.to,
             cost_min,
             cost_max,
-            q: self.q,
+            q,
             ..ExecutionFilter::default()
         })
     }
@@ -83,18 +80,23 @@ impl ExecutionQuery {
     }
 }
 
-/// Dollars as whole millionths.
-fn cost(parameter: &str, dollars: Option<f64>) -> Result<Option<Cost>> {
+/// A text to search for, or why it is none.
+pub(super) fn check_text(text: String) -> Result<String, String> {
+    if text.chars().count() > TEXT_CHARS_MAX {
+        return Err(format!("q has more than {TEXT_CHARS_MAX} characters"));
+    }
+    Ok(text)
+}
+
+/// Dollars as whole millionths, or why they are none.
+pub(super) fn cost(name: &str, dollars: Option<f64>) -> Result<Option<Cost>, String> {
     match dollars {
         None => Ok(None),
         #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
         Some(dollars) if (0.0..=1e9).contains(&dollars) => {
             Ok(Some(Cost((dollars * 1e6).round() as i64)))
         }
-        Some(dollars) => {
-            let detail = format!("{parameter} is {dollars}; it is in dollars, 0 to 1000000000");
-            Err(ApiError::parameter(parameter, detail))
-        }
+        Some(dollars) => Err(format!("{name} is {dollars}; it is in dollars, 0 to 1000000000")),
     }
 }
 
@@ -134,7 +136,8 @@ mod tests {
     fn a_cost_is_dollars_and_bounded() {
         assert_eq!(cost("cost_min", Some(0.012_345)).unwrap(), Some(Cost(12_345)));
         for wrong in [-0.1, f64::NAN, f64::INFINITY, 1e10] {
-            assert_eq!(cost("cost_min", Some(wrong)).unwrap_err().code(), Code::InvalidParameter);
+            let query = ExecutionQuery { cost_min: Some(wrong), ..Default::default() };
+            assert_eq!(query.filter().unwrap_err().code(), Code::InvalidParameter);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Executions: lists, one record, its end on request.
 
+mod bulk;
 mod filter;
 mod follow;
 mod history;
@@ -22,7 +23,7 @@ use super::page::{self, ListQuery};
 use super::reply::Reply;
 use crate::commands::tasks::{self, Cancelled};
 use crate::domain::execution::{CancelReason, Execution, Status, Urgency};
-use crate::domain::{ExecutionId, IncarnationId};
+use crate::domain::{ExecutionId, IncarnationId, Metadata};
 use crate::projections::executions::{ExecutionFilter, ExecutionRow};
 use crate::projections::{Filter as _, Order, Viewer};
 
@@ -136,6 +137,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(terminate))
         .routes(routes!(all))
         .routes(routes!(show))
+        .merge(bulk::router())
         .merge(summary::router())
         .merge(history::router())
         .merge(log::router())
@@ -310,8 +312,18 @@ async fn terminate(
     _body: Body<NoFields>,
 ) -> Result<Reply<Terminated>> {
     let urgency = if query.force == Some(true) { Urgency::Kill } else { Urgency::Graceful };
-    let (log, metadata) = (&state.app.log, caller.metadata());
-    let cancel = tasks::cancel(log, execution_id, CancelReason::Requested, urgency, metadata);
+    let (status, position) = end(&state, execution_id, urgency, caller.metadata()).await?;
+    Ok(Reply::ok(position, Terminated { status, execution_id, position }))
+}
+
+/// Asks for the end of an execution; gives the position up to which the log says so.
+async fn end(
+    state: &ApiState,
+    id: ExecutionId,
+    urgency: Urgency,
+    metadata: Metadata,
+) -> Result<(TerminatedStatus, i64)> {
+    let cancel = tasks::cancel(&state.app.log, id, CancelReason::Requested, urgency, metadata);
     let (cancelled, position) = cancel.await?;
     let status = match cancelled {
         Cancelled::WhileQueued => TerminatedStatus::CancelledWhileQueued,
@@ -319,7 +331,7 @@ async fn terminate(
         Cancelled::AlreadyFinished(Status::Cancelled) => TerminatedStatus::Cancelled,
         Cancelled::AlreadyFinished(_) => TerminatedStatus::AlreadyFinished,
     };
-    Ok(Reply::ok(position, Terminated { status, execution_id, position }))
+    Ok((status, position))
 }
 
 /// The state of an execution, and whether anything of it can still change.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod authorization;
+mod bulk;
 mod edges;
 mod errors;
 mod etag;

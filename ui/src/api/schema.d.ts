@@ -561,6 +561,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/executions/bulk/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Selects executions to be ended together, and shows which they are.
+         * @description Only those are selected that the caller may end and that have not ended, 1000 at most. The
+         *     selection is kept for 10 minutes, for this caller and on this node.
+         */
+        post: operations["post_executions_bulk_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/executions/bulk/{selection_id}/commit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Does what was shown to every execution of a selection; once.
+         * @description What has ended since is left as it is. All of it is tried, also when the client leaves; an
+         *     execution that the caller may not end any more is `failed`.
+         */
+        post: operations["post_executions_bulk_by_selection_id_commit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/executions/facets": {
         parameters: {
             query?: never;
@@ -1384,6 +1426,57 @@ export interface components {
          * @enum {string}
          */
         BucketWidth: "hour" | "day";
+        /**
+         * @description What can be done to many executions.
+         * @enum {string}
+         */
+        BulkAction: "terminate";
+        /** @description Which executions; values of one field are alternatives, and an empty list is none. */
+        BulkFilter: {
+            /** @description Of these agents. */
+            agent?: string[];
+            /**
+             * Format: double
+             * @description Known to have cost so many dollars or less.
+             */
+            cost_max?: number | null;
+            /**
+             * Format: double
+             * @description Known to have cost so many dollars or more.
+             */
+            cost_min?: number | null;
+            /**
+             * Format: date-time
+             * @description Created at this time or later.
+             */
+            from?: string | null;
+            /** @description With every word of this text in the message. */
+            q?: string | null;
+            status?: ("pending" | "running" | "completed" | "failed" | "cancelled")[];
+            /**
+             * Format: date-time
+             * @description Created before this time.
+             */
+            to?: string | null;
+            triggered_by?: ("manual" | "schedule" | "mcp" | "chat" | "paid" | "process")[];
+        };
+        /** @description What to do to which executions. */
+        BulkPreview: {
+            action: components["schemas"]["BulkAction"];
+            filter?: components["schemas"]["BulkFilter"] | null;
+            /** @description These executions, at most 1000; or else those that a filter finds. */
+            ids?: string[] | null;
+        };
+        /** @description What has become of one execution. */
+        BulkResult: {
+            /** @description Why it was not done. */
+            error?: string | null;
+            /** Format: uuid */
+            id: string;
+            status: components["schemas"]["BulkStatus"];
+        };
+        /** @enum {string} */
+        BulkStatus: "cancelling" | "cancelled" | "already_finished" | "cancelled_while_queued" | "failed";
         /** @description An agent's pool, slot by slot. */
         Capacity: {
             /** Format: int32 */
@@ -1422,6 +1515,17 @@ export interface components {
          * @enum {string}
          */
         Code: "malformed-body" | "malformed-request" | "unknown-parameter" | "invalid-parameter" | "invalid-cursor" | "invalid-name" | "invalid-password" | "not-authenticated" | "wrong-credentials" | "forbidden" | "cross-site" | "missing_scope" | "permission_denied" | "setup-done" | "wrong-setup-token" | "not-found" | "method-not-allowed" | "already-exists" | "conflict" | "execution-cancelled" | "would-deadlock" | "transcript-removed" | "precondition-failed" | "body-too-large" | "unsupported-media-type" | "unknown-field" | "invalid-field" | "invalid-parent" | "idempotency-key-reused" | "not-enforceable" | "queue-full" | "too-many-attempts" | "too-many-requests" | "internal" | "execution-failed" | "agent-not-running" | "projection-lag" | "log-unavailable" | "store-unavailable" | "overloaded" | "not-ready" | "execution-timeout";
+        /** @description What was done. */
+        Committed: {
+            /** @description How many of each status. */
+            counts: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            position: number;
+            /** @description One for each execution of the selection. */
+            results: components["schemas"]["BulkResult"][];
+        };
         /**
          * Format: double
          * @description An amount of money: whole millionths of a dollar in a column, dollars on the wire.
@@ -2142,6 +2246,42 @@ export interface components {
             position: number;
             /** @description `revoked`. */
             status: string;
+        };
+        /** @description What would be done. */
+        Selected: {
+            action: components["schemas"]["BulkAction"];
+            /** @description How many of each agent. */
+            agents: {
+                [key: string]: number;
+            };
+            /** @description How many executions. */
+            count: number;
+            /**
+             * Format: date-time
+             * @description Until when the selection is kept.
+             */
+            expires_at: string;
+            /** @description Whether there are, or may be, more than one selection holds. */
+            is_cut: boolean;
+            /** Format: int64 */
+            position: number;
+            /** @description Some of them, at most 10. */
+            sample: components["schemas"]["SelectedExecution"][];
+            /**
+             * Format: uuid
+             * @description Commits to it, once.
+             */
+            selection_id: string;
+        };
+        /** @description An execution that is selected. */
+        SelectedExecution: {
+            agent_name: string;
+            /** Format: uuid */
+            id: string;
+            /** @description Cut at 2000 characters. */
+            message: string;
+            /** @enum {string} */
+            status: "pending" | "running" | "completed" | "failed" | "cancelled";
         };
         /** @description Whether scheduled work runs. */
         SetAutonomy: {
@@ -3799,6 +3939,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Execution"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_executions_bulk_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkPreview"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Selected"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_executions_bulk_by_selection_id_commit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id that the preview gave */
+                selection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Committed"];
                 };
             };
             default: components["responses"]["Problem"];
