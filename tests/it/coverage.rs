@@ -69,6 +69,7 @@ const ROWS: &[Row] = &[
     ("GET", "/api/agents/{name}/model", Access, ""),
     ("PUT", "/api/agents/{name}/model", Owner, r#"{"model":null}"#),
     ("GET", "/api/agents/{name}/queue", Access, ""),
+    ("GET", "/api/agents/{name}/slots/history", Access, ""),
     ("POST", "/api/agents/{name}/task", Access, r#"{"message":"m","async_mode":true}"#),
     ("GET", "/api/agents/{name}/executions", Access, ""),
     ("GET", "/api/agents/{name}/executions/running", Access, ""),

@@ -78,6 +78,7 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/agents/{name}/model", Access),
     ("PUT", "/api/agents/{name}/model", Owner),
     ("GET", "/api/agents/{name}/queue", Access),
+    ("GET", "/api/agents/{name}/slots/history", Access),
     ("POST", "/api/agents/{name}/queue/clear", Owner),
     ("POST", "/api/agents/{name}/queue/release", Owner),
     ("POST", "/api/agents/{name}/task", Access),

@@ -17,6 +17,7 @@ mod permissions;
 mod replay;
 mod rerun;
 mod search;
+mod slot_history;
 mod stream;
 mod tasks;
 mod users;

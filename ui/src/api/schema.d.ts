@@ -393,6 +393,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/slots/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows how full an agent was over time, step by step.
+         * @description The steps are taken from the events of its slots, of which the newest 10000 are looked at; the
+         *     newest 2000 steps are shown.
+         */
+        get: operations["get_agents_by_name_slots_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/start": {
         parameters: {
             query?: never;
@@ -2345,6 +2366,40 @@ export interface components {
              */
             queued: number;
         };
+        /** @description How full an agent was. */
+        SlotHistory: {
+            /** @description Whether the beginning of the time is missing, because too much has happened since. */
+            is_cut: boolean;
+            /**
+             * Format: int32
+             * @description How many executions may run at once now.
+             */
+            max_parallel_tasks: number;
+            /** @description What changed, the oldest first; each holds until the next. */
+            points: components["schemas"]["SlotPoint"][];
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description How full an agent was from a time on. */
+        SlotPoint: {
+            /**
+             * Format: int32
+             * @description Slots taken.
+             */
+            active: number;
+            /** @description Since when. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description Slots there were.
+             */
+            max: number;
+            /**
+             * Format: int32
+             * @description Executions that waited.
+             */
+            queued: number;
+        };
         /** @description How the executions of the last hours went. */
         Stats: components["schemas"]["Totals"] & {
             /**
@@ -3555,6 +3610,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Released"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_slots_history: {
+        parameters: {
+            query?: {
+                /** @description From this time on; 24 hours before `to` when left out. */
+                from?: string;
+                /** @description Up to this time; now when left out. */
+                to?: string;
+                /** @description An earlier life of the name, for its owner then and for administrators. */
+                incarnation?: string;
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotHistory"];
                 };
             };
             default: components["responses"]["Problem"];
