@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::caller::passed;
+use super::deleted::no_agent_any_more;
 use super::origins::Origin;
 use super::{Caller, Identity, authenticate};
 use crate::api::ApiState;
@@ -302,7 +303,9 @@ fn asked_incarnation(parts: &Parts) -> Option<IncarnationId> {
 pub async fn on_name(state: &ApiState, caller: &Caller, text: &str) -> Result<OnAgent> {
     let name: AgentName = text.parse().map_err(|_| no_agent(text))?;
     let agent = state.app.log.state::<Agent>(&name).await?;
-    let life = agent.state.life.ok_or_else(|| no_agent(&name))?;
+    let Some(life) = agent.state.life else {
+        return Err(no_agent_any_more(state, caller, &name, agent.version).await?);
+    };
     let rights = rights_on(state, caller, &life).await?;
     let life_ref = LifeRef { name, incarnation: life.incarnation };
     let version = agent.version;

@@ -2,6 +2,7 @@
 
 mod access;
 mod caller;
+mod deleted;
 mod gate;
 mod identify;
 mod origins;

@@ -106,6 +106,16 @@ impl Origins {
         Ok(self.remember(&created).filter(|origin| origin.life.incarnation == incarnation))
     }
 
+    /// The last life of a name, as its stream was at a version.
+    pub async fn of_last_life(
+        &self,
+        log: &EventLog,
+        name: &AgentName,
+        version: i64,
+    ) -> Result<Option<Arc<Origin>>, LogError> {
+        self.of_agent_event(log, name, version).await
+    }
+
     /// The life during which an event of an agent's own stream was recorded.
     async fn of_agent_event(
         &self,

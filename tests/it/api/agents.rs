@@ -296,3 +296,35 @@ async fn the_queue_is_shown_in_order_and_cleared_on_request() {
     let first = t.admin().get(&format!("/api/executions/{}", ids[0])).await.expect(200);
     assert_eq!(first["cancel_phase"], "requested");
 }
+
+#[tokio::test]
+async fn who_asks_for_a_deleted_agent_learns_when_it_went_if_they_could_see_it() {
+    let t = TestApp::start().await;
+    let (ada, eve) = (t.user("ada").await, t.user("eve").await);
+    let life = t.create_agent_as(&ada, "scout", json!({})).await;
+    t.report_running(&life).await;
+    ada.delete("/api/agents/scout?wait_ms=0").await.expect(202);
+    t.report_deleted(&life).await;
+    let me = ada.get("/api/users/me").await.expect(200);
+    let by = format!("user:{}", me["id"].as_str().unwrap());
+    for client in [&ada, &t.admin()] {
+        let gone = client.get("/api/agents/scout").await.problem(404, "not-found");
+        assert_eq!(gone["incarnation"], life.incarnation.to_string());
+        assert_eq!(gone["deleted_by"], by, "not the server, which saw it go");
+        let position = gone["position"].as_i64().unwrap();
+        let event = t.app.log.event(position).await.unwrap().unwrap();
+        assert_eq!(event.event.name(), "AgentDeleted");
+        let at = event.recorded_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        assert_eq!(gone["deleted_at"], at);
+        let old = format!("/api/agents/scout/executions?incarnation={}", life.incarnation);
+        client.get(&old).await.expect(200);
+    }
+    let unknown = eve.get("/api/agents/scout").await.problem(404, "not-found");
+    assert_eq!(unknown.get("deleted_at"), None);
+    let never = eve.get("/api/agents/never").await.problem(404, "not-found");
+    let detail = |problem: &Value| problem["detail"].as_str().unwrap().to_owned();
+    assert_eq!(detail(&unknown), detail(&never).replace("never", "scout"));
+    t.create_agent_as(&eve, "scout", json!({})).await;
+    let another = ada.get("/api/agents/scout").await.problem(404, "not-found");
+    assert_eq!(another.get("deleted_at"), None, "the name is another's now");
+}
