@@ -6,7 +6,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statvfs::statvfs;
 use uuid::Uuid;
 
 /// The directory itself can be passed through, so that runs with a user of their own reach their
@@ -16,6 +18,25 @@ const DIR_MODE: u32 = 0o711;
 const PRIVATE_FILE_MODE: u32 = 0o600;
 /// Every right of group and others.
 const OTHERS_MODE: u32 = 0o077;
+
+/// The room on the disk of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What this process may still take, in bytes.
+    pub free_bytes: u64,
+    /// How large the file system is, in bytes.
+    pub total_bytes: u64,
+}
+
+/// Looks at the room on the disk of a folder.
+///
+/// # Errors
+/// When the system does not say.
+pub fn space(dir: &Path) -> Result<Space, Errno> {
+    let found = statvfs(dir)?;
+    let of = |blocks: u64| blocks.saturating_mul(found.fragment_size());
+    Ok(Space { free_bytes: of(found.blocks_available()), total_bytes: of(found.blocks()) })
+}
 
 /// A data directory that this process has to itself.
 #[derive(Debug)]

@@ -209,6 +209,18 @@ impl Db {
         matches!(self.0, Engine::Sqlite(_))
     }
 
+    /// How much room it takes, in bytes.
+    pub async fn size_bytes(&self) -> Result<u64, Error> {
+        let select = match &self.0 {
+            Engine::Sqlite(_) => {
+                "SELECT p.page_count * s.page_size FROM pragma_page_count() p, pragma_page_size() s"
+            }
+            Engine::Postgres(_) => "SELECT pg_database_size(current_database())",
+        };
+        let size: Vec<u64> = self.fetch_column(Statement::new(select)).await?;
+        Ok(size.into_iter().sum())
+    }
+
     /// Runs a job on the writing connection of a file; `None` on Postgres.
     pub async fn with_sqlite<T: Send + 'static>(
         &self,

@@ -48,7 +48,7 @@ struct Health {
 /// What keeps agents apart.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = HostIsolation)]
-struct IsolationHealth {
+pub(super) struct IsolationHealth {
     /// `uid`: each agent has a user of its own; `landlock`: runs are confined; or `none`.
     kind: &'static str,
     /// The version of Landlock that confines runs; null where none does.
@@ -73,6 +73,15 @@ struct Alive {
     status: &'static str,
 }
 
+impl IsolationHealth {
+    /// What keeps agents of this node apart.
+    pub(super) fn of(state: &ApiState) -> Self {
+        let plan = state.app.host.isolation_plan();
+        let (kind, landlock_abi) = (plan.kind.word(), plan.landlock_abi);
+        Self { kind, landlock_abi, shortfall: plan.shortfall.clone() }
+    }
+}
+
 /// The routes of this resource.
 pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -85,7 +94,6 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 async fn look(state: &ApiState) -> Health {
     let app = &state.app;
     let projections = app.views.health();
-    let plan = app.host.isolation_plan();
     let answers = matches!(tokio::time::timeout(PROBE_MAX, app.log.probe()).await, Ok(Ok(())));
     let degraded = !answers || projections.values().any(|projection| projection.degraded);
     Health {
@@ -96,11 +104,7 @@ async fn look(state: &ApiState) -> Health {
         log_position: app.log.head(),
         projections,
         agent_host: app.config.agent_host.into(),
-        isolation: IsolationHealth {
-            kind: plan.kind.word(),
-            landlock_abi: plan.landlock_abi,
-            shortfall: plan.shortfall.clone(),
-        },
+        isolation: IsolationHealth::of(state),
         redis: None,
     }
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,6 +45,7 @@ async fn look(state: &ApiState) -> Result<()> {
     gauge!(collected::EXECUTIONS, "status" => "queued").set(slots.queued as f64);
     gauge!(collected::SLOTS).set(slots.max as f64);
     gauge!(collected::STREAMS).set(state.streams_open() as f64);
+    counter!(collected::SLOW_RESETS).absolute(state.slow_resets());
     if let Some(bytes) = collected::resident_memory_bytes() {
         gauge!(collected::RESIDENT_MEMORY).set(bytes as f64);
     }

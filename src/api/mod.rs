@@ -35,6 +35,7 @@ mod setup;
 mod sse;
 mod state;
 mod stream;
+mod system;
 mod tasks;
 mod tokens;
 mod users;
@@ -66,6 +67,7 @@ const BODY_BYTES_MAX: usize = 256 << 10;
 fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(health::router())
+        .merge(system::router())
         .merge(openapi::router())
         .merge(docs::router())
         .merge(metrics::router())

@@ -209,6 +209,7 @@ fn frames(
                         let lag = log.head() - position;
                         was_at_the_end |= lag == 0;
                         if was_at_the_end && lag > LAG_EVENTS_MAX {
+                            state.count_slow_reset();
                             yield sse::control("stream.reset", &json!({"reason": "too-slow"}));
                             return;
                         }

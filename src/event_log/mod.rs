@@ -270,6 +270,14 @@ impl EventLog {
         self.0.store.standing(Vec::new()).await.map(drop)
     }
 
+    /// The version of the log's tables, which opening has brought them to.
+    pub fn schema_version(&self) -> i64 {
+        match &self.0.store.engine {
+            Reader::Sqlite(_) => MIGRATIONS.known_sqlite(),
+            Reader::Postgres(_) => MIGRATIONS.known_postgres(),
+        }
+    }
+
     /// Refuses further appends as unavailable and waits until those before are answered.
     pub async fn close(&self) {
         self.0.queue.close().await;

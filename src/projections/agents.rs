@@ -299,6 +299,14 @@ impl Agents<'_> {
             .await
     }
 
+    /// How many agents there are in each phase.
+    pub async fn phases(&self) -> Result<Vec<(Phase, u64)>, db::Error> {
+        let table = AgentRecord::TABLE;
+        let select = format!("SELECT a.phase, COUNT(*) FROM {table} a GROUP BY a.phase");
+        let rows = self.0.query(Statement::new(select)).await?;
+        rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
+    }
+
     /// A life of any agent, also of one that is gone.
     pub async fn life(&self, incarnation: IncarnationId) -> Result<Option<AgentLife>, db::Error> {
         Ok(db::lookup(self.0, AgentLife::TABLE, &[incarnation]).await?.pop())

@@ -188,6 +188,12 @@ impl Views {
         Accounts(&self.0.db)
     }
 
+    /// How much room the database takes, in bytes: on Postgres the one that holds everything, on
+    /// SQLite the file of the read models.
+    pub async fn database_bytes(&self) -> Result<u64, db::Error> {
+        self.0.db.size_bytes().await
+    }
+
     /// The fleet as it was at a position up to the head, folded within `wait` or not.
     pub async fn past(&self, position: i64, wait: Duration) -> Result<Arc<Past>, PastError> {
         self.0.pasts.at(&self.0.log, position, wait).await

@@ -25,6 +25,8 @@ pub const EXECUTIONS: &str = "trinity_executions";
 pub const SLOTS: &str = "trinity_slots";
 /// How many streams are open.
 pub const STREAMS: &str = "trinity_sse_streams";
+/// How many streams were ended because their clients read too slowly.
+pub const SLOW_RESETS: &str = "trinity_sse_slow_resets_total";
 /// How much memory the process holds.
 pub const RESIDENT_MEMORY: &str = "process_resident_memory_bytes";
 
@@ -77,6 +79,7 @@ fn describe() {
     describe_gauge!(EXECUTIONS, "Executions that hold a slot or wait for one");
     describe_gauge!(SLOTS, "Slots of all agents");
     describe_gauge!(STREAMS, "Streams that this process serves");
+    describe_counter!(SLOW_RESETS, "Streams ended because their clients read too slowly");
     describe_gauge!(RESIDENT_MEMORY, Unit::Bytes, "Resident memory of this process");
 }
 

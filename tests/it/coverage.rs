@@ -40,6 +40,7 @@ const ROWS: &[Row] = &[
     ("GET", "/api/docs", Open, ""),
     ("GET", "/api/docs/{file}", Open, ""),
     ("GET", "/metrics", Admin, ""),
+    ("GET", "/api/system", Admin, ""),
     ("POST", "/token", Open, ""),
     ("POST", "/api/token", Open, ""),
     ("GET", "/api/setup/status", Open, ""),

@@ -46,6 +46,7 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/docs", Open),
     ("GET", "/api/docs/{file}", Open),
     ("GET", "/metrics", Admin),
+    ("GET", "/api/system", Admin),
     ("POST", "/token", Open),
     ("POST", "/api/token", Open),
     ("DELETE", "/api/token", Auth),

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::statvfs::statvfs;
 use trinity_agent_protocol::IsolationKind;
 
 use super::Check;
 use crate::config::Config;
+use crate::data_dir;
 use crate::hosts::process::choose_isolation;
 
 /// With less space than this nothing can be recorded for long.
@@ -56,14 +56,13 @@ pub(super) fn data_dir(config: &Config) -> Vec<Check> {
 }
 
 fn space(dir: &Path) -> Check {
-    let found = match statvfs(dir) {
-        Ok(found) => found,
+    let free = match data_dir::space(dir) {
+        Ok(space) => space.free_bytes,
         Err(errno) => {
             let detail = format!("the free space of {} is not known: {errno}", dir.display());
             return Check::warn("disk space", detail, "df -h");
         }
     };
-    let free = found.blocks_available() * found.fragment_size();
     let detail = format!("{} MiB are free", free / MIB);
     let hint = format!("make room on the disk of {}", dir.display());
     match free {

@@ -19,5 +19,6 @@ mod rerun;
 mod search;
 mod slot_history;
 mod stream;
+mod system;
 mod tasks;
 mod users;

@@ -972,6 +972,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows how the server is, for those who run it. */
+        get: operations["get_system"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/token": {
         parameters: {
             query?: never;
@@ -1321,6 +1338,18 @@ export interface components {
          * @enum {string}
          */
         AgentStatus: "running" | "stopped" | "paused" | "restarting";
+        /** @description How many agents there are. */
+        AgentsOfSystem: {
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            running: number;
+            /**
+             * Format: int64
+             * @description Those that are neither running nor failed.
+             */
+            stopped: number;
+        };
         /** @description A server that answers. */
         Alive: {
             /** @description `alive` or `ready`. */
@@ -1641,6 +1670,19 @@ export interface components {
             /** @description 1 to 64 characters; names that differ only in case are the same. */
             username: string;
         };
+        /** @description The disk of the data directory. */
+        DiskOfSystem: {
+            /**
+             * Format: int64
+             * @description What this server may still take; null where the system does not say.
+             */
+            data_dir_free_bytes: number | null;
+            /**
+             * Format: int64
+             * @description How large it is.
+             */
+            data_dir_total_bytes: number | null;
+        };
         /** @description A queue that was emptied. */
         EmptiedQueue: {
             agent: string;
@@ -1834,6 +1876,13 @@ export interface components {
             triggered_by: "manual" | "schedule" | "mcp" | "chat" | "paid" | "process";
             usage: components["schemas"]["Usage"] | null;
         };
+        /** @description How many executions are under way. */
+        ExecutionsOfSystem: {
+            /** Format: int64 */
+            queued: number;
+            /** Format: int64 */
+            running: number;
+        };
         /** @description How many executions there are of each value. */
         Facets: {
             /** @description By agent; the most frequent ones. */
@@ -2020,6 +2069,24 @@ export interface components {
              * @description How many lines there are by now.
              */
             total: number;
+        };
+        /** @description The event log. */
+        LogOfSystem: {
+            /**
+             * Format: double
+             * @description How many events a second the last minute had.
+             */
+            events_per_second: number;
+            /**
+             * Format: int64
+             * @description Its end, as this node knows it.
+             */
+            position: number;
+            /**
+             * Format: date-time
+             * @description When the last event was recorded; null while there is none.
+             */
+            recorded_at: string | null;
         };
         /** @description A login, in the words of OAuth 2. */
         Login: {
@@ -2412,6 +2479,63 @@ export interface components {
         };
         /** @enum {string} */
         Status: "healthy" | "degraded";
+        /** @description Where everything is kept. */
+        StoreOfSystem: {
+            /** @description `sqlite` or `postgres`. */
+            engine: string;
+            /**
+             * Format: int64
+             * @description The version of the log's tables.
+             */
+            schema: number;
+            /**
+             * Format: int64
+             * @description How much room the databases take.
+             */
+            size_bytes: number;
+        };
+        /** @description The streams of this node. */
+        StreamsOfSystem: {
+            /** @description How many are open. */
+            open: number;
+            /**
+             * Format: int64
+             * @description How many were ended because their clients read too slowly, since the start.
+             */
+            slow_resets_total: number;
+        };
+        /** @description How the server is, and what it holds. */
+        System: {
+            agents: components["schemas"]["AgentsOfSystem"];
+            disk: components["schemas"]["DiskOfSystem"];
+            executions: components["schemas"]["ExecutionsOfSystem"];
+            /** @description What keeps agents apart that are started from now on. */
+            isolation: components["schemas"]["HostIsolation"];
+            log: components["schemas"]["LogOfSystem"];
+            /**
+             * Format: int64
+             * @description The resident memory of this process; null where the system does not say.
+             */
+            memory_bytes: number | null;
+            /** Format: uuid */
+            node_id: string;
+            /** Format: int64 */
+            position: number;
+            /** @description Every read model by name. */
+            projections: {
+                [key: string]: components["schemas"]["ProjectionHealth"];
+            };
+            /**
+             * Format: date-time
+             * @description Since when this node serves.
+             */
+            started_at: string;
+            store: components["schemas"]["StoreOfSystem"];
+            streams: components["schemas"]["StreamsOfSystem"];
+            /** Format: int64 */
+            uptime_seconds: number;
+            version: string;
+        };
         /** @description A task that was taken. */
         Taken: {
             agent_name: string;
@@ -4692,6 +4816,33 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_system: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
                 };
             };
             default: components["responses"]["Problem"];
