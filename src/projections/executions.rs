@@ -9,6 +9,7 @@
 pub(super) mod counts;
 pub(super) mod ends;
 mod fold;
+mod latest;
 mod list;
 mod words;
 
@@ -27,6 +28,7 @@ use crate::domain::slots::SuspendReason;
 use crate::domain::{AccountId, AgentName, ExecutionId, IncarnationId};
 
 pub(super) use fold::{ExecutionsProjection, stream_id};
+pub use latest::LatestExecution;
 pub use list::LOOKED_AT_MAX;
 pub use words::{MessageWords, WORD_CHARS_MAX, WORDS_BYTES_MAX};
 

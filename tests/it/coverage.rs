@@ -81,6 +81,7 @@ const ROWS: &[Row] = &[
     ("POST", "/api/agents/{name}/executions/{id}/terminate", Access, "{}"),
     ("GET", "/api/executions", Auth, ""),
     ("GET", "/api/executions/facets", Auth, ""),
+    ("GET", "/api/executions/latest", Auth, ""),
     ("GET", "/api/executions/stats", Auth, ""),
     ("GET", "/api/executions/history", Auth, ""),
     ("GET", "/api/executions/failures", Auth, ""),

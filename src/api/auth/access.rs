@@ -93,6 +93,7 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("POST", "/api/agents/{name}/executions/{id}/terminate", Access),
     ("GET", "/api/executions", Auth),
     ("GET", "/api/executions/facets", Auth),
+    ("GET", "/api/executions/latest", Auth),
     ("GET", "/api/executions/stats", Auth),
     ("GET", "/api/executions/history", Auth),
     ("GET", "/api/executions/failures", Auth),

@@ -4,6 +4,7 @@ mod bulk;
 mod filter;
 mod follow;
 mod history;
+mod latest;
 mod log;
 mod summary;
 
@@ -138,6 +139,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(all))
         .routes(routes!(show))
         .merge(bulk::router())
+        .merge(latest::router())
         .merge(summary::router())
         .merge(history::router())
         .merge(log::router())

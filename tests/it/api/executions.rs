@@ -230,6 +230,27 @@ async fn facets_and_statistics_count_what_the_lists_show() {
 }
 
 #[tokio::test]
+async fn the_newest_execution_of_each_agent_is_known_to_those_who_may_see_it() {
+    let t = TestApp::start().await;
+    let three = three(&t).await;
+    let other = t.running_agent("other", 1).await;
+    let never = t.running_agent("never", 1).await;
+    let only = t.submit(&t.admin(), &other.name, "look around").await;
+    let latest = t.admin().get("/api/executions/latest").await.expect(200);
+    let agents = latest["agents"].as_object().unwrap();
+    assert_eq!(agents.keys().collect::<Vec<_>>(), ["other", "scout"]);
+    assert_eq!(agents["scout"]["id"], three[2].to_string());
+    assert_eq!(
+        (&agents["scout"]["status"], &agents["other"]["id"]),
+        (&json!("pending"), &json!(only.to_string()),)
+    );
+    assert_eq!(agents["other"]["completed_at"], json!(null));
+    assert!(!agents.contains_key(never.name.as_str()));
+    let stranger = t.user("ada").await;
+    assert_eq!(stranger.get("/api/executions/latest").await.expect(200)["agents"], json!({}));
+}
+
+#[tokio::test]
 async fn a_transcript_opens_at_its_end_and_is_read_in_both_directions() {
     let t = TestApp::start().await;
     let life = t.running_agent("scout", 1).await;

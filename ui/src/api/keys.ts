@@ -2,6 +2,16 @@
 export const keys = {
   session: ["session"],
   setup: ["setup"],
+  agents: {
+    list: ["agents", "list"],
+    latest: ["agents", "latest"],
+    detail: (name: string) => ["agents", "detail", name],
+    permissions: (name: string) => ["agents", "permissions", name],
+    activities: (name: string, filter: object) => ["agents", "activities", name, filter],
+    history: (name: string, span: string) => ["agents", "history", name, span],
+    slotHistory: (name: string, span: string) => ["agents", "slot-history", name, span],
+    stats: (name: string) => ["agents", "stats", name],
+  },
   executions: {
     all: ["executions"],
     list: (filter: object) => ["executions", "list", filter],

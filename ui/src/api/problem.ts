@@ -54,6 +54,22 @@ export class ApiError extends Error {
   }
 }
 
+/** What was refused of a form, by the JSON pointers of the fields that it has. */
+export function refusals<Pointer extends string>(
+  error: Error | null,
+  pointers: readonly Pointer[],
+): Partial<Record<Pointer, string>> {
+  if (!(error instanceof ApiError)) return {};
+  const found: Partial<Record<Pointer, string>> = {};
+  for (const pointer of pointers) found[pointer] = error.field(pointer) ?? undefined;
+  return found;
+}
+
+/** Whether any of the fields of a form was refused, so that nothing has to be said beside them. */
+export function isRefusedAtField(found: Readonly<Record<string, string | undefined>>): boolean {
+  return Object.values(found).some((detail) => detail !== undefined);
+}
+
 function isProblem(body: unknown): body is Problem {
   return typeof body === "object" && body !== null && "code" in body && "request_id" in body;
 }

@@ -683,6 +683,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/executions/latest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the newest execution of each agent that the caller may see. */
+        get: operations["get_executions_latest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/executions/stats": {
         parameters: {
             query?: never;
@@ -2053,6 +2070,24 @@ export interface components {
          * @enum {string}
          */
         Kind: "system" | "assistant" | "user" | "result" | "stderr" | "raw";
+        /** @description An execution in a few words. */
+        LatestExecution: {
+            completed_at: components["schemas"]["Timestamp"] | null;
+            created_at: components["schemas"]["Timestamp"];
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            status: "pending" | "running" | "completed" | "failed" | "cancelled";
+        };
+        /** @description What each agent was given last. */
+        LatestExecutions: {
+            /** @description By name; an agent that has never run anything is left out. */
+            agents: {
+                [key: string]: components["schemas"]["LatestExecution"];
+            };
+            /** Format: int64 */
+            position: number;
+        };
         /** @description A part of a transcript; without a place it is the end. */
         Log: {
             /** @description The lines, oldest first. */
@@ -4310,6 +4345,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["History"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_executions_latest: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LatestExecutions"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,4 +1,4 @@
-import { IconHistory, IconListDetails } from "@tabler/icons-react";
+import { IconHistory, IconListDetails, IconRobot } from "@tabler/icons-react";
 import type { LinkProps } from "@tanstack/react-router";
 
 /** A page of the navigation. */
@@ -12,6 +12,7 @@ export interface NavItem {
 
 /** The navigation, in its order. */
 export const NAV: readonly NavItem[] = [
+  { label: "Agents", to: "/agents", icon: IconRobot, key: "a" },
   { label: "Executions", to: "/executions", icon: IconListDetails, key: "e" },
   { label: "Events", to: "/events", icon: IconHistory, key: "v" },
 ];

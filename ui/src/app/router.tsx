@@ -1,5 +1,6 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { agentsTree } from "@/features/agents/routes";
 import { loginRoute, setupRoute } from "@/features/auth/routes";
 import { eventsRoute } from "@/features/events/routes";
 import { compareRoute, executionRoute } from "@/features/execution/routes";
@@ -23,6 +24,7 @@ const routeTree = rootRoute.addChildren([
   // A page is one line here; what the navigation shows of it is one line in `nav.ts`.
   appRoute.addChildren([
     indexRoute,
+    agentsTree,
     executionsSection.addChildren([executionsRoute, executionRoute, compareRoute]),
     eventsRoute,
   ]),

@@ -7,6 +7,7 @@ import {
   defaultVariantColorsResolver,
   type MantineColorsTuple,
   Modal,
+  SegmentedControl,
   Tooltip,
 } from "@mantine/core";
 
@@ -86,6 +87,7 @@ export const theme = createTheme({
         attributes: { header: { role: "presentation" } },
       },
     }),
+    SegmentedControl: SegmentedControl.extend({ defaultProps: { radius: "md" } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 400, withArrow: false } }),
   },
 });

@@ -2,8 +2,8 @@ import { Button, PasswordInput, Stack, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, useRouter } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
+import { FormError } from "@/components/form-error";
 import { AuthCard } from "./auth-card";
-import { FormError } from "./form-error";
 import { logIn } from "./log-in";
 
 const route = getRouteApi("/login");

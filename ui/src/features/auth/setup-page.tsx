@@ -4,9 +4,9 @@ import { getRouteApi, Link, useRouter } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { api, send } from "@/api/client";
 import { ApiError } from "@/api/problem";
+import { FormError } from "@/components/form-error";
 import { AuthCard } from "./auth-card";
 import classes from "./auth-card.module.css";
-import { FormError } from "./form-error";
 import { logIn } from "./log-in";
 import { setupQuery } from "./session";
 

@@ -1,4 +1,4 @@
-import classes from "./auth-card.module.css";
+import classes from "./form-error.module.css";
 
 /** Why a form was refused. */
 export function FormError({ error }: { error: Error | null }) {

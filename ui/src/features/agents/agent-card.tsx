@@ -1,0 +1,27 @@
+import { SlotBar } from "@/components/slot-bar";
+import { agentLook } from "@/components/status";
+import { StatusBadge } from "@/components/status-badge";
+import classes from "./agents.module.css";
+import { AgentName, type AgentRow, LatestRun, Model, Toggle } from "./columns";
+
+/** An agent as a card: on a narrow screen, and where cards are wanted. */
+export function AgentCard({ row: { agent, latest } }: { row: AgentRow }) {
+  return (
+    <div className={classes.card}>
+      <div className={classes.line}>
+        <AgentName agent={agent} />
+        <StatusBadge look={agentLook(agent)} />
+      </div>
+      <div className={classes.line}>
+        <SlotBar {...agent.slots} />
+        <span className={classes.dim}>
+          {agent.runtime} · <Model agent={agent} />
+        </span>
+      </div>
+      <div className={classes.line}>
+        <LatestRun latest={latest} />
+        <Toggle agent={agent} />
+      </div>
+    </div>
+  );
+}

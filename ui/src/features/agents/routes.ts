@@ -1,0 +1,66 @@
+import { createRoute, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { appRoute } from "@/app/routes";
+import { activitySearch } from "./activity/search";
+import { agentSearch } from "./search";
+
+/** What has to do with agents. */
+export const agentsRoute = createRoute({
+  getParentRoute: () => appRoute,
+  path: "/agents",
+  staticData: { crumb: () => "Agents" },
+});
+
+/** The list of them. */
+const listRoute = createRoute({
+  getParentRoute: () => agentsRoute,
+  path: "/",
+  validateSearch: agentSearch,
+  component: lazyRouteComponent(() => import("./agents-page"), "AgentsPage"),
+});
+
+/** One agent: its header, and below it a part of its page. */
+const agentRoute = createRoute({
+  getParentRoute: () => agentsRoute,
+  path: "$name",
+  staticData: { crumb: ({ name }) => name ?? "" },
+  component: lazyRouteComponent(() => import("./agent-page"), "AgentPage"),
+});
+
+const indexRoute = createRoute({
+  getParentRoute: () => agentRoute,
+  path: "/",
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: "/agents/$name/overview", params });
+  },
+});
+
+const overviewRoute = createRoute({
+  getParentRoute: () => agentRoute,
+  path: "overview",
+  component: lazyRouteComponent(() => import("./overview/overview-page"), "OverviewPage"),
+});
+
+const tasksRoute = createRoute({
+  getParentRoute: () => agentRoute,
+  path: "tasks",
+  component: lazyRouteComponent(() => import("./tasks/tasks-page"), "TasksPage"),
+});
+
+const activityRoute = createRoute({
+  getParentRoute: () => agentRoute,
+  path: "activity",
+  validateSearch: activitySearch,
+  component: lazyRouteComponent(() => import("./activity/activity-page"), "ActivityPage"),
+});
+
+const settingsRoute = createRoute({
+  getParentRoute: () => agentRoute,
+  path: "settings",
+  component: lazyRouteComponent(() => import("./settings/settings-page"), "SettingsPage"),
+});
+
+/** The pages of agents, below `agentsRoute`. */
+export const agentsTree = agentsRoute.addChildren([
+  listRoute,
+  agentRoute.addChildren([indexRoute, overviewRoute, tasksRoute, activityRoute, settingsRoute]),
+]);

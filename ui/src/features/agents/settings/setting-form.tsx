@@ -1,0 +1,113 @@
+import { Button, Checkbox, TextInput, UnstyledButton } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { ApiError, refusals } from "@/api/problem";
+import { FormError } from "@/components/form-error";
+import { notifyDone } from "@/components/notify";
+import type { AgentDetail } from "../fold";
+import { BASE, changed, type Draft, edited, seen } from "./draft";
+import classes from "./settings.module.css";
+
+/** Something that can be set of an agent, as a text. */
+export interface Setting {
+  readonly label: string;
+  /** What it means; what a change does to runs, as far as the API says. */
+  readonly hint: string;
+  /** What the API calls it when it refuses a value. */
+  readonly pointer: string;
+  readonly kind: "number" | "text" | "switch";
+  readonly min?: number;
+  readonly max?: number;
+  readonly current: (agent: AgentDetail) => string;
+  /** Saves a value if the agent still is of that version. */
+  readonly save: (agent: AgentDetail, value: string, version: string) => Promise<unknown>;
+}
+
+interface SettingFormProps {
+  agent: AgentDetail;
+  setting: Setting;
+}
+
+/** One setting, saved by itself and never over a change that nobody has seen. */
+export function SettingForm({ agent, setting }: SettingFormProps) {
+  const { label, hint, pointer, kind, min, max } = setting;
+  const current = setting.current(agent);
+  const [draft, setDraft] = useState<Draft>(BASE);
+  const value = draft.value ?? current;
+  const conflict = changed(draft, current);
+  const save = useMutation({
+    mutationFn: (next: string) => setting.save(agent, next, `"v${agent.version}"`),
+    onSuccess: () => {
+      setDraft(BASE);
+      notifyDone(`${label} saved`);
+    },
+  });
+  const isOutdated = save.error instanceof ApiError && save.error.status === 412;
+  const refused = refusals(save.error, [pointer])[pointer];
+  const set = (next: string) => {
+    setDraft((before) => edited(before, next, current));
+    save.reset();
+  };
+  const isDirty = value !== current;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (isDirty && conflict === null && !save.isPending) save.mutate(value);
+  };
+  return (
+    <form className={classes.setting} onSubmit={submit} noValidate aria-label={label}>
+      <div className={classes.field}>
+        {kind === "switch" ? (
+          <Checkbox
+            label={label}
+            description={hint}
+            checked={value === "on"}
+            onChange={(event) => set(event.currentTarget.checked ? "on" : "off")}
+          />
+        ) : (
+          <TextInput
+            label={label}
+            description={hint}
+            type={kind === "number" ? "number" : "text"}
+            min={min}
+            max={max}
+            autoComplete="off"
+            spellCheck={false}
+            value={value}
+            onChange={(event) => set(event.currentTarget.value)}
+            error={refused}
+          />
+        )}
+        {conflict !== null && (
+          <p className={classes.conflict} role="alert">
+            Somebody has set this to <strong>{conflict || "nothing"}</strong> meanwhile.
+            <UnstyledButton className={classes.choice} onClick={() => setDraft(BASE)}>
+              Take that
+            </UnstyledButton>
+            <UnstyledButton
+              className={classes.choice}
+              onClick={() => setDraft((before) => seen(before, current))}
+            >
+              Keep mine
+            </UnstyledButton>
+          </p>
+        )}
+        {isOutdated && conflict === null && (
+          <p className={classes.conflict} role="alert">
+            The agent was changed at the same moment, and nothing was saved. Look at it, and save
+            again.
+          </p>
+        )}
+        <FormError error={refused || isOutdated ? null : save.error} />
+      </div>
+      <Button
+        type="submit"
+        variant="default"
+        size="sm"
+        disabled={!isDirty || conflict !== null}
+        loading={save.isPending}
+      >
+        Save
+      </Button>
+    </form>
+  );
+}

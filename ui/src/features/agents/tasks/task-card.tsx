@@ -1,0 +1,32 @@
+import { Link } from "@tanstack/react-router";
+import { Cost } from "@/components/cost";
+import { Duration } from "@/components/duration";
+import { Time } from "@/components/time";
+import type { Execution } from "@/features/executions/fold";
+import { firstLine } from "@/lib/plain-text";
+import { executionLink } from "../links";
+import { RunStatus } from "./task-columns";
+import classes from "./tasks.module.css";
+
+/** A task where there is no room for columns. */
+export function TaskCard({ execution }: { execution: Execution }) {
+  return (
+    <div className={classes.card}>
+      <div className={classes.cardLine}>
+        <RunStatus execution={execution} />
+        <Time at={execution.created_at} format="age" />
+      </div>
+      <Link {...executionLink(execution.id)} className={classes.message}>
+        <bdi>{firstLine(execution.message)}</bdi>
+      </Link>
+      <div className={classes.cardLine}>
+        <span>{execution.model_used ?? execution.model ?? ""}</span>
+        <span>
+          <Duration ms={execution.duration_ms ?? null} since={execution.started_at ?? null} />
+          {" · "}
+          <Cost dollars={execution.cost ?? null} />
+        </span>
+      </div>
+    </div>
+  );
+}

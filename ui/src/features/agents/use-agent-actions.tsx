@@ -1,0 +1,73 @@
+import { Button, Group, Modal, Stack } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { api, send } from "@/api/client";
+import { notifyError } from "@/components/notify";
+import type { Agent } from "./fold";
+
+/** What can be done with an agent in this moment. */
+export interface AgentActions {
+  readonly canStart: boolean;
+  readonly canStop: boolean;
+  /** Whether it is on its way from one to the other. */
+  readonly isBusy: boolean;
+  start(): void;
+  stop(): void;
+  /** What has to be asked first; drawn somewhere on the page. */
+  readonly dialog: ReactNode;
+}
+
+const STARTABLE: ReadonlySet<Agent["phase"]> = new Set(["stopped", "failed", "paused"]);
+const STOPPABLE: ReadonlySet<Agent["phase"]> = new Set([
+  "running",
+  "starting",
+  "restarting",
+  "paused",
+]);
+
+/** Starting and stopping an agent; what runs is only ended after a question. */
+export function useAgentActions(agent: Agent): AgentActions {
+  const { name, phase, slots } = agent;
+  const [isAsking, setAsking] = useState(false);
+  const params = { path: { name }, query: { wait_ms: 0 } };
+  const start = useMutation({
+    mutationFn: () => send(api.POST("/api/agents/{name}/start", { params })),
+    onError: (error) => notifyError(`${name} was not started`, error),
+  });
+  const stop = useMutation({
+    mutationFn: () => send(api.POST("/api/agents/{name}/stop", { params })),
+    onError: (error) => notifyError(`${name} was not stopped`, error),
+    onSettled: () => setAsking(false),
+  });
+  const isBusy = start.isPending || stop.isPending || phase === "starting" || phase === "stopping";
+  return {
+    canStart: STARTABLE.has(phase),
+    canStop: STOPPABLE.has(phase),
+    isBusy,
+    start: () => start.mutate(),
+    stop: () => (slots.active > 0 ? setAsking(true) : stop.mutate()),
+    dialog: (
+      <Modal opened={isAsking} onClose={() => setAsking(false)} title={`Stop ${name}`}>
+        <Stack>
+          <p>
+            {slots.active === 1 ? "1 run is" : `${slots.active} runs are`} ended. What waits keeps
+            its place and goes on when the agent is started again.
+          </p>
+          <Group justify="flex-end">
+            <Button variant="default" onClick={() => setAsking(false)}>
+              Cancel
+            </Button>
+            <Button
+              color="danger"
+              loading={stop.isPending}
+              onClick={() => stop.mutate()}
+              data-autofocus
+            >
+              Stop and end runs
+            </Button>
+          </Group>
+        </Stack>
+      </Modal>
+    ),
+  };
+}
