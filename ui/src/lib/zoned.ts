@@ -28,9 +28,16 @@ export function zoned(at: string, zone: string): Zoned | null {
   const { time, day, full, date } = formatsOf(zone);
   return {
     ms,
-    time: time.format(ms),
-    day: day.format(ms),
-    full: full.format(ms),
+    // Each only when it is asked for: a log has many moments, and all of them are written at once.
+    get time() {
+      return time.format(ms);
+    },
+    get day() {
+      return day.format(ms);
+    },
+    get full() {
+      return full.format(ms);
+    },
     isSameDay: (otherMs) => date.format(ms) === date.format(otherMs),
   };
 }

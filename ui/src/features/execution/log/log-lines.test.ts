@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { entry, toolCall, toolResult } from "@/test/entries";
-import { LINES_KEPT_MAX, LINES_PER_PAGE, LogLines } from "./log-lines";
+import { LINES_KEPT_MAX, LogLines, SHAPE } from "./log-lines";
 
 const lines = (first: number, last: number) =>
   Array.from({ length: last - first + 1 }, (_, index) => entry(first + index));
@@ -45,6 +45,7 @@ describe("the lines of a log", () => {
     expect(log.isFolded(answer)).toBe(false);
     log.insert([entry(8, { kind: "assistant", blocks: [toolCall("t1", "Bash")] })]);
     expect(log.isFolded(answer)).toBe(true);
+    expect([7, 8].map((seq) => log.shape(seq))).toEqual([SHAPE.unknown, SHAPE.call]);
     expect(log.answer("t1")).toMatchObject({ seq: 9, content: "ok" });
   });
 
@@ -52,7 +53,7 @@ describe("the lines of a log", () => {
     const log = new LogLines();
     log.insert(lines(1, LINES_KEPT_MAX + 1));
     log.forgetFarFrom(LINES_KEPT_MAX);
-    expect(log.size).toBe(LINES_KEPT_MAX + 1 - LINES_PER_PAGE - 1);
+    expect(log.size).toBe(LINES_KEPT_MAX / 2 + 2);
     expect(log.get(1)).toBeUndefined();
     expect(log.get(LINES_KEPT_MAX)).toBeDefined();
     expect(log.total).toBe(LINES_KEPT_MAX + 1);

@@ -6,6 +6,9 @@ export const LINES_PER_PAGE = 1_000;
 /** How many lines are kept; what is farthest from the view goes first and is read again when wanted. */
 export const LINES_KEPT_MAX = 20_000;
 
+/** What lines can be like. */
+export const SHAPE = { unknown: 0, text: 1, call: 2, folded: 3 } as const;
+
 /** The answer of a tool, with the line it stands in. */
 export interface ToolAnswer {
   readonly seq: number;
@@ -23,6 +26,8 @@ export class LogLines {
   readonly #lines = new Map<number, Entry>();
   readonly #answers = new Map<string, ToolAnswer>();
   readonly #calls = new Map<string, number>();
+  /** Of each line its shape; those of all lines are asked for at once, however many there are. */
+  #shapes = new Uint8Array(LINES_PER_PAGE);
   #total = 0;
 
   /** How many lines there are, whether they were read or not. */
@@ -59,6 +64,11 @@ export class LogLines {
     );
   }
 
+  /** The shape of a line as far as it is known: what decides how high it is. */
+  shape(seq: number): number {
+    return this.#shapes[seq] ?? SHAPE.unknown;
+  }
+
   /** Learns how many lines there are by now. */
   grow(total: number): void {
     this.#total = Math.max(this.#total, total);
@@ -78,6 +88,7 @@ export class LogLines {
         }
       }
     }
+    for (const entry of fresh) this.#noteShape(entry);
     return fresh;
   }
 
@@ -101,15 +112,12 @@ export class LogLines {
     return null;
   }
 
-  /** Lets go of the lines farthest from `seq`, as long as there are too many. */
+  /** Lets go of the lines farthest from `seq` when there are too many. */
   forgetFarFrom(seq: number): void {
     if (this.#lines.size <= LINES_KEPT_MAX) return;
-    const byDistance = [...this.#lines.keys()].sort(
-      (a, b) => Math.abs(b - seq) - Math.abs(a - seq),
-    );
-    // A page more than necessary, so that not every line sorts again.
-    const count = this.#lines.size - LINES_KEPT_MAX + LINES_PER_PAGE;
-    for (const far of byDistance.slice(0, count)) this.#forget(far);
+    for (const far of this.#lines.keys()) {
+      if (Math.abs(far - seq) > LINES_KEPT_MAX / 2) this.#forget(far);
+    }
   }
 
   /** Forgets everything, as when the log turned out to be another one. */
@@ -117,7 +125,22 @@ export class LogLines {
     this.#lines.clear();
     this.#answers.clear();
     this.#calls.clear();
+    this.#shapes.fill(SHAPE.unknown);
     this.#total = 0;
+  }
+
+  #noteShape(entry: Entry): void {
+    if (entry.seq >= this.#shapes.length) {
+      const longer = new Uint8Array(Math.max(entry.seq + 1, this.#shapes.length * 2));
+      longer.set(this.#shapes);
+      this.#shapes = longer;
+    }
+    const isCall = entry.blocks[0]?.type === "tool_use";
+    this.#shapes[entry.seq] = this.isFolded(entry)
+      ? SHAPE.folded
+      : isCall
+        ? SHAPE.call
+        : SHAPE.text;
   }
 
   #forget(seq: number): void {

@@ -28,7 +28,7 @@ interface LogPanelProps {
   label: string;
   q: string | undefined;
   /** How high a line is before it was drawn, as far as one knows it. */
-  estimate: (entry: Entry | undefined, source: LogSource) => number;
+  estimate: (shape: number) => number;
   row: (entry: Entry, context: RowContext) => ReactNode;
   /** More tools beside the search. */
   tools?: ReactNode;
@@ -45,7 +45,7 @@ export function LogPanel({ execution, label, q, estimate, row, tools }: LogPanel
   const handle = useRef<LogHandle>(null);
   const { lines } = source;
   const estimateSeq = useCallback(
-    (seq: number) => estimate(source.lines.get(seq), source),
+    (seq: number) => estimate(source.lines.shape(seq)),
     [estimate, source],
   );
   const toMatch = (by: 1 | -1) => {
@@ -98,7 +98,11 @@ export function LogPanel({ execution, label, q, estimate, row, tools }: LogPanel
       >
         {(seq) => {
           const entry = lines.get(seq);
-          if (!entry) return <div className={classes.absent} aria-hidden />;
+          if (!entry) {
+            return (
+              <div className={classes.absent} style={{ height: estimateSeq(seq) }} aria-hidden />
+            );
+          }
           return row(entry, { source, isLive, isTarget: seq === target });
         }}
       </LogView>

@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { IconArrowDown } from "@tabler/icons-react";
-import { useVirtualizer } from "@tanstack/react-virtual";
+import { useVirtualizer, type Virtualizer } from "@tanstack/react-virtual";
 import {
   type ReactNode,
   type Ref,
@@ -18,6 +18,18 @@ import { useFollow } from "./use-follow";
 
 /** How many rows beside those in view are drawn. */
 const OVERSCAN = 12;
+
+/** How high a row is, once the browser has told; asking it for every new row would take too long. */
+function measureElement(
+  element: HTMLElement,
+  entry: ResizeObserverEntry | undefined,
+  instance: Virtualizer<HTMLDivElement, HTMLElement>,
+): number {
+  const box = entry?.borderBoxSize[0];
+  if (box) return Math.round(box.blockSize);
+  const index = instance.indexFromElement(element);
+  return instance.itemSizeCache.get(index) ?? instance.options.estimateSize(index);
+}
 
 /** What can be told to a log that is shown. */
 export interface LogHandle {
@@ -48,11 +60,12 @@ export function LogView(props: LogViewProps) {
   const { label, source, isLive, target, children } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const { total } = source.lines;
-  const virtualizer = useVirtualizer({
+  const virtualizer = useVirtualizer<HTMLDivElement, HTMLElement>({
     count: total,
     getScrollElement: () => scroller.current,
     estimateSize: (index) => props.estimate(index + 1),
     overscan: OVERSCAN,
+    measureElement,
   });
   const height = virtualizer.getTotalSize();
   const isStarting = total === 0;

@@ -3,12 +3,15 @@ import { useState } from "react";
 import { useActions } from "@/app/actions/use-actions";
 import type { Execution } from "@/features/executions/fold";
 import type { Entry } from "../log/entry";
+import { SHAPE } from "../log/log-lines";
 import { LogPanel } from "../log/log-panel";
 import type { LogSource } from "../log/log-source";
 import { ALL_FOLDED, isOpen, turn, turnAll } from "./opened";
 import { TranscriptRow } from "./transcript-row";
 
-const LINE_HEIGHT = 32;
+// As the styles have it, so that most lines need not be laid out anew once they are drawn.
+const LINE_HEIGHT = 33;
+const CALL_HEIGHT = 37;
 
 /** What an agent said and did, tool calls folded with their answers. */
 export function Transcript({ execution, q }: { execution: Execution; q: string | undefined }) {
@@ -47,6 +50,13 @@ function answersOf({ blocks }: Entry, { lines }: LogSource) {
   return blocks.flatMap((block) => (block.type === "tool_use" ? [lines.answer(block.id)] : []));
 }
 
-function estimate(entry: Entry | undefined, { lines }: LogSource): number {
-  return entry && lines.isFolded(entry) ? 0 : LINE_HEIGHT;
+function estimate(shape: number): number {
+  switch (shape) {
+    case SHAPE.folded:
+      return 0;
+    case SHAPE.call:
+      return CALL_HEIGHT;
+    default:
+      return LINE_HEIGHT;
+  }
 }
