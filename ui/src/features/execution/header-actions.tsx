@@ -1,11 +1,19 @@
 import { ActionIcon, Button, Tooltip } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
-import { IconArrowsDiff, IconChevronLeft, IconChevronRight, IconLink } from "@tabler/icons-react";
+import {
+  IconArrowsDiff,
+  IconChevronLeft,
+  IconChevronRight,
+  IconLink,
+  IconRepeat,
+} from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { useActions } from "@/app/actions/use-actions";
+import { notifyDone, notifyError } from "@/components/notify";
 import type { Execution } from "@/features/executions/fold";
+import { useRerun } from "@/features/executions/use-rerun";
+import { copyText } from "@/lib/clipboard";
 import { useLiveHub } from "@/live/context";
 import classes from "./execution.module.css";
 import { besideQuery } from "./queries";
@@ -22,13 +30,17 @@ export function HeaderActions({ execution }: { execution: Execution }) {
   const beside = useQuery(besideQuery(execution, hub.recent.floor)).data;
   const go = (to: string | undefined) =>
     to && void navigate({ to: "/executions/$id", params: { id: to }, search: (before) => before });
+  const rerun = useRerun();
+  const again = () => rerun.mutate([execution]);
   const compare = () => void navigate({ to: "/executions/compare", search: { a: id } });
   const copyLink = () =>
-    void navigator.clipboard.writeText(globalThis.location.href).then(() => {
-      notifications.show({ message: "The link is copied" });
-    });
+    void copyText(globalThis.location.href).then(
+      () => notifyDone("The link is copied"),
+      (error: unknown) => notifyError("Not copied", error),
+    );
   useActions([
     { id: "execution.link", label: "Copy the link", group: GROUP, keys: "y", run: copyLink },
+    { id: "execution.rerun", label: "Run it again", group: GROUP, keys: "r", run: again },
     { id: "execution.compare", label: "Compare with another", group: GROUP, run: compare },
     {
       id: "execution.previous",
@@ -59,6 +71,15 @@ export function HeaderActions({ execution }: { execution: Execution }) {
   return (
     <>
       {isOpen && !cancel_phase && <StopButton execution={execution} />}
+      <Button
+        size="xs"
+        variant="default"
+        leftSection={<IconRepeat size={14} aria-hidden />}
+        loading={rerun.isPending}
+        onClick={again}
+      >
+        Rerun
+      </Button>
       <Button
         size="xs"
         variant="default"

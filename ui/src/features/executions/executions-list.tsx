@@ -71,7 +71,7 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
         footer={<NextPage query={query} />}
       />
       {selected.size > 0 && (
-        <SelectionBar selected={selected} onClear={() => setSelected(new Set())} />
+        <SelectionBar selected={selected} rows={rows} onClear={() => setSelected(new Set())} />
       )}
     </>
   );

@@ -11,6 +11,7 @@ import { ExecutionsList } from "./executions-list";
 import { FilterBar } from "./filter-bar";
 import { MatchCount } from "./match-count";
 import type { ExecutionSearch } from "./search";
+import { StopMatching } from "./stop-matching";
 import { useExecutionList } from "./use-execution-list";
 
 const route = getRouteApi("/app/executions/");
@@ -38,6 +39,7 @@ export function ExecutionsPage() {
         aside={<MatchCount search={search} />}
         actions={
           <>
+            <StopMatching search={search} />
             <ColumnsMenu columns={columns} fixed={FIXED_COLUMNS} hidden={HIDDEN} />
             <ViewsMenu
               views={VIEWS}

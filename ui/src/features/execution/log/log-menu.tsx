@@ -1,10 +1,10 @@
 import { ActionIcon, Menu } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
 import { IconCopy, IconDots, IconDownload } from "@tabler/icons-react";
 import { type RefObject, useState } from "react";
 import { api, load } from "@/api/client";
-import type { ApiError } from "@/api/problem";
+import { notifyDone, notifyError } from "@/components/notify";
 import type { Execution } from "@/features/executions/fold";
+import { copyText } from "@/lib/clipboard";
 import { saveText } from "@/lib/download";
 import { type Entry, lineText } from "./entry";
 import { LINES_PER_PAGE } from "./log-lines";
@@ -27,20 +27,17 @@ export function LogMenu({ execution, source, handle }: LogMenuProps) {
       const entry = source.lines.get(seq);
       if (entry) texts.push(lineText(entry));
     }
-    void navigator.clipboard.writeText(texts.join("\n")).then(() => {
-      notifications.show({ message: `${texts.length} lines are copied` });
-    });
+    copyText(texts.join("\n")).then(
+      () => notifyDone(`${texts.length} lines are copied`),
+      (error: unknown) => notifyError("Not copied", error),
+    );
   };
   const save = async (ending: "txt" | "ndjson") => {
     setSaving(true);
     try {
       await saveAll(execution, ending);
     } catch (error) {
-      notifications.show({
-        color: "danger",
-        title: "The log was not saved",
-        message: (error as ApiError).message,
-      });
+      notifyError("The log was not saved", error);
     }
     setSaving(false);
   };

@@ -1,7 +1,6 @@
-import { notifications } from "@mantine/notifications";
 import { useMutation } from "@tanstack/react-query";
 import { api, send } from "@/api/client";
-import type { ApiError } from "@/api/problem";
+import { notifyError } from "@/components/notify";
 import type { Execution } from "@/features/executions/fold";
 
 /** Ends an execution: by SIGINT and a grace, or at once with `force`. What comes of it, events tell. */
@@ -13,7 +12,6 @@ export function useStop({ agent_name, id }: Pick<Execution, "agent_name" | "id">
           params: { path: { name: agent_name, id }, query: { force } },
         }),
       ),
-    onError: (error: ApiError) =>
-      notifications.show({ color: "danger", title: "Not stopped", message: error.message }),
+    onError: (error) => notifyError("Not stopped", error),
   });
 }
