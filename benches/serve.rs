@@ -40,9 +40,10 @@ const CONNECTS: usize = 64;
 const PATIENCE: Duration = Duration::from_mins(2);
 const COLD_STARTS: usize = 9;
 
-/// A run that goes on for as long as a measurement and says something five times a second.
+/// A run that goes on for as long as a measurement and says something every second, more than an
+/// agent that waits for its model does.
 fn long_run() -> String {
-    let ops = (0..600).map(|number| format!("say line {number}\nsleep 0.2"));
+    let ops = (0..120).map(|number| format!("say line {number}\nsleep 1"));
     format!("#!demo\n{}", ops.collect::<Vec<_>>().join("\n"))
 }
 
