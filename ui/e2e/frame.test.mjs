@@ -18,6 +18,7 @@ describe("the frame", { timeout: 180_000 }, () => {
     browser = await Browser.start();
     page = await (await browser.context()).newPage();
     await setUp(page, server);
+    await page.goto(`${server.url}/executions`);
   });
   after(async () => {
     await browser?.close();

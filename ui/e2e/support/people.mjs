@@ -16,8 +16,8 @@ export async function setUp(
 }
 
 /** Fills in the login that is shown. */
-export async function logIn(/** @type {import("playwright-core").Page} */ page) {
-  await page.getByLabel("Name").fill("admin");
+export async function logIn(/** @type {import("playwright-core").Page} */ page, name = "admin") {
+  await page.getByLabel("Name").fill(name);
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Log in" }).click();
 }

@@ -14,14 +14,16 @@ export class Server {
   /** @type {import("node:child_process").ChildProcess | null} */
   #process = null;
   #folder = "";
+  #isDemo = true;
   /** Where it listens, such as `http://127.0.0.1:41234`. */
   url = "";
   /** The one-time link of the first run; empty later. */
   setupUrl = "";
 
-  /** Starts one. */
-  static async start() {
+  /** Starts one, with the demo fleet unless said otherwise. */
+  static async start({ isDemo = true } = {}) {
     const server = new Server();
+    server.#isDemo = isDemo;
     server.#folder = await mkdtemp(join(tmpdir(), "trinity-ui-"));
     await server.startAgain("127.0.0.1:0");
     return server;
@@ -30,7 +32,8 @@ export class Server {
   /** Starts it, on the address that it had before unless another is said. */
   async startAgain(address = new URL(this.url).host) {
     const binary = process.env.TRINITY_BIN ?? "../target/debug/trinity";
-    const args = ["serve", "--demo", "--data-dir", this.#folder, "--listen", address];
+    const args = ["serve", "--data-dir", this.#folder, "--listen", address];
+    if (this.#isDemo) args.push("--demo");
     const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process = child;
     const isLate = setTimeout(() => child.kill("SIGKILL"), START_MS_MAX);

@@ -19,9 +19,13 @@ export const keys = {
     one: (id: string) => ["executions", "one", id],
     events: (id: string, types: string) => ["executions", "events", id, types],
     beside: (id: string) => ["executions", "beside", id],
+    running: ["executions", "running"],
+    history: (from: string) => ["executions", "history", from],
+    failures: (from: string) => ["executions", "failures", from],
   },
   events: {
     list: (filter: object) => ["events", "list", filter],
     one: (position: number) => ["events", "one", position],
   },
+  health: ["health"],
 } as const;

@@ -1,4 +1,10 @@
-import { IconHistory, IconListDetails, IconRobot } from "@tabler/icons-react";
+import {
+  IconHistory,
+  IconLayoutDashboard,
+  IconListDetails,
+  IconRobot,
+  IconServer2,
+} from "@tabler/icons-react";
 import type { LinkProps } from "@tanstack/react-router";
 
 /** A page of the navigation. */
@@ -12,7 +18,9 @@ export interface NavItem {
 
 /** The navigation, in its order. */
 export const NAV: readonly NavItem[] = [
+  { label: "Dashboard", to: "/", icon: IconLayoutDashboard, key: "d" },
   { label: "Agents", to: "/agents", icon: IconRobot, key: "a" },
   { label: "Executions", to: "/executions", icon: IconListDetails, key: "e" },
   { label: "Events", to: "/events", icon: IconHistory, key: "v" },
+  { label: "System", to: "/system", icon: IconServer2, key: "s" },
 ];

@@ -1,32 +1,27 @@
 import type { QueryClient } from "@tanstack/react-query";
-import { createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { createRouter } from "@tanstack/react-router";
 import { agentsTree } from "@/features/agents/routes";
 import { loginRoute, setupRoute } from "@/features/auth/routes";
+import { dashboardRoute } from "@/features/dashboard/routes";
 import { eventsRoute } from "@/features/events/routes";
 import { compareRoute, executionRoute } from "@/features/execution/routes";
 import { executionsRoute, executionsSection } from "@/features/executions/routes";
+import { systemRoute } from "@/features/system/routes";
 import { NotFound } from "./not-found";
 import { RouteError } from "./route-error";
 import { appRoute, rootRoute } from "./routes";
 import { parseSearch, stringifySearch } from "./search-params";
-
-const indexRoute = createRoute({
-  getParentRoute: () => appRoute,
-  path: "/",
-  beforeLoad: () => {
-    throw redirect({ to: "/executions" });
-  },
-});
 
 const routeTree = rootRoute.addChildren([
   loginRoute,
   setupRoute,
   // A page is one line here; what the navigation shows of it is one line in `nav.ts`.
   appRoute.addChildren([
-    indexRoute,
+    dashboardRoute,
     agentsTree,
     executionsSection.addChildren([executionsRoute, executionRoute, compareRoute]),
     eventsRoute,
+    systemRoute,
   ]),
 ]);
 

@@ -1,6 +1,7 @@
 import { useSyncExternalStore } from "react";
 
 const TICK_MS = 1_000;
+const HOUR_MS = 3_600_000;
 
 /** How far the server's clock may be from this machine's before it is minded. */
 const SKEW_MS_MIN = 2_000;
@@ -46,6 +47,11 @@ export function useNow(isTicking = true): number {
 /** The time of the server in milliseconds: what durations of its events are measured with. */
 export function useServerNow(isTicking = true): number {
   return useNow(isTicking) + skewMs;
+}
+
+/** The hour that it is at the server, in hours since 1970: a new one once an hour. */
+export function useServerHour(): number {
+  return useSyncExternalStore(subscribe, () => Math.floor((now + skewMs) / HOUR_MS));
 }
 
 /** Learns from the server what time it is there. */

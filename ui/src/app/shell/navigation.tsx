@@ -11,7 +11,7 @@ export function Navigation() {
           key={to}
           to={to}
           className={classes.item}
-          activeOptions={{ includeSearch: false }}
+          activeOptions={{ exact: to === "/", includeSearch: false }}
           activeProps={{ "data-active": true }}
         >
           <Icon size={18} stroke={1.6} aria-hidden />

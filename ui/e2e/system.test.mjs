@@ -1,0 +1,79 @@
+// @ts-check
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { assertAccessible, Browser } from "./support/browser.mjs";
+import { logIn, PASSWORD, setUp, untilLive } from "./support/people.mjs";
+import { Server } from "./support/server.mjs";
+
+describe("the system page", { timeout: 60_000 }, () => {
+  /** @type {Server} */
+  let server;
+  /** @type {Browser} */
+  let browser;
+  /** @type {import("playwright-core").Page} */
+  let page;
+
+  before(async () => {
+    server = await Server.start();
+    browser = await Browser.start();
+    page = await (await browser.context()).newPage();
+    await setUp(page, server);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.remove();
+  });
+  afterEach(() => browser.assertQuiet());
+
+  const model = (/** @type {string} */ name) =>
+    page.getByRole("listitem").filter({ has: page.getByRole("heading", { name, exact: true }) });
+  const head = () => page.getByRole("region", { name: "Server" }).getByRole("link");
+
+  it("says how the server is", async () => {
+    await page.getByRole("link", { name: "System" }).click();
+    await page.getByText("Healthy").waitFor();
+    await untilLive(page);
+    await model("executions").getByText("Current").waitFor();
+    await page.getByRole("heading", { name: "Isolation of agents" }).waitFor();
+    await assertAccessible(page, "system");
+  });
+
+  it("follows the log", async () => {
+    const before = await head().textContent();
+    await server.submit("scout", "#!demo\nsay Hello\nresult success 0.01");
+    await page.waitForFunction(
+      ([selector, text]) => document.querySelector(selector ?? "")?.textContent !== text,
+      ["section a[href='/events']", before],
+    );
+  });
+
+  it("rebuilds a read model after asking", async () => {
+    await model("activities").getByRole("button", { name: "Rebuild" }).click();
+    await page.getByRole("dialog", { name: "Rebuild activities?" }).waitFor();
+    await assertAccessible(page, "system-rebuild");
+    await page.getByRole("dialog").getByRole("button", { name: "Rebuild" }).click();
+    await page.getByText("activities is being rebuilt").waitFor();
+    await server.submit("scout", "#!demo\nsay Again\nresult success 0.01");
+    await model("activities").getByText("Current").waitFor();
+  });
+
+  it("is of use on a phone", async () => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    await model("executions").getByText("Current").waitFor();
+    const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
+    assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
+    await assertAccessible(page, "system-phone");
+    await page.setViewportSize({ width: 1280, height: 800 });
+  });
+
+  it("lets only administrators rebuild", async () => {
+    await server.call("POST", "/api/users", { username: "ada", password: PASSWORD, role: "user" });
+    const other = await (await browser.context()).newPage();
+    await other.goto(`${server.url}/login?next=/system`);
+    await logIn(other, "ada");
+    await other.getByText("Healthy").waitFor();
+    await other.getByText("Current").first().waitFor();
+    assert.equal(await other.getByRole("button", { name: /Rebuild/ }).count(), 0);
+    await assertAccessible(other, "system-user");
+  });
+});
