@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
 import { getRouteApi } from "@tanstack/react-router";
-import { lazy, Suspense, useState } from "react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import { useActions } from "@/app/actions/use-actions";
 import { HairlineProgress } from "@/components/hairline-progress";
 import { PageHeader } from "@/components/page-header";
@@ -21,7 +21,7 @@ export function AgentsPage() {
   const list = useAgents();
   const [isCreating, setCreating] = useState(false);
   const { query, agents } = list;
-  const shown = agents.filter((agent) => fits(search, agent));
+  const shown = useMemo(() => agents.filter((agent) => fits(search, agent)), [agents, search]);
   const narrow = (change: Partial<AgentSearch>) =>
     void navigate({ search: (before) => ({ ...before, ...change }), replace: true });
   const create = () => setCreating(true);

@@ -18,29 +18,32 @@ export function foldAgent<A extends Agent>(agent: A, event: LogEvent): A {
 }
 
 function foldSlots<A extends Agent>(agent: A, event: LogEvent): A {
-  const { active, queued } = agent.slots;
-  const change = (slots: Partial<Agent["slots"]>) => ({
-    ...agent,
-    slots: { ...agent.slots, ...slots },
-  });
-  switch (event.type) {
+  const slots = slotsAfter(agent.slots, event);
+  return slots === agent.slots ? agent : { ...agent, slots };
+}
+
+/** How full an agent is after an event of its slots; the same object when that changes nothing. */
+export function slotsAfter(slots: Agent["slots"], { type, data }: LogEvent): Agent["slots"] {
+  const { active, queued } = slots;
+  switch (type) {
     case "CapacitySet":
-      return change({ max: Number(event.data.max_parallel_tasks) });
+      return { ...slots, max: Number(data.max_parallel_tasks) };
     case "ExecutionEnqueued":
-      return change({ queued: queued + 1 });
+      return { ...slots, queued: queued + 1 };
     case "SlotAcquired":
       // The first grant takes an entry out of the queue; a later one renews a slot that was held.
-      return change({
+      return {
+        ...slots,
         active: active + 1,
-        queued: event.data.epoch === 1 ? Math.max(0, queued - 1) : queued,
-      });
+        queued: data.epoch === 1 ? Math.max(0, queued - 1) : queued,
+      };
     case "SlotReleased":
     case "SlotExpired":
-      return change({ active: Math.max(0, active - 1) });
+      return { ...slots, active: Math.max(0, active - 1) };
     case "ExecutionDequeued":
-      return change({ queued: Math.max(0, queued - 1) });
+      return { ...slots, queued: Math.max(0, queued - 1) };
     default:
-      return agent;
+      return slots;
   }
 }
 

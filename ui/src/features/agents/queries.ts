@@ -75,3 +75,15 @@ export function historyQuery(name: string, span: Span, floor: number) {
     },
   });
 }
+
+/** How full an agent was at each time of the last hours or days. */
+export function slotHistoryQuery(name: string, span: Span, floor: number) {
+  return queryOptions({
+    queryKey: keys.agents.slotHistory(name, span),
+    queryFn: ({ signal }) => {
+      const from = new Date(Date.now() - SPAN_MS[span]).toISOString();
+      const params = { path: { name }, query: { from, min_position: floor } };
+      return load(api.GET("/api/agents/{name}/slots/history", { params, signal }));
+    },
+  });
+}

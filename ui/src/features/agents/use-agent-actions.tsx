@@ -46,8 +46,9 @@ export function useAgentActions(agent: Agent): AgentActions {
     isBusy,
     start: () => start.mutate(),
     stop: () => (slots.active > 0 ? setAsking(true) : stop.mutate()),
-    dialog: (
-      <Modal opened={isAsking} onClose={() => setAsking(false)} title={`Stop ${name}`}>
+    // Most rows of a list never ask.
+    dialog: isAsking && (
+      <Modal opened onClose={() => setAsking(false)} title={`Stop ${name}`}>
         <Stack>
           <p>
             {slots.active === 1 ? "1 run is" : `${slots.active} runs are`} ended. What waits keeps

@@ -13,6 +13,7 @@ import type { AgentDetail } from "../fold";
 import { historyQuery } from "../queries";
 import { chartsOf } from "./charts";
 import classes from "./overview.module.css";
+import { SlotsOverTime } from "./slots-over-time";
 import { SPAN_WORD, SPANS, type Span } from "./spans";
 
 /** What gives a slot back, or a place in the queue: a run has ended. */
@@ -58,6 +59,7 @@ function Charts({ agent, span }: { agent: AgentDetail; span: Span }) {
       <Chart title="Runs" data={charts.runs} format={formatCount} empty={empty} />
       <Chart title="Cost" data={charts.cost} format={formatCost} empty={empty} />
       <Chart title="Duration" data={charts.durations} format={formatDuration} empty={empty} />
+      <SlotsOverTime agent={agent} span={span} />
     </div>
   );
 }
