@@ -28,4 +28,5 @@ export const keys = {
     one: (position: number) => ["events", "one", position],
   },
   health: ["health"],
+  system: ["system"],
 } as const;

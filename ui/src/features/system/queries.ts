@@ -11,11 +11,25 @@ export const healthQuery = queryOptions({
   queryFn: ({ signal }) => load(api.GET("/api/health", { signal })),
 });
 
+/** What the server holds, as those who run it may know. */
+const systemQuery = queryOptions({
+  queryKey: keys.system,
+  queryFn: ({ signal }) => load(api.GET("/api/system", { signal })),
+});
+
 /** How the server is; read again as the log grows, and with every heartbeat of the stream. */
 export function useHealth() {
   const query = useQuery(healthQuery);
   useLiveRefresh(healthQuery.queryKey, query.data, always);
   useHeartbeat(healthQuery.queryKey);
+  return query;
+}
+
+/** What the server holds; read again as `useHealth` is. Nothing is asked for where it is not allowed. */
+export function useSystem(isAdmin: boolean) {
+  const query = useQuery({ ...systemQuery, enabled: isAdmin });
+  useLiveRefresh(systemQuery.queryKey, query.data, always);
+  useHeartbeat(systemQuery.queryKey);
   return query;
 }
 

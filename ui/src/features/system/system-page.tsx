@@ -6,8 +6,9 @@ import { SkeletonRows } from "@/components/skeleton-rows";
 import type { StatusLook } from "@/components/status";
 import { StatusBadge } from "@/components/status-badge";
 import { useSession } from "@/features/auth/session";
+import { Holdings } from "./holdings";
 import { Isolation } from "./isolation";
-import { useHealth } from "./queries";
+import { useHealth, useSystem } from "./queries";
 import { ReadModels } from "./read-models";
 import { ServerFacts } from "./server-facts";
 import classes from "./system.module.css";
@@ -22,6 +23,7 @@ export function SystemPage() {
   const query = useHealth();
   const isAdmin = useSession().value.role === "admin";
   const health = query.data?.value;
+  const system = useSystem(isAdmin);
   return (
     <>
       <PageHeader title="System" aside={health && <StatusBadge look={LOOK[health.status]} />} />
@@ -32,6 +34,7 @@ export function SystemPage() {
       {health && (
         <div className={classes.page}>
           <ServerFacts health={health} />
+          {isAdmin && <Holdings query={system} />}
           <ReadModels health={health} isAdmin={isAdmin} />
           <Isolation isolation={health.isolation} />
         </div>
