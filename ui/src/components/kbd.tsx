@@ -16,5 +16,5 @@ export function Kbd({ keys }: { keys: string }) {
 const isApple = /mac|iphone|ipad/i.test(navigator.userAgent);
 
 function withModifier(key: string): string {
-  return `${isApple ? "⌘" : "Ctrl+"}${key.toUpperCase()}`;
+  return `${isApple ? "⌘" : "Ctrl+"}${key.length === 1 ? key.toUpperCase() : key}`;
 }

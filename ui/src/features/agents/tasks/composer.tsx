@@ -52,6 +52,7 @@ export function Composer({ agent }: { agent: AgentDetail }) {
     <form
       className={classes.composer}
       aria-label="New task"
+      noValidate
       onSubmit={(event: FormEvent) => {
         event.preventDefault();
         sendNow();
