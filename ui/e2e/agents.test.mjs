@@ -157,6 +157,14 @@ describe("agents", { timeout: 240_000 }, () => {
 
   it("asks before it ends what runs", async () => {
     await server.submit("web-pilot", "#!demo\nsay Long work\nsleep 60\nresult success 0.1");
+    await open("/agents");
+    await button("Stop web-pilot").click();
+    await page.getByText("1 run is ended").click();
+    await button("Cancel").click();
+    assert.equal(new URL(page.url()).pathname, "/agents");
+    await row("web-pilot").click();
+    await heading("web-pilot").waitFor();
+    await page.getByRole("link", { name: "Tasks", exact: true }).click();
     await row("Long work").getByRole("link", { name: "Live" }).waitFor();
     await button("Stop").click();
     await page.getByText("1 run is ended").waitFor();

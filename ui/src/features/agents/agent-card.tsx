@@ -1,3 +1,4 @@
+import { memo } from "react";
 import { SlotBar } from "@/components/slot-bar";
 import { agentLook } from "@/components/status";
 import { StatusBadge } from "@/components/status-badge";
@@ -5,7 +6,8 @@ import classes from "./agents.module.css";
 import { AgentName, type AgentRow, LatestRun, Model, Toggle } from "./columns";
 
 /** An agent as a card: on a narrow screen, and where cards are wanted. */
-export function AgentCard({ row: { agent, latest } }: { row: AgentRow }) {
+export const AgentCard = memo(function AgentCard({ row }: { row: AgentRow }) {
+  const { agent, latest } = row;
   return (
     <div className={classes.card}>
       <div className={classes.line}>
@@ -24,4 +26,4 @@ export function AgentCard({ row: { agent, latest } }: { row: AgentRow }) {
       </div>
     </div>
   );
-}
+});

@@ -48,7 +48,13 @@ export function useAgentActions(agent: Agent): AgentActions {
     stop: () => (slots.active > 0 ? setAsking(true) : stop.mutate()),
     // Most rows of a list never ask.
     dialog: isAsking && (
-      <Modal opened onClose={() => setAsking(false)} title={`Stop ${name}`}>
+      <Modal
+        opened
+        onClose={() => setAsking(false)}
+        title={`Stop ${name}`}
+        // A click in it is none on the row around.
+        onClick={(event) => event.stopPropagation()}
+      >
         <Stack>
           <p>
             {slots.active === 1 ? "1 run is" : `${slots.active} runs are`} ended. What waits keeps
