@@ -48,14 +48,14 @@ export function ToolCall({ name, input, at, answer, isLive, isOpen, onToggle }: 
         <div className={classes.callBody}>
           {change ? <DiffView change={change} /> : <Input name={name} input={input} />}
           {answer && (
-            <section aria-label="Result">
-              <h3 className={classes.label}>{answer.isError ? "Error" : "Result"}</h3>
+            <div>
+              <p className={classes.label}>{answer.isError ? "Error" : "Result"}</p>
               {answer.content === "" ? (
                 <p className={classes.none}>No output</p>
               ) : (
                 <ClippedText text={answer.content} name={`${name}-${answer.seq}`} canCopy />
               )}
-            </section>
+            </div>
           )}
         </div>
       )}
@@ -91,9 +91,9 @@ function Input({ name, input }: Pick<ToolCallProps, "name" | "input">) {
   const isCommand = name === "Bash" && typeof fields.command === "string";
   const text = isCommand ? String(fields.command) : JSON.stringify(input, null, 2);
   return (
-    <section aria-label="Input">
-      <h3 className={classes.label}>Input</h3>
+    <div>
+      <p className={classes.label}>Input</p>
       <ClippedText text={text ?? ""} name={`${name}-input`} canCopy />
-    </section>
+    </div>
   );
 }
