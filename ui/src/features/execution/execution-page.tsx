@@ -75,6 +75,7 @@ function Shown({ execution }: { execution: Execution }) {
           void navigate({
             search: (before) => ({ ...before, tab: next === "transcript" ? undefined : next }),
             replace: true,
+            resetScroll: false,
           })
         }
       >

@@ -51,8 +51,15 @@ export function LogPanel({ execution, label, q, estimate, row, tools }: LogPanel
   const toMatch = (by: 1 | -1) => {
     const seq = jump(by, handle.current?.firstSeq() ?? 1, lines.total);
     if (seq === null) return;
+    // A hash that is there already brings nothing into view by itself.
     handle.current?.goTo(seq);
-    void navigate({ search: (before) => before, hash: `seq=${seq}`, replace: true });
+    void navigate({
+      search: (before) => before,
+      hash: `seq=${seq}`,
+      replace: true,
+      resetScroll: false,
+      hashScrollIntoView: false,
+    });
   };
 
   if (execution.transcript_removed_at || state.error?.code === "transcript-removed") {
@@ -75,7 +82,12 @@ export function LogPanel({ execution, label, q, estimate, row, tools }: LogPanel
         hasFailed={searchError !== null}
         onSearch={(next) =>
           next !== q &&
-          void navigate({ search: (before) => ({ ...before, q: next }), replace: true })
+          void navigate({
+            search: (before) => ({ ...before, q: next }),
+            hash: true,
+            replace: true,
+            resetScroll: false,
+          })
         }
         onJump={toMatch}
       >
