@@ -202,6 +202,9 @@ describe("agents", { timeout: 240_000 }, () => {
     await heading("web-pilot was deleted").waitFor({ timeout: 20_000 });
     await page.getByText(/Deleted .* by admin/).waitFor();
     await assertAccessible(page, "agent-deleted");
+    await page.reload();
+    await heading("web-pilot was deleted").waitFor();
+    await page.getByText(/Deleted .* by admin/).waitFor();
   });
 
   it("says that there is no such agent, or that somebody has deleted it meanwhile", async () => {

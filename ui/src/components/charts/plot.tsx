@@ -7,6 +7,7 @@ import { useStored } from "@/lib/storage";
 import { zoned } from "@/lib/zoned";
 import { type ChartData, drawnValues, timeRange, valueRange } from "./series";
 
+const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 const AXIS_FONT = '11px "Inter Variable", system-ui, sans-serif';
 
@@ -88,7 +89,7 @@ function optionsOf(data: ChartData, { element, height, zone, format }: Look): uP
     height,
     ms: 1,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: { y: false, drag: { x: false, y: false, setScale: false } },
     scales: {
       x: { time: true, range: (self) => rangeOf(self, data.kind) },
@@ -102,7 +103,13 @@ function optionsOf(data: ChartData, { element, height, zone, format }: Look): uP
         size: 28,
         values: (_, splits) => splits.map((ms) => momentLabel(ms, splits, zone)),
       },
-      { ...axis, space: 32, size: 52, values: (_, splits) => splits.map(format) },
+      {
+        ...axis,
+        space: 32,
+        size: 52,
+        incrs: isWhole(data) ? WHOLE_STEPS : undefined,
+        values: (_, splits) => splits.map(format),
+      },
     ],
     series: [{}, ...data.series.map((one) => seriesOf(data, one, colour)).reverse()],
   };
@@ -146,11 +153,24 @@ function seriesOf(
   }
 }
 
-/** The time of day; the day, where a day or more lies between two labels. */
+/** From one label to the next where halves mean nothing, such as of runs. */
+const WHOLE_STEPS = Array.from({ length: 10 }, (_, power) =>
+  [1, 2, 5].map((step) => step * 10 ** power),
+).flat();
+
+function isWhole({ series }: ChartData): boolean {
+  return series.every(({ values }) => values.every((value) => Number.isInteger(value ?? 0)));
+}
+
+/**
+ * The time of day, with seconds where labels are that close; the day, where a day or more lies
+ * between two labels.
+ */
 function momentLabel(ms: number, splits: readonly number[], zone: string): string {
   const moment = zoned(new Date(ms).toISOString(), zone);
   if (!moment) return "";
   const [first, second] = splits;
   const apartMs = first === undefined || second === undefined ? 0 : second - first;
-  return apartMs >= DAY_MS ? moment.day : moment.time.slice(0, 5);
+  if (apartMs >= DAY_MS) return moment.day;
+  return apartMs >= MINUTE_MS ? moment.time.slice(0, 5) : moment.time;
 }
