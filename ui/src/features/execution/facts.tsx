@@ -14,7 +14,12 @@ import classes from "./execution.module.css";
 export function Facts({ execution }: { execution: Execution }) {
   const { claude_session_id: session, parent_execution_id: parent, context_max } = execution;
   const facts: (readonly [string, ReactNode])[] = [
-    ["Agent", <bdi key="agent">{execution.agent_name}</bdi>],
+    [
+      "Agent",
+      <Link key="agent" to="/agents/$name" params={{ name: execution.agent_name }}>
+        {execution.agent_name}
+      </Link>,
+    ],
     ["Trigger", triggerText(execution)],
     ["Model", plainText(execution.model_used ?? execution.model ?? "–")],
     ["Created", <Time key="created" at={execution.created_at} />],
