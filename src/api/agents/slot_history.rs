@@ -127,11 +127,10 @@ async fn newest(
     let (mut pages, mut before, mut count) = (Vec::new(), version, 0);
     let mut is_whole = false;
     while before > 0 && !is_whole && count < EVENTS_MAX {
-        let after = (before - i64::try_from(PAGE_EVENTS).unwrap_or(i64::MAX)).max(0);
-        let page = log.stream(&stream, after, usize::try_from(before - after).unwrap_or(0)).await?;
+        let page = page_before(log, &stream, before).await?;
         is_whole = page.first().is_none_or(|first| first.recorded_at < from);
         count += page.len();
-        before = after;
+        before -= signed(page.len());
         pages.push(page);
     }
     let events = pages.into_iter().rev().flatten().collect();
@@ -153,17 +152,27 @@ async fn max_before(
     };
     // The agent's own stream, which is short, says the same.
     let stream = StreamId::of::<Agent>(&life.name);
-    let mut before = log.state::<Agent>(&life.name).await?.version;
-    for _ in 0..EVENTS_MAX / PAGE_EVENTS {
-        let after = (before - i64::try_from(PAGE_EVENTS).unwrap_or(i64::MAX)).max(0);
-        let page = log.stream(&stream, after, usize::try_from(before - after).unwrap_or(0)).await?;
-        let earlier = page.iter().rev().filter(|event| event.position < first.position);
-        if let Some(max) = earlier.filter_map(|event| max_of(event)).next() {
+    let (mut before, mut looked_at) = (log.state::<Agent>(&life.name).await?.version, 0);
+    while before > 0 && looked_at < EVENTS_MAX {
+        let page = page_before(log, &stream, before).await?;
+        let mut earlier = page.iter().rev().filter(|event| event.position < first.position);
+        if let Some(max) = earlier.find_map(|event| max_of(event)) {
             return Ok(max);
         }
-        before = after;
+        before -= signed(page.len().max(1));
+        looked_at += page.len();
     }
     Ok(max_now)
+}
+
+/// The events of a stream up to a version, as many as are read at once.
+async fn page_before(
+    log: &EventLog,
+    stream: &StreamId,
+    version: i64,
+) -> Result<Vec<Arc<Recorded>>, LogError> {
+    let count = usize::try_from(version).unwrap_or_default().min(PAGE_EVENTS);
+    log.stream(stream, version - signed(count), count).await
 }
 
 fn max_of(event: &Recorded) -> Option<u32> {
@@ -247,4 +256,58 @@ fn within(
     let surplus = points.len().saturating_sub(POINTS_MAX);
     points.drain(..surplus);
     (points, is_cut || surplus > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ExecutionId;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    /// A step a second, from the first second on.
+    fn seconds(count: u32) -> Vec<SlotPoint> {
+        let step =
+            |n| SlotPoint { at: Timestamp(at(i64::from(n))), active: n, queued: 0, max: count };
+        (1..=count).map(step).collect()
+    }
+
+    #[test]
+    fn what_held_at_the_beginning_is_the_first_step() {
+        let (points, is_cut) = within(seconds(9), at(3), at(5), true);
+        assert_eq!(points.iter().map(|p| p.active).collect::<Vec<_>>(), [3, 4, 5]);
+        assert!(!is_cut, "nothing of the time is missing");
+        let (points, _) = within(seconds(9), at(60), at(61), false);
+        assert_eq!((points.len(), points[0].active, points[0].at), (1, 9, Timestamp(at(60))));
+    }
+
+    #[test]
+    fn a_beginning_that_was_not_read_is_missing() {
+        assert!(within(seconds(9), at(0), at(5), true).1);
+        assert!(!within(seconds(9), at(0), at(5), false).1, "there was nothing before");
+    }
+
+    #[test]
+    fn the_newest_points_are_kept() {
+        let most = u32::try_from(POINTS_MAX).unwrap();
+        let (points, is_cut) = within(seconds(most + 3), at(0), at(9_999), false);
+        assert_eq!((points.len(), points[0].active), (POINTS_MAX, 4));
+        assert!(is_cut);
+        assert!(!within(seconds(most), at(0), at(9_999), false).1);
+    }
+
+    #[test]
+    fn a_slot_that_is_granted_again_takes_nobody_from_the_queue() {
+        let acquired = |epoch| SlotsEvent::SlotAcquired {
+            execution_id: ExecutionId(uuid::Uuid::nil()),
+            slot: 1,
+            epoch,
+            is_chat_turn: false,
+            timeout_seconds: 60,
+            expires_at: at(60),
+        };
+        assert_eq!((change(&acquired(1)), change(&acquired(2))), ((1, -1), (1, 0)));
+    }
 }
