@@ -68,7 +68,7 @@ record! {
 /// The executions of a batch that have ended, counted by the time of the end.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    ends: BTreeMap<<End as Record>::Key, (i64, i64)>,
+    statuses: BTreeMap<<End as Record>::Key, (i64, i64)>,
     durations: BTreeMap<<EndDuration as Record>::Key, (i64, u64)>,
     failures: BTreeMap<<Failure as Record>::Key, (i64, Timestamp, i64)>,
 }
@@ -84,7 +84,7 @@ impl Ends {
             for life in [EVERY_LIFE.to_owned(), life_word(row.incarnation)] {
                 let bucket = minute.div_euclid(width);
                 let key = (life.clone(), width, bucket, status.clone());
-                let end = self.ends.entry(key).or_default();
+                let end = self.statuses.entry(key).or_default();
                 end.0 += 1;
                 end.1 += row.cost.unwrap_or_default().0;
                 let Some(duration_ms) = row.duration_ms else { continue };
@@ -105,7 +105,7 @@ impl Ends {
 
     /// What to write, in the same transaction as the rows and the cursor.
     pub(super) fn into_statements(self, build: Build) -> Vec<Statement> {
-        let ends = self.ends.into_iter().map(|(key, (executions, cost))| {
+        let ends = self.statuses.into_iter().map(|(key, (executions, cost))| {
             let (incarnation, width, bucket, status) = key;
             End { incarnation, width, bucket, status, executions, cost }
         });
