@@ -1,5 +1,7 @@
 //! What is said of an agent that was deleted, to those who could see it.
 
+use std::sync::Arc;
+
 use super::access::no_agent;
 use super::{Caller, Origin};
 use crate::api::ApiState;
@@ -32,7 +34,10 @@ pub async fn no_agent_any_more(
     let count = usize::try_from(version - after).unwrap_or_default();
     let events = log.stream(&StreamId::of::<Agent>(name), after, count).await?;
     let last = |is_it: fn(&AgentEvent) -> bool| {
-        let fits = |event: &&std::sync::Arc<Recorded>| matches!(&event.event, Event::Agent(event) if is_it(event));
+        let fits = |event: &&Arc<Recorded>| {
+            let Event::Agent(event) = &event.event else { return false };
+            is_it(event)
+        };
         events.iter().rev().find(fits)
     };
     let Some(deleted) = last(|event| matches!(event, AgentEvent::AgentDeleted {})) else {
