@@ -10,7 +10,6 @@ export const keys = {
     activities: (name: string, filter: object) => ["agents", "activities", name, filter],
     history: (name: string, span: string) => ["agents", "history", name, span],
     slotHistory: (name: string, span: string) => ["agents", "slot-history", name, span],
-    stats: (name: string) => ["agents", "stats", name],
   },
   executions: {
     all: ["executions"],
