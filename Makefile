@@ -3,6 +3,7 @@
 # make check   formatting, lints, docs, dependency rules, also of the web interface
 # make ui      build the web interface into ui/dist
 # make ui-size how much JavaScript the first page needs
+# make screenshots   take the pictures of the README anew
 # make bench   the published measurements
 # make test-long     soaks that take longer than a coffee
 # make test-clis     what needs the real CLIs, which it installs in target/ by npm
@@ -12,7 +13,7 @@ SHELL := bash
 NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
 TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
 
-.PHONY: run test check ui ui-size bench test-long test-clis tools
+.PHONY: run test check ui ui-size screenshots bench test-long test-clis tools
 
 tools:
 	@scripts/install-missing cc=build-essential
@@ -41,6 +42,10 @@ ui:
 
 ui-size:
 	scripts/ui size
+
+screenshots: tools
+	cargo build --bin trinity
+	scripts/ui screenshots
 
 # The soaks: 200 kills of the server under load on each store, then a minute of made-up input for
 # whatever reads input from elsewhere.

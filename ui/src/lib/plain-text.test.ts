@@ -10,4 +10,6 @@ it("shows what would reorder or hide text", () => {
 it("takes the first line that says something", () => {
   expect(firstLine("\n  \n  Fix it \nplease")).toBe("Fix it");
   expect(firstLine("#!demo\nsay hello")).toBe("say hello");
+  expect(firstLine("#!demo\n# Greet the world\nsay hello")).toBe("Greet the world");
+  expect(firstLine("# A heading")).toBe("# A heading");
 });

@@ -13,9 +13,13 @@ export function plainText(text: string): string {
   });
 }
 
-/** The first line of a text that says something; a line such as `#!demo` only says to whom. */
+/**
+ * The first line of a text that says something; a line such as `#!demo` only says to whom, and a
+ * comment after it is what the script is called.
+ */
 export function firstLine(text: string): string {
   const says = (candidate: string) => candidate.trim() !== "" && !candidate.startsWith("#!");
   const line = text.split("\n", 20).find(says) ?? text;
-  return plainText(line.trim());
+  const said = text.startsWith("#!") ? line.replace(/^\s*#\s+/, "") : line;
+  return plainText(said.trim());
 }
