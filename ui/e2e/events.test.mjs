@@ -85,6 +85,9 @@ describe("the events", { timeout: 120_000 }, () => {
     await page.keyboard.press("Escape");
     await drawer().waitFor({ state: "detached" });
     assert.equal(query().get("at"), null);
+    await page.goto(`${server.url}/events?at=${position}`);
+    await drawer().getByRole("link", { name: "Open the execution" }).click();
+    await page.waitForURL(/\/executions\/[0-9a-f-]{36}/);
   });
 
   it("shows what agents wrote as text", async () => {

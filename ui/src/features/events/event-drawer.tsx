@@ -15,7 +15,7 @@ import type { LogEvent } from "@/live/event";
 import { useLiveRefresh } from "@/live/hooks";
 import { Causation } from "./causation";
 import classes from "./event-drawer.module.css";
-import { Actor, EventStream, EventType } from "./event-parts";
+import { Actor, EventStream, EventType, SubjectLink } from "./event-parts";
 import { eventQuery } from "./queries";
 import { prettyData } from "./summary";
 
@@ -84,9 +84,12 @@ export function EventDrawer({ position, onGo, onClose }: EventDrawerProps) {
 function Facts({ event }: { event: LogEvent }) {
   return (
     <>
-      <h2 className={classes.type}>
-        <EventType event={event} />
-      </h2>
+      <div className={classes.head}>
+        <h2 className={classes.type}>
+          <EventType event={event} />
+        </h2>
+        <SubjectLink event={event} />
+      </div>
       <Properties
         items={[
           { name: "Recorded", value: <Time at={event.recorded_at} /> },

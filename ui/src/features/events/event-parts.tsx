@@ -1,5 +1,7 @@
 import { Link } from "@tanstack/react-router";
+import { agentLink, executionLink } from "@/features/agents/links";
 import { useSession } from "@/features/auth/session";
+import { executionIdOf } from "@/features/executions/fold";
 import { formatCount } from "@/lib/format";
 import { plainText } from "@/lib/plain-text";
 import type { LogEvent } from "@/live/event";
@@ -49,15 +51,31 @@ export function EventStream({ event }: { event: LogEvent }) {
   );
 }
 
+/** The page of what an event is about; nothing where there is none. */
+export function SubjectLink({ event }: { event: LogEvent }) {
+  const id = executionIdOf(event);
+  if (id !== null) return <Link {...executionLink(id)}>Open the execution</Link>;
+  if (event.stream_type !== "agent") return null;
+  return <Link {...agentLink(event.stream_id)}>Open the agent</Link>;
+}
+
 /** Who caused an event, in words that people know. */
 export function Actor({ actor }: { actor: string }) {
   const { id, username } = useSession().value;
   const [kind, name = ""] = split(actor);
   if (name === "") return <span className={classes.dim}>{plainText(kind)}</span>;
   if (kind === "user" && name === id) return <span title={actor}>{username}</span>;
+  const text = plainText(shortId(name));
   return (
     <span title={actor}>
-      <span className={classes.dim}>{plainText(kind)}</span> {plainText(shortId(name))}
+      <span className={classes.dim}>{plainText(kind)}</span>{" "}
+      {kind === "agent" ? (
+        <Link {...agentLink(name)} className={classes.link} tabIndex={-1}>
+          {text}
+        </Link>
+      ) : (
+        text
+      )}
     </span>
   );
 }
