@@ -1,5 +1,5 @@
 import { useLocation, useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useCallback, useRef } from "react";
+import { lazy, type ReactNode, Suspense, useCallback, useRef } from "react";
 import { EmptyState } from "@/components/empty-state";
 import { ErrorState } from "@/components/error-state";
 import { SkeletonRows } from "@/components/skeleton-rows";
@@ -9,12 +9,14 @@ import type { Entry } from "./entry";
 import { lineOfHash } from "./hash";
 import classes from "./log.module.css";
 import { LogAnnouncer } from "./log-announcer";
-import { LogMenu } from "./log-menu";
 import type { LogSource } from "./log-source";
 import { LogToolbar } from "./log-toolbar";
 import { type LogHandle, LogView } from "./log-view";
 import { useLog } from "./use-log";
 import { useLogSearch } from "./use-log-search";
+
+// Few copy a log or save it: what that takes is loaded after the lines.
+const LogMenu = lazy(async () => ({ default: (await import("./log-menu")).LogMenu }));
 
 /** What a row is drawn with. */
 export interface RowContext {
@@ -92,7 +94,11 @@ export function LogPanel({ execution, label, q, estimate, row, tools }: LogPanel
         onJump={toMatch}
       >
         {tools}
-        <LogMenu execution={execution} source={source} handle={handle} />
+        <span className={classes.menu}>
+          <Suspense>
+            <LogMenu execution={execution} source={source} handle={handle} />
+          </Suspense>
+        </span>
       </LogToolbar>
       {state.error && (
         <p role="alert" className={classes.gap}>
