@@ -160,8 +160,8 @@ impl Feed {
         }
     }
 
-    /// Whether no event of the stream came after this version, as far as this node has heard, when
-    /// none had come up to position `checked`. No, when the memory does not reach back so far.
+    /// Whether the stream still is at this version, which it had when the log's head was at `checked`,
+    /// as far as this node has heard. `false` also when the memory does not reach back so far.
     pub(super) fn is_newest(&self, stream: &StreamId, version: i64, checked: i64) -> bool {
         let ring = self.lock();
         let reaches = ring.events.front().map_or(ring.head + 1, Placed::position) <= checked + 1;

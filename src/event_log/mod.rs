@@ -205,7 +205,8 @@ impl EventLog {
 
     /// Whether a stream is at this version still, when it was while the head stood at `checked`.
     ///
-    /// Of a log that no other node writes, this one has heard everything; else the database knows.
+    /// Of a log that no other node writes, this one has heard everything; else the database knows. What
+    /// another program writes into a SQLite log is heard of a moment later: decisions check it anyway.
     async fn is_fresh(
         &self,
         stream: &StreamId,

@@ -22,11 +22,12 @@ pub const BATCH_EVENTS_MAX: usize = 10_000;
 pub const BATCH_BYTES_MAX: usize = 32 << 20;
 /// How many events are read at once, each of which may be as large as an event can be.
 const PAGE_EVENTS: usize = 100;
-/// How long what happens after a batch waits for the next one at least, to share its transaction.
+/// The shortest pause between a batch that took all there was and the next: what happens meanwhile
+/// shares one transaction.
 const PACE_MIN: Duration = Duration::from_millis(10);
-/// How long it waits at most.
+/// The longest such pause.
 const PACE_MAX: Duration = Duration::from_millis(200);
-/// How long it waits, in durations of the batch before: the busier the machine, the fewer and the
+/// The pause in durations of the batch before it: the busier the machine, the fewer and the
 /// larger the batches, so that read models leave it to those who write.
 const PACE_BATCHES: u32 = 2;
 /// How often an event is tried before its read model stops.
@@ -86,6 +87,13 @@ enum Step {
     CaughtUp,
 }
 
+/// Events to fold at once.
+struct Batch {
+    events: Vec<Arc<Recorded>>,
+    /// Whether there were no more.
+    is_all: bool,
+}
+
 /// One read model with everything its loop needs.
 pub(super) struct Runner {
     pub(super) projection: Arc<dyn Projection>,
@@ -102,31 +110,31 @@ impl Runner {
     /// Follows the log until it is dropped.
     pub(super) async fn run(mut self) {
         let mut head = self.log.watch_head();
-        let mut attempts = 0;
+        let (mut attempts, mut pauses) = (0, 0);
         let mut failing_at = None;
         loop {
             head.mark_unchanged();
             let began = Instant::now();
             match self.step().await {
-                Ok(Step::Moved) => attempts = 0,
+                Ok(Step::Moved) => (attempts, pauses) = (0, 0),
                 Ok(Step::Folded) => {
-                    attempts = 0;
+                    (attempts, pauses) = (0, 0);
                     let pace = (began.elapsed() * PACE_BATCHES).clamp(PACE_MIN, PACE_MAX);
                     tokio::time::sleep(pace).await;
                 }
                 Ok(Step::CaughtUp) => {
-                    attempts = 0;
+                    (attempts, pauses) = (0, 0);
                     tokio::select! {
                         changed = head.changed() => if changed.is_err() { return },
                         () = self.bell.notified() => {}
                     }
                 }
                 Err(Failure::Passing(error)) => {
-                    attempts += 1;
-                    if attempts == 1 {
+                    pauses += 1;
+                    if pauses == 1 {
                         tracing::warn!(projection = self.name(), error, "a read model waits");
                     }
-                    pause(attempts).await;
+                    pause(pauses).await;
                 }
                 Err(Failure::Event(stopped)) => {
                     let at = (stopped.position, stopped.in_rebuild);
@@ -205,6 +213,8 @@ impl Runner {
         // The live tables go on meanwhile, unless they are why others are built.
         match self.advance(Build::Live, cursors.live).await {
             Err(Failure::Event(_)) => Ok(Step::Moved),
+            // What another node has folded into the live ones is still on its way here.
+            Ok(Step::CaughtUp) if rebuild == Step::CaughtUp => Ok(Step::Folded),
             step => step.map(|_| Step::Moved),
         }
     }
@@ -237,14 +247,15 @@ impl Runner {
     }
 
     async fn advance(&self, build: Build, cursor: Cursor) -> Result<Step, Failure> {
-        let events = self.batch(cursor.position).await;
-        let events = events.map_err(|error| failure(rebuild_of(build, cursor), &error))?;
+        let batch = self.batch(cursor.position).await;
+        let Batch { events, is_all } =
+            batch.map_err(|error| failure(rebuild_of(build, cursor), &error))?;
         if events.is_empty() {
             return Ok(Step::CaughtUp);
         }
         match self.write(build, cursor, &events).await {
-            Ok(()) if events.len() < BATCH_EVENTS_MAX => Ok(Step::Folded),
-            Ok(()) => Ok(Step::Moved),
+            Ok(true) if is_all => Ok(Step::Folded),
+            Ok(_) => Ok(Step::Moved),
             Err(FoldError::Db(db::Error::Unavailable(reason))) => Err(Failure::Passing(reason)),
             Err(error) if events.len() > 1 => {
                 tracing::debug!(projection = self.name(), %error, "one event at a time");
@@ -255,8 +266,8 @@ impl Runner {
     }
 
     /// The next events, as many as one transaction folds; an error only when there are none before it.
-    async fn batch(&self, after: i64) -> Result<Vec<Arc<Recorded>>, LogError> {
-        let (mut events, mut bytes) = (Vec::new(), 0);
+    async fn batch(&self, after: i64) -> Result<Batch, LogError> {
+        let (mut events, mut bytes, mut is_all) = (Vec::new(), 0, false);
         while events.len() < BATCH_EVENTS_MAX && bytes < BATCH_BYTES_MAX {
             let position = after + i64::try_from(events.len()).unwrap_or(i64::MAX);
             let page = match self.log.after(position, PAGE_EVENTS).await {
@@ -268,14 +279,14 @@ impl Runner {
                 page => page,
             };
             let page = page?;
-            let complete = page.len() < PAGE_EVENTS;
+            is_all = page.len() < PAGE_EVENTS;
             bytes += page.iter().map(|event| text_bytes(&event.event)).sum::<usize>();
             events.extend(page);
-            if complete {
+            if is_all {
                 break;
             }
         }
-        Ok(events)
+        Ok(Batch { events, is_all })
     }
 
     /// Folds event by event, so that the one at fault is known and all before it are kept.
@@ -287,7 +298,7 @@ impl Runner {
     ) -> Result<Step, Failure> {
         for event in events {
             match self.write(build, cursor, std::slice::from_ref(event)).await {
-                Ok(()) => cursor.position = event.position,
+                Ok(_) => cursor.position = event.position,
                 Err(error) => return self.blame(build, cursor, event, &error).await,
             }
         }
@@ -319,14 +330,15 @@ impl Runner {
         }))
     }
 
-    /// Folds events and writes their rows with the cursor; nothing, when another node has done so.
+    /// Folds events and writes their rows with the cursor; `false` and nothing, when another node has
+    /// done so.
     async fn write(
         &self,
         build: Build,
         cursor: Cursor,
         events: &[Arc<Recorded>],
-    ) -> Result<(), FoldError> {
-        let Some(last) = events.last() else { return Ok(()) };
+    ) -> Result<bool, FoldError> {
+        let Some(last) = events.last() else { return Ok(false) };
         let fold = AssertUnwindSafe(self.projection.fold(&self.db, build, events));
         let rows = fold.catch_unwind().await.unwrap_or_else(|_| {
             Err(FoldError::Event { position: last.position, reason: "the fold panicked".into() })
@@ -338,7 +350,7 @@ impl Runner {
             // Those who wait for their own writes need not wait for the next step.
             self.standing.send_modify(|standing| standing.position = last.position);
         }
-        Ok(())
+        Ok(moved)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{self, JoinError, JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use super::Context;
@@ -51,11 +51,12 @@ struct Fleet {
     context: Arc<Context>,
     hints: HashMap<IncarnationId, (LifeRef, Arc<Notify>)>,
     tasks: JoinSet<IncarnationId>,
+    lives: HashMap<task::Id, LifeRef>,
 }
 
 impl Fleet {
     fn new(context: Arc<Context>) -> Self {
-        Self { context, hints: HashMap::new(), tasks: JoinSet::new() }
+        Self { context, hints: HashMap::new(), tasks: JoinSet::new(), lives: HashMap::new() }
     }
 
     async fn run(&mut self) -> anyhow::Result<()> {
@@ -76,12 +77,19 @@ impl Fleet {
                     let event = event.context("cannot read the feed of events")?;
                     self.hint(&event);
                 }
-                Some(ended) = self.tasks.join_next() => {
-                    if let Ok(incarnation) = ended {
-                        self.hints.remove(&incarnation);
-                    }
-                }
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
             }
+        }
+    }
+
+    /// Forgets a task that has ended, and starts one anew that panicked: its agent lives on.
+    fn ended(&mut self, ended: Result<(task::Id, IncarnationId), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(life) = self.lives.remove(&id) else { return };
+        self.hints.remove(&life.incarnation);
+        if let Err(error) = ended {
+            tracing::error!(agent = %life.name, %error, "whoever looks after it is started anew");
+            self.look_after(life);
         }
     }
 
@@ -96,7 +104,8 @@ impl Fleet {
         }
         let hint = Arc::new(Notify::new());
         self.hints.insert(life.incarnation, (life.clone(), Arc::clone(&hint)));
-        self.tasks.spawn(AgentTask::new(Arc::clone(&self.context), life, hint).run());
+        let task = AgentTask::new(Arc::clone(&self.context), life.clone(), hint).run();
+        self.lives.insert(self.tasks.spawn(task).id(), life);
     }
 
     fn hint(&mut self, recorded: &Recorded) {

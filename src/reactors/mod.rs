@@ -32,6 +32,7 @@ mod run;
 mod wait;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -73,23 +74,32 @@ pub struct Context {
     pub runs: Hints,
 }
 
-/// Who is to be woken when an execution changes.
+/// Who is to be woken when an execution changes; two epochs of it may be followed for a moment.
 #[derive(Debug, Default)]
-pub struct Hints(Mutex<HashMap<ExecutionId, Arc<Notify>>>);
+pub struct Hints(Mutex<HashMap<ExecutionId, (Arc<Notify>, usize)>>);
 
 impl Hints {
     fn register(&self, id: ExecutionId) -> Arc<Notify> {
         let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(hints.entry(id).or_default())
+        let (hint, followers) = hints.entry(id).or_default();
+        *followers += 1;
+        Arc::clone(hint)
     }
 
     fn forget(&self, id: ExecutionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut entry) = hints.entry(id) {
+            entry.get_mut().1 -= 1;
+            if entry.get().1 == 0 {
+                entry.remove();
+            }
+        }
     }
 
     fn wake(&self, id: ExecutionId) {
         let hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hint) = hints.get(&id) {
+        if let Some((hint, _)) = hints.get(&id) {
+            hint.notify_waiters();
             hint.notify_one();
         }
     }

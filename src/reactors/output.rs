@@ -15,6 +15,7 @@ use trinity_agent_protocol::{Exit, OutputLine, StopReason};
 
 use super::dispatch::stop_request;
 use super::run::{Run, Step};
+use super::wait::period;
 use crate::adapters::{Event, Parser, input_preview};
 use crate::commands::Cause;
 use crate::commands::runs;
@@ -86,6 +87,8 @@ impl<'a> Follower<'a> {
         let mut execution = self.execution().await?;
         let mut poll = tokio::time::interval(STOP_POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(period());
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if execution.cancel.is_some() {
             run.stop(&execution).await?;
         }
@@ -97,12 +100,9 @@ impl<'a> Follower<'a> {
                     let lines = batch.into_iter().collect::<Result<Vec<_>, _>>();
                     self.ingest(lines.context("the output broke off")?, &execution).await?;
                 }
-                () = run.hint.notified() => {
-                    execution = self.execution().await?;
-                    if execution.cancel.is_some() {
-                        run.stop(&execution).await?;
-                    }
-                }
+                () = run.hint.notified() => execution = self.heed(execution).await?,
+                // A hint may be lost.
+                _ = look.tick() => execution = self.heed(execution).await?,
                 _ = poll.tick(), if stopping => self.record_signals(&id).await?,
                 () = sleep_until(self.exit_by) => {
                     self.exit_by = None;
@@ -119,6 +119,15 @@ impl<'a> Follower<'a> {
             }
             _ => Ok(Step::Again),
         }
+    }
+
+    /// Carries out what was asked for since the execution was read.
+    async fn heed(&self, before: Execution) -> anyhow::Result<Execution> {
+        let now = self.execution().await?;
+        if now.cancel.is_some() && now.urgency != before.urgency {
+            self.run.stop(&now).await?;
+        }
+        Ok(now)
     }
 
     async fn execution(&self) -> anyhow::Result<Execution> {

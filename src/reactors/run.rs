@@ -11,7 +11,7 @@
 //! | started | nothing | lost |
 //! | ended | anything | forget the run there |
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -43,6 +43,12 @@ const CLOCKS_DIFFER: &str = "the clock of the agent's host is ahead of this serv
 /// How long an agent server may be out of reach before it counts as an event.
 const OUT_OF_REACH_MAX: Duration = Duration::from_secs(10);
 
+/// How long to wait before asking again for what must come by itself: a process that starts, a
+/// grant that is taken back and given anew.
+const SOON: Duration = Duration::from_millis(50);
+/// A step that took so long got somewhere: the failure at its end is a new one.
+const STEP_MIN: Duration = Duration::from_secs(5);
+
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -59,6 +65,8 @@ pub(super) struct Run {
     pub(super) grant: Grant,
     pub(super) link: Link,
     pub(super) hint: Arc<Notify>,
+    /// Since when the agent server does not answer, if it does not.
+    silence: Mutex<Option<Silence>>,
     /// The span of the request that submitted the task, once it was looked up.
     traceparent: OnceCell<Option<String>>,
 }
@@ -87,29 +95,36 @@ struct Look {
     cause: Cause,
 }
 
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.context.runs.forget(self.grant.execution_id);
+    }
+}
+
 impl Run {
     pub(super) fn new(context: Arc<Context>, agent: AgentName, grant: Grant, link: Link) -> Self {
         let hint = context.runs.register(grant.execution_id);
-        Self { context, agent, grant, link, hint, traceparent: OnceCell::new() }
+        let (silence, traceparent) = (Mutex::default(), OnceCell::new());
+        Self { context, agent, grant, link, hint, silence, traceparent }
     }
 
     /// Does what is missing until nothing is; failures are tried again, later each time.
     pub(super) async fn follow(self) -> (ExecutionId, u32) {
         let mut waits = Waits::new();
-        let mut silence = None;
         loop {
+            let began = Instant::now();
             match self.step().await {
                 Ok(Step::Done) => break,
-                Ok(Step::Again) => {
-                    waits.succeeded();
-                    silence = None;
-                }
+                Ok(Step::Again) => waits.succeeded(),
                 Err(error) => {
+                    if began.elapsed() > STEP_MIN {
+                        waits.succeeded();
+                    }
                     if !waits.failing() {
                         let (agent, execution) = (&self.agent, self.grant.execution_id);
                         tracing::warn!(%agent, %execution, "{error:#}; trying again");
                     }
-                    if let Err(error) = self.note_silence(&mut silence, &error).await {
+                    if let Err(error) = self.note_silence(&error).await {
                         tracing::debug!("to be noted at the next attempt: {error:#}");
                     }
                     tokio::select! {
@@ -119,27 +134,26 @@ impl Run {
                 }
             }
         }
-        self.context.runs.forget(self.grant.execution_id);
         (self.grant.execution_id, self.grant.epoch)
     }
 
     /// Records that contact is lost once the agent server has been out of reach for long enough.
-    async fn note_silence(
-        &self,
-        silence: &mut Option<Silence>,
-        error: &anyhow::Error,
-    ) -> anyhow::Result<()> {
+    async fn note_silence(&self, error: &anyhow::Error) -> anyhow::Result<()> {
         if !matches!(error.downcast_ref(), Some(link::Error::Unreachable(_))) {
             return Ok(());
         }
         let log = &self.context.log;
         let began = || Silence { since: log.now(), timer: Instant::now() };
-        let Silence { since, timer } = *silence.get_or_insert_with(began);
+        let Silence { since, timer } = *self.silence().get_or_insert_with(began);
         if timer.elapsed() < OUT_OF_REACH_MAX {
             return Ok(());
         }
         let Found::Granted(look) = self.look().await? else { return Ok(()) };
         self.record(ExecutionCommand::RecordContactLost { since }, &look.cause).await
+    }
+
+    fn silence(&self) -> MutexGuard<'_, Option<Silence>> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn record(&self, command: ExecutionCommand, cause: &Cause) -> anyhow::Result<()> {
@@ -156,6 +170,7 @@ impl Run {
             Found::GrantedAnew => return Ok(Step::Done),
         };
         let status = self.link.status(&self.id()).await.context("cannot ask the agent server")?;
+        *self.silence() = None;
         if look.execution.lost_contact_at.is_some() {
             let at = self.context.log.now();
             self.record(ExecutionCommand::RecordContactRegained { at }, &look.cause).await?;
@@ -323,11 +338,13 @@ impl Run {
         match (status.state, look.execution.may_start()) {
             (ExecutionState::Tombstone, true) => {
                 runs::regrant(log, self.grant, log.now(), &look.cause).await?;
+                // While nothing is granted, this changes nothing.
+                tokio::time::sleep(SOON).await;
             }
             (ExecutionState::Tombstone, false) => {
                 runs::record_never_started(log, self.grant, log.now(), &look.cause).await?;
             }
-            (ExecutionState::Starting, _) => tokio::task::yield_now().await,
+            (ExecutionState::Starting, _) => tokio::time::sleep(SOON).await,
             (ExecutionState::Running | ExecutionState::Exited | ExecutionState::Lost, _) => {
                 let request: &Request =
                     look.execution.request.as_deref().context("the execution asks nothing")?;

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use trinity_agent_protocol::{
-    EXECUTION_ID_VARIABLE, ErrorBody, ErrorCode, FileSpec, SpawnErrorClass,
+    EXECUTION_ID_VARIABLE, ErrorBody, ErrorCode, FileSpec, SpawnErrorClass, StartRequest,
 };
 
 use super::Spec;
@@ -64,8 +64,7 @@ async fn start(spec: &Spec, directory: &str) -> Result<Spawned, ErrorBody> {
         return Spawned::new(child, streams).map_err(|e| not_spawned(&e));
     }
     let _ = child.wait();
-    let program = spec.request.argv.first().map_or("", String::as_str);
-    Err(not_executed(program, &said))
+    Err(not_executed(&spec.request, &said))
 }
 
 /// Starts the `confine` stage. Every end of a pipe that it has is closed here on return: as long as
@@ -188,17 +187,27 @@ pub(crate) fn not_spawned(error: &io::Error) -> ErrorBody {
 }
 
 /// Reads what `confine` said: the error number, a space, its text.
-fn not_executed(program: &str, said: &str) -> ErrorBody {
+fn not_executed(request: &StartRequest, said: &str) -> ErrorBody {
+    let program = request.argv.first().map_or("", String::as_str);
     let (number, text) = said.trim_end().split_once(' ').unwrap_or(("", said));
     let errno = number.parse().ok().filter(|errno| *errno != 0);
     let class = match errno.map(Errno::from_raw) {
         Some(Errno::ENOENT | Errno::ENOTDIR) => SpawnErrorClass::NotFound,
+        // A search that met a folder it may not enter ends so although the program is nowhere.
+        Some(Errno::EACCES) if is_nowhere(program, request) => SpawnErrorClass::NotFound,
         Some(Errno::EACCES | Errno::EPERM | Errno::ENOEXEC) => SpawnErrorClass::NotExecutable,
         Some(Errno::E2BIG) => SpawnErrorClass::TooBig,
         Some(errno) if is_shortage(errno) => SpawnErrorClass::Resources,
         _ => SpawnErrorClass::Other,
     };
     failure(class, errno, format!("cannot execute {program}: {text}"))
+}
+
+/// Whether a program that is searched for stands in no folder of the search path.
+fn is_nowhere(program: &str, request: &StartRequest) -> bool {
+    let folders = request.env.get("PATH").map_or("", String::as_str).split(':');
+    !program.contains('/')
+        && !folders.into_iter().any(|folder| Path::new(folder).join(program).exists())
 }
 
 fn is_shortage(errno: Errno) -> bool {

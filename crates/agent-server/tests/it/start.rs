@@ -153,6 +153,20 @@ async fn a_program_that_cannot_be_executed_is_named_with_its_error() {
         assert_eq!(body.errno, Some(errno), "{program}");
         assert!(body.message.contains(program), "{}", body.message);
     }
+    // A folder of the search path that may not be entered hides nothing.
+    let closed = server.workspace().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::write(closed.join("hidden"), "text").unwrap();
+    let path = format!("{}:/usr/bin", closed.display());
+    for (program, class) in
+        [("absent", SpawnErrorClass::NotFound), ("hidden", SpawnErrorClass::NotExecutable)]
+    {
+        let mut request = shell("");
+        request.argv = vec![program.into()];
+        request.env.insert("PATH".into(), path.clone());
+        let body = refusal(server.put("x", &request).await.1);
+        assert_eq!(body.class, Some(class), "{program}: {}", body.message);
+    }
     let mut request = shell("true");
     request.cwd = Some("/no/such/folder".into());
     let body = refusal(server.put("x", &request).await.1);
