@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Context;
 use super::agent::AgentTask;
-use super::wait::Waits;
+use super::wait::{Waits, period};
 use crate::commands::reports::LifeRef;
 use crate::domain::agent::AgentEvent;
 use crate::domain::execution::ExecutionEvent;
@@ -89,7 +89,8 @@ impl Fleet {
         self.hints.remove(&life.incarnation);
         if let Err(error) = ended {
             tracing::error!(agent = %life.name, %error, "whoever looks after it is started anew");
-            self.look_after(life);
+            // Not at once: it may panic again.
+            self.look_after_in(period(), life);
         }
     }
 
@@ -99,12 +100,20 @@ impl Fleet {
     }
 
     fn look_after(&mut self, life: LifeRef) {
+        self.look_after_in(Duration::ZERO, life);
+    }
+
+    fn look_after_in(&mut self, wait: Duration, life: LifeRef) {
         if self.hints.contains_key(&life.incarnation) {
             return;
         }
         let hint = Arc::new(Notify::new());
         self.hints.insert(life.incarnation, (life.clone(), Arc::clone(&hint)));
-        let task = AgentTask::new(Arc::clone(&self.context), life.clone(), hint).run();
+        let task = AgentTask::new(Arc::clone(&self.context), life.clone(), hint);
+        let task = async move {
+            tokio::time::sleep(wait).await;
+            task.run().await
+        };
         self.lives.insert(self.tasks.spawn(task).id(), life);
     }
 
