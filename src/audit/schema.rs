@@ -270,7 +270,8 @@ fn execution(event_type: &str) -> Option<Fields> {
         "CancelRequested" => {
             &[("by", Text), ("reason", CANCEL), ("urgency?", Word(&["graceful", "kill"]))]
         }
-        "InterruptSent" | "KillSent" | "ContactRegained" => &[("at", Time)],
+        "InterruptSent" => &[("at", Time), ("grace_ms?", Count)],
+        "KillSent" | "ContactRegained" => &[("at", Time)],
         "ContactLost" => &[("since", Time)],
         "TranscriptRemoved" => {
             &[("lines", Count), ("bytes", Count), ("retention_days", Count), ("at", Time)]

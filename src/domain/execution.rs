@@ -49,7 +49,7 @@ pub enum ExecutionCommand {
     /// Ends an execution that still waits in the queue.
     CancelQueued { by: String, reason: CancelReason },
     /// The supervisor has sent the first signal.
-    RecordInterruptSent { at: DateTime<Utc> },
+    RecordInterruptSent { at: DateTime<Utc>, grace_ms: Option<u64> },
     /// The supervisor has sent the last signal.
     RecordKillSent { at: DateTime<Utc> },
     /// Its agent server has not answered since then.
@@ -118,6 +118,9 @@ pub enum ExecutionEvent {
     },
     InterruptSent {
         at: DateTime<Utc>,
+        /// How long after it whatever is left of the run is killed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
     },
     KillSent {
         at: DateTime<Utc>,
@@ -329,8 +332,8 @@ impl Decider for Execution {
                 phase: CancelPhase::Queued,
                 outcome: Box::default(),
             }]),
-            (C::RecordInterruptSent { at }, _) => {
-                Ok(self.signal(CancelPhase::Interrupting, E::InterruptSent { at }))
+            (C::RecordInterruptSent { at, grace_ms }, _) => {
+                Ok(self.signal(CancelPhase::Interrupting, E::InterruptSent { at, grace_ms }))
             }
             (C::RecordKillSent { at }, _) => {
                 Ok(self.signal(CancelPhase::Killing, E::KillSent { at }))

@@ -178,8 +178,9 @@ impl<'a> Follower<'a> {
     async fn record_signals(&self, id: &str) -> anyhow::Result<()> {
         let status = self.run.link.status(id).await.context("cannot ask how the stop goes")?;
         let Some(stop) = status.and_then(|status| status.stop) else { return Ok(()) };
+        let grace_ms = stop.grace_ms;
         let interrupt =
-            stop.interrupt_sent_at.map(|at| ExecutionCommand::RecordInterruptSent { at });
+            stop.interrupt_sent_at.map(|at| ExecutionCommand::RecordInterruptSent { at, grace_ms });
         let kill = stop.kill_sent_at.map(|at| ExecutionCommand::RecordKillSent { at });
         for command in interrupt.into_iter().chain(kill) {
             let id = self.run.grant.execution_id;

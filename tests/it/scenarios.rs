@@ -191,6 +191,8 @@ async fn a_stop_takes_as_much_as_it_needs_and_is_never_claimed_too_early() {
         let of_run = events.iter().filter(|event| event["stream_id"] == id.as_str());
         let kinds: Vec<&str> = of_run.map(|event| event["type"].as_str().unwrap()).collect();
         assert!(kinds.contains(&last_phase), "{kinds:?}");
+        let interrupt = events.iter().rfind(|event| event["type"] == "InterruptSent").unwrap();
+        assert_eq!(interrupt["data"]["grace_ms"], 700, "clients can count it down");
         assert_eq!(terminate(&server, &id, "").await["status"], "cancelled", "it is, already");
     }
     server.audit().await;

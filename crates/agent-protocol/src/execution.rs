@@ -64,6 +64,9 @@ pub struct Stop {
     /// When SIGINT was sent to the main process group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupt_sent_at: Option<DateTime<Utc>>,
+    /// How long after SIGINT whatever is left was to be killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
     /// When SIGKILL was sent to every process of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill_sent_at: Option<DateTime<Utc>>,

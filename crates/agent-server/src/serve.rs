@@ -220,6 +220,7 @@ fn take_over_one(executions: &Arc<Executions>, id: &str) -> anyhow::Result<()> {
         reason: StopReason::AgentServerLost,
         phase: StopPhase::Requested,
         interrupt_sent_at: None,
+        grace_ms: None,
         kill_sent_at: None,
     });
     let (execution, _) = Execution::new(id, folder, &record, status, 0);

@@ -324,7 +324,8 @@ fn who_asked_first_stays_on_record() {
         reason: CancelReason::AgentStopped,
         urgency: Urgency::Kill,
     };
-    let history = running([cancel_requested(), E::InterruptSent { at: at(3) }, again]);
+    let history =
+        running([cancel_requested(), E::InterruptSent { at: at(3), grace_ms: Some(5_000) }, again]);
     let state = after::<Execution>(history.clone());
     assert_eq!(state.urgency, Some(Urgency::Kill));
     given::<Execution>(history)
@@ -358,9 +359,9 @@ fn a_cancel_in_the_queue_ends_the_execution_at_once() {
 
 #[test]
 fn signals_are_recorded_once_in_order_and_while_running() {
-    let interrupt = C::RecordInterruptSent { at: at(3) };
+    let interrupt = C::RecordInterruptSent { at: at(3), grace_ms: Some(5_000) };
     let kill = C::RecordKillSent { at: at(4) };
-    let interrupted = || E::InterruptSent { at: at(3) };
+    let interrupted = || E::InterruptSent { at: at(3), grace_ms: Some(5_000) };
     let killed = || E::KillSent { at: at(4) };
     in_every_state(&interrupt, |state| match state {
         In::Nothing => Err(R::NotFound),
@@ -382,11 +383,13 @@ fn signals_are_recorded_once_in_order_and_while_running() {
 
 #[test]
 fn a_cancel_after_a_signal_does_not_step_back() {
-    let timed_out = running([E::InterruptSent { at: at(3) }]);
+    let timed_out = running([E::InterruptSent { at: at(3), grace_ms: Some(5_000) }]);
     let asked = timed_out.into_iter().chain([cancel_requested()]).collect::<Vec<_>>();
     let state = after::<Execution>(asked.clone());
     assert_eq!(state.cancel_phase, Some(CancelPhase::Interrupting));
-    given::<Execution>(asked.clone()).when(C::RecordInterruptSent { at: at(4) }).then_nothing();
+    given::<Execution>(asked.clone())
+        .when(C::RecordInterruptSent { at: at(4), grace_ms: Some(5_000) })
+        .then_nothing();
     given::<Execution>(asked)
         .when(exit(Verdict::Completed))
         .then([cancelled(CancelPhase::Interrupting, outcome())]);
@@ -417,7 +420,7 @@ fn an_exit_ends_a_run_as_its_verdict_says_unless_a_cancel_was_asked_for() {
 #[test]
 fn a_cancelled_run_says_how_far_the_stop_went() {
     for (signal, phase) in [
-        (E::InterruptSent { at: at(3) }, CancelPhase::Interrupting),
+        (E::InterruptSent { at: at(3), grace_ms: Some(5_000) }, CancelPhase::Interrupting),
         (E::KillSent { at: at(4) }, CancelPhase::Killing),
     ] {
         given::<Execution>(running([cancel_requested(), signal]))
@@ -599,7 +602,8 @@ fn the_json_of_every_event_is_frozen() {
             tool_started(3, "a"),
             tool_finished(4, "a"),
             cancel_requested(),
-            E::InterruptSent { at: at(3) },
+            E::InterruptSent { at: at(3), grace_ms: None },
+            E::InterruptSent { at: at(3), grace_ms: Some(5_000) },
             E::KillSent { at: at(4) },
             E::ContactLost { since: at(5) },
             E::ContactRegained { at: at(6) },

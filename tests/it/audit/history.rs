@@ -92,7 +92,9 @@ async fn runs_and_queue(fleet: &Fleet) {
     fleet.complete(first).await; // the third passes the second chat turn
     fleet.dispatch(chat).await;
     fleet.cancel(chat).await;
-    fleet.tell(chat, ExecutionCommand::RecordInterruptSent { at: fleet.now }).await;
+    fleet
+        .tell(chat, ExecutionCommand::RecordInterruptSent { at: fleet.now, grace_ms: Some(5_000) })
+        .await;
     fleet.tell(chat, ExecutionCommand::RecordKillSent { at: fleet.now }).await;
     fleet.tell(chat, ExecutionCommand::RecordContactLost { since: fleet.now }).await;
     fleet.tell(chat, ExecutionCommand::RecordContactRegained { at: fleet.now }).await;

@@ -180,7 +180,15 @@ impl World {
             Act::Dispatch(_) => fleet.dispatch(run).await,
             Act::Tools(_, line) => fleet.tools(run, line).await,
             Act::Interrupt(_) => {
-                fleet.tell(run, ExecutionCommand::RecordInterruptSent { at: fleet.now }).await;
+                fleet
+                    .tell(
+                        run,
+                        ExecutionCommand::RecordInterruptSent {
+                            at: fleet.now,
+                            grace_ms: Some(5_000),
+                        },
+                    )
+                    .await;
             }
             Act::Complete(_) => fleet.complete(run).await,
             Act::Fail(_) => {

@@ -193,6 +193,7 @@ impl Watch {
                 reason: order.reason,
                 phase: StopPhase::Requested,
                 interrupt_sent_at: None,
+                grace_ms: None,
                 kill_sent_at: None,
             });
         }
@@ -200,13 +201,13 @@ impl Watch {
             self.begin_killing();
         } else {
             self.kill_at = Some(self.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at)));
-            self.interrupt();
+            self.interrupt(grace_ms);
         }
         self.tell();
     }
 
     /// Sends SIGINT to the main process group, once: a CLI then ends its tools and its result line.
-    fn interrupt(&mut self) {
+    fn interrupt(&mut self, grace_ms: u64) {
         let Some(stop) = self.stop.as_mut().filter(|stop| stop.phase == StopPhase::Requested)
         else {
             return;
@@ -216,6 +217,7 @@ impl Watch {
         }
         stop.phase = StopPhase::Interrupting;
         stop.interrupt_sent_at = Some(clock::now());
+        stop.grace_ms = Some(grace_ms);
     }
 
     fn begin_killing(&mut self) {

@@ -74,6 +74,7 @@ async fn a_run_that_ignores_everything_is_killed_with_its_whole_tree() {
     assert_eq!(stop.phase, StopPhase::Killing);
     let grace = stop.kill_sent_at.unwrap() - stop.interrupt_sent_at.unwrap();
     assert!(grace >= chrono::TimeDelta::milliseconds(500), "{grace}");
+    assert_eq!(stop.grace_ms, Some(500));
     assert_eq!(processes_of(&id), [0; 0]);
     wait_for(async || Some(()).filter(|()| runner.find_again().is_none())).await;
 }
