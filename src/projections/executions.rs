@@ -19,7 +19,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::agents::visible_life;
-use super::page::{Filter, Order, Page, PageRequest, Place};
+use super::keyset::Found;
+use super::page::{Filter, LIMIT_MAX, Order, Page, PageRequest, Place};
 use super::wire::{Cost, Timestamp, words, words_or_null};
 use super::{Viewer, keyset, lives};
 use crate::db::{self, Db, Json, Record, Statement, record};
@@ -204,6 +205,12 @@ impl Filter for ExecutionFilter {
 }
 
 impl ExecutionFilter {
+    /// Whether it asks for more than is counted as executions come and go.
+    pub(super) fn is_beyond_counts(&self) -> bool {
+        let has_words = self.q.as_deref().is_some_and(|text| !text.trim().is_empty());
+        has_words || self.has_cost() || self.parent_execution_id.is_some()
+    }
+
     fn has_cost(&self) -> bool {
         self.cost_min.is_some() || self.cost_max.is_some()
     }
@@ -237,6 +244,15 @@ impl Executions<'_> {
         let items = self.rows(&found.row_nos, filter.order).await?;
         let at = |row_no| filter.cursor_at(Place { created_at: 0, row_no });
         Ok(Page { items, next_cursor: found.rest.map(at) })
+    }
+
+    /// The numbers of the first rows that fit, at most [`LIMIT_MAX`], in the order of the filter.
+    pub(super) async fn matching(
+        &self,
+        filter: &ExecutionFilter,
+        lives: Option<Vec<IncarnationId>>,
+    ) -> Result<Found, db::Error> {
+        list::find(self.0, filter, lives, &PageRequest::first(LIMIT_MAX)).await
     }
 
     async fn rows(&self, row_nos: &[i64], order: Order) -> Result<Vec<ExecutionRow>, db::Error> {
@@ -324,6 +340,10 @@ fn select(texts: Texts) -> String {
         super::slots::SlotsRow::TABLE,
     )
 }
+
+/// The columns that [`narrow`] asks about.
+const NARROWED_COLUMNS: &str =
+    "e.status, e.triggered_by, e.parent_execution_id, e.incarnation, e.cost";
 
 /// Appends what the filter says about single rows, and their lives, to a SELECT over table `e`.
 pub(super) fn narrow(

@@ -11,7 +11,7 @@ use super::agents::AgentLife;
 use super::executions::counts::{
     Buckets, Count, Duration, EVERY_LIFE, MINUTE_MICROS, buckets, class_of, life_word,
 };
-use super::executions::{ExecutionFilter, ExecutionRow, narrow};
+use super::executions::{ExecutionFilter, ExecutionRow, Executions, narrow};
 use super::keyset::values;
 use super::wire::Cost;
 use super::{Viewer, lives};
@@ -39,6 +39,11 @@ pub struct Facets {
     pub agent: BTreeMap<String, u64>,
     /// In all.
     pub total: u64,
+    /// What all of them cost in dollars.
+    pub cost: Cost,
+    /// Whether there may be more than were counted: where words or costs are asked for, only the
+    /// newest 1,000 are.
+    pub is_cut: bool,
 }
 
 /// How executions went.
@@ -84,21 +89,47 @@ struct Sums {
 impl Statistics<'_> {
     /// How many executions there are of each value, among those the viewer may see.
     ///
-    /// What the filter says about words, cost and parents is not taken into account.
+    /// Where the filter asks for words, cost or parents, no more than
+    /// [`LIMIT_MAX`](super::page::LIMIT_MAX) are counted.
     pub async fn facets(
         &self,
         viewer: &Viewer,
         filter: &ExecutionFilter,
     ) -> Result<Facets, db::Error> {
         let lives = lives::of(self.0, viewer, &filter.agent, filter.incarnation).await?;
-        let stretch = Stretch::of(filter);
-        let mut sums = self.sums(filter, lives.as_deref(), &stretch).await?;
-        if lives.is_none() {
-            self.add_lives(&mut sums, filter, &stretch).await?;
-        }
+        let (sums, is_cut) = if filter.is_beyond_counts() {
+            self.sums_of_rows(filter, lives).await?
+        } else {
+            let stretch = Stretch::of(filter);
+            let mut sums = self.sums(filter, lives.as_deref(), &stretch).await?;
+            if lives.is_none() {
+                self.add_lives(&mut sums, filter, &stretch).await?;
+            }
+            (sums, false)
+        };
         let agent = self.by_agent(&sums.lives).await?;
         let total = sums.status.values().sum();
-        Ok(Facets { status: sums.status, triggered_by: sums.triggered_by, agent, total })
+        let Sums { status, triggered_by, cost, .. } = sums;
+        Ok(Facets { status, triggered_by, agent, total, cost: Cost(cost), is_cut })
+    }
+
+    /// Sums over the rows that fit, and whether there may be more.
+    async fn sums_of_rows(
+        &self,
+        filter: &ExecutionFilter,
+        lives: Option<Vec<IncarnationId>>,
+    ) -> Result<(Sums, bool), db::Error> {
+        let found = Executions(self.0).matching(filter, lives).await?;
+        let mut sums = Sums::default();
+        for chunk in power_chunks(&found.row_nos, db::LOOKUP_KEYS_MAX) {
+            let mut select = select_sums();
+            select.push("e.row_no IN (").bind_list(values(chunk)).push(")");
+            select.push(BY_KIND);
+            for row in self.0.query(select).await? {
+                sums.add(row)?;
+            }
+        }
+        Ok((sums, found.rest.is_some()))
     }
 
     /// How executions went, among those the viewer may see.
@@ -317,6 +348,18 @@ impl Stretch {
     }
 }
 
+/// What the sums of [`select_sums`] are by.
+const BY_KIND: &str = " GROUP BY e.incarnation, e.status, e.triggered_by";
+
+/// Begins a statement that counts rows; their condition and [`BY_KIND`] are to follow.
+fn select_sums() -> Statement {
+    Statement::new(format!(
+        "SELECT e.incarnation, e.status, e.triggered_by, COUNT(*), \
+         CAST(COALESCE(SUM(e.cost), 0) AS BIGINT) FROM {} e WHERE ",
+        ExecutionRow::TABLE,
+    ))
+}
+
 /// The statements that count rows: of those that have not ended, and at the edges of the stretch.
 fn rows_beside(
     filter: &ExecutionFilter,
@@ -324,21 +367,14 @@ fn rows_beside(
     stretch: &Stretch,
 ) -> Vec<Statement> {
     let open = [Status::Pending, Status::Running];
-    let begin = || {
-        Statement::new(format!(
-            "SELECT e.incarnation, e.status, e.triggered_by, COUNT(*), \
-             CAST(COALESCE(SUM(e.cost), 0) AS BIGINT) FROM {} e WHERE e.status ",
-            ExecutionRow::TABLE,
-        ))
-    };
     let mut statements = Vec::new();
     let end = |mut select: Statement| {
         narrow(&mut select, &filter.of_counts(), lives);
-        select.push(" GROUP BY e.incarnation, e.status, e.triggered_by");
+        select.push(BY_KIND);
         select
     };
-    let mut select = begin();
-    select.push("IN (").bind_list(values(&open)).push(")");
+    let mut select = select_sums();
+    select.push("e.status IN (").bind_list(values(&open)).push(")");
     if let Some(from) = filter.from {
         select.push(" AND e.created_at >= ").bind(from);
     }
@@ -347,8 +383,8 @@ fn rows_beside(
     }
     statements.push(end(select));
     for (from, to) in &stretch.edges {
-        let mut select = begin();
-        select.push("NOT IN (").bind_list(values(&open)).push(") AND e.created_at >= ");
+        let mut select = select_sums();
+        select.push("e.status NOT IN (").bind_list(values(&open)).push(") AND e.created_at >= ");
         select.bind(*from).push(" AND e.created_at < ").bind(*to);
         statements.push(end(select));
     }

@@ -1,17 +1,18 @@
 //! Executions counted: how many of each kind, and how they went.
 
 use axum::extract::State;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{names, words};
+use super::{ExecutionQuery, names};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{Fresh, ReadQuery};
+use crate::api::page::ListQuery;
 use crate::api::reply::Reply;
 use crate::clock;
 use crate::projections::executions::ExecutionFilter;
@@ -30,16 +31,6 @@ const HOURS_MAX: u32 = 24 * 366;
 struct FacetsQuery {
     /// Only these agents, separated by commas.
     agent: Option<String>,
-    /// Only these statuses, separated by commas.
-    status: Option<String>,
-    /// Only these triggers, separated by commas.
-    triggered_by: Option<String>,
-    /// Only those created at this time or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<DateTime<Utc>>,
-    /// Only those created before this time.
-    #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -74,25 +65,20 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(facets)).routes(routes!(stats))
 }
 
-/// Counts executions by status, trigger and agent.
+/// Counts executions by status, trigger and agent, and adds up what they cost.
 #[utoipa::path(
     get, path = "/api/executions/facets", tag = "executions",
-    params(FacetsQuery, Fresh),
+    params(ExecutionQuery, FacetsQuery, Fresh),
     responses((status = 200, body = Facets)),
 )]
 async fn facets(
     State(state): State<ApiState>,
     caller: Caller,
-    query: ReadQuery<FacetsQuery>,
+    query: ListQuery<ExecutionQuery, FacetsQuery>,
 ) -> Result<Reply<Facets>> {
-    let asked = query.params;
     let filter = ExecutionFilter {
-        agent: names("agent", asked.agent.as_deref())?,
-        status: words("status", asked.status.as_deref())?,
-        triggered_by: words("triggered_by", asked.triggered_by.as_deref())?,
-        from: asked.from,
-        to: asked.to,
-        ..ExecutionFilter::default()
+        agent: names("agent", query.params.agent.as_deref())?,
+        ..query.filter.filter()?
     };
     let position = state.caught_up(query.fresh, VIEWS).await?;
     let viewer = state.viewer(&caller).await?;

@@ -2,7 +2,7 @@
 //! of the rows that an index offers which fit.
 
 use super::words::Search;
-use super::{ExecutionFilter, ExecutionRow, narrow};
+use super::{ExecutionFilter, ExecutionRow, NARROWED_COLUMNS, narrow};
 use crate::db::{self, Db, Param as _, Record as _, Statement, power_chunks};
 use crate::domain::IncarnationId;
 use crate::projections::keyset::{Branches, Found, Range, any_of, values};
@@ -160,14 +160,27 @@ async fn fitting(
     }
     let mut kept = std::collections::HashSet::new();
     for chunk in power_chunks(&offered, db::LOOKUP_KEYS_MAX) {
-        let table = ExecutionRow::TABLE;
-        let mut select =
-            Statement::new(format!("SELECT e.row_no FROM {table} e WHERE e.row_no IN ("));
-        select.bind_list(values(chunk)).push(")");
-        narrow(&mut select, filter, lives);
-        kept.extend(db.fetch_column::<i64>(select).await?);
+        kept.extend(db.fetch_column::<i64>(looking_at(chunk, filter, lives)).await?);
     }
     Ok(offered.into_iter().filter(|row_no| kept.contains(row_no)).collect())
+}
+
+/// The statement that looks at rows by their numbers.
+fn looking_at(
+    offered: &[i64],
+    filter: &ExecutionFilter,
+    lives: Option<&[IncarnationId]>,
+) -> Statement {
+    let table = ExecutionRow::TABLE;
+    let mut select = Statement::new(format!(
+        "SELECT e.row_no FROM \
+         (SELECT e.row_no, {NARROWED_COLUMNS} FROM {table} e WHERE e.row_no IN ("
+    ));
+    // The limit keeps SQLite from walking every row of a status or a life instead of these.
+    let limit = db::LOOKUP_KEYS_MAX;
+    select.bind_list(values(offered)).push(&format!(") LIMIT {limit}) e WHERE 1 = 1"));
+    narrow(&mut select, filter, lives);
+    select
 }
 
 #[cfg(test)]
@@ -199,8 +212,8 @@ mod tests {
         found
     }
 
-    #[tokio::test]
-    async fn every_combination_is_read_from_an_index_in_its_order() {
+    /// An empty list in a folder of its own.
+    async fn empty_list() -> (tempfile::TempDir, Db) {
         let folder = tempfile::tempdir().unwrap();
         let db = Db::open_sqlite(&folder.path().join("views.db"), Durability::Off).unwrap();
         for table in crate::projections::executions::ExecutionsProjection.tables() {
@@ -212,18 +225,48 @@ mod tests {
                 db.execute(Statement::new(create)).await.unwrap();
             }
         }
+        (folder, db)
+    }
+
+    /// How SQLite goes about a statement, line by line.
+    async fn plan(db: &Db, statement: &Statement) -> Vec<String> {
+        let mut explain = Statement::new("EXPLAIN QUERY PLAN ");
+        explain.append(statement);
+        let mut plan = Vec::new();
+        for mut row in db.query(explain).await.unwrap() {
+            let _ids: (i64, i64, i64) =
+                (row.take().unwrap(), row.take().unwrap(), row.take().unwrap());
+            plan.push(row.take::<String>().unwrap());
+        }
+        plan
+    }
+
+    #[tokio::test]
+    async fn rows_are_looked_at_by_their_numbers_alone() {
+        let (_folder, db) = empty_list().await;
+        let life = [IncarnationId(uuid::Uuid::nil())];
+        let filter = ExecutionFilter {
+            status: vec![Status::Failed],
+            triggered_by: vec![Trigger::Mcp],
+            cost_min: Some(Cost(5)),
+            ..ExecutionFilter::default()
+        };
+        let offered: Vec<i64> = (0..512).collect();
+        let plan = plan(&db, &looking_at(&offered, &filter, Some(&life))).await;
+        let reads: Vec<_> = plan.iter().filter(|line| line.contains("USING")).collect();
+        assert!(
+            matches!(reads[..], [read] if read.contains("row_no=?") || read.contains("rowid=?"))
+        );
+    }
+
+    #[tokio::test]
+    async fn every_combination_is_read_from_an_index_in_its_order() {
+        let (_folder, db) = empty_list().await;
         assert_eq!(Build::Live.table::<ExecutionRow>(), ExecutionRow::TABLE);
         for branches in combinations() {
             for order in [Order::NewestFirst, Order::OldestFirst] {
                 let statement = branches.statement(0..1, Range::ALL, order, 51);
-                let mut explain = Statement::new("EXPLAIN QUERY PLAN ");
-                explain.append(&statement);
-                let mut plan = Vec::new();
-                for mut row in db.query(explain).await.unwrap() {
-                    let _ids: (i64, i64, i64) =
-                        (row.take().unwrap(), row.take().unwrap(), row.take().unwrap());
-                    plan.push(row.take::<String>().unwrap());
-                }
+                let plan = plan(&db, &statement).await;
                 let reads = plan.iter().find(|line| line.contains(" e ")).unwrap();
                 assert!(reads.starts_with("SEARCH e USING"), "{branches:?}: {plan:?}");
                 let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE")).count();

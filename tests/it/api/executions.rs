@@ -212,8 +212,16 @@ async fn facets_and_statistics_count_what_the_lists_show() {
     assert_eq!(facets["status"], json!({"completed": 1, "failed": 1, "pending": 1}));
     assert_eq!(facets["triggered_by"], json!({"manual": 3}));
     assert_eq!((&facets["agent"], &facets["total"]), (&json!({"scout": 3}), &json!(3)));
+    assert_eq!((&facets["cost"], &facets["is_cut"]), (&json!(0.042), &json!(false)));
     let failed = t.admin().get("/api/executions/facets?status=failed").await.expect(200);
     assert_eq!(failed["total"], 1);
+    let dear = t.admin().get("/api/executions/facets?cost_min=0.03").await.expect(200);
+    let all = t.admin().get("/api/executions").await.expect(200);
+    let is_dear = |run: &&serde_json::Value| run["cost"].as_f64().is_some_and(|cost| cost >= 0.03);
+    let matching = all.as_array().unwrap().iter().filter(is_dear).count();
+    assert_eq!(dear["total"], matching);
+    let none = t.admin().get("/api/executions/facets?q=nowhere").await.expect(200);
+    assert_eq!((&none["total"], &none["status"]), (&json!(0), &json!({})));
     let stats = t.admin().get("/api/executions/stats").await.expect(200);
     assert_eq!((&stats["hours"], &stats["total"]), (&json!(24), &json!(3)));
     assert_eq!((&stats["success_rate"], &stats["cost"]), (&json!(0.5), &json!(0.042)));

@@ -253,7 +253,13 @@ async fn executions_are_counted_as_far_as_they_may_be_seen() {
     assert_eq!((totals.total, totals.success_rate), (5, Some(0.75)));
     assert_eq!(totals.cost, Cost(4 * 12_345));
     assert_eq!((totals.duration_ms_p50, totals.duration_ms_p95), (Some(1_500), Some(1_500)));
+    let dear = ExecutionFilter { cost_min: Some(Cost(12_345)), ..all.clone() };
+    let facets = views.statistics().facets(&Viewer::System, &dear).await.unwrap();
+    assert_eq!((facets.total, facets.cost, facets.is_cut), (4, Cost(4 * 12_345), false));
+    assert_eq!(facets.agent["scout"], 4);
     let stranger = Viewer::User(AccountId(uuid::Uuid::nil()));
+    let facets = views.statistics().facets(&stranger, &dear).await.unwrap();
+    assert_eq!((facets.total, facets.cost), (0, Cost(0)));
     let nothing = views.statistics().totals(&stranger, &all).await.unwrap();
     assert_eq!((nothing.total, nothing.success_rate, nothing.cost), (0, None, Cost(0)));
     let lives = Viewer::Lives(vec![life.incarnation]);

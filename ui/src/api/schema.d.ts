@@ -631,7 +631,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Counts executions by status, trigger and agent. */
+        /** Counts executions by status, trigger and agent, and adds up what they cost. */
         get: operations["get_executions_facets"];
         put?: never;
         post?: never;
@@ -1906,6 +1906,13 @@ export interface components {
             agent: {
                 [key: string]: number;
             };
+            /** @description What all of them cost in dollars. */
+            cost: components["schemas"]["Cost"];
+            /**
+             * @description Whether there may be more than were counted: where words or costs are asked for, only the
+             *     newest 1,000 are.
+             */
+            is_cut: boolean;
             /** @description By status. */
             status: {
                 [key: string]: number;
@@ -4248,8 +4255,6 @@ export interface operations {
     get_executions_facets: {
         parameters: {
             query?: {
-                /** @description Only these agents, separated by commas. */
-                agent?: string;
                 /** @description Only these statuses, separated by commas. */
                 status?: string;
                 /** @description Only these triggers, separated by commas. */
@@ -4258,6 +4263,17 @@ export interface operations {
                 from?: string;
                 /** @description Only those created before this time. */
                 to?: string;
+                /** @description Only those known to have cost so many dollars or more. */
+                cost_min?: number;
+                /** @description Only those known to have cost so many dollars or less. */
+                cost_max?: number;
+                /**
+                 * @description Only those with every word of this text in the message, whole and without regard to case; a
+                 *     sign such as `%` counts as a word.
+                 */
+                q?: string;
+                /** @description Only these agents, separated by commas. */
+                agent?: string;
                 /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
                 min_position?: number;
                 /** @description How long to wait for it, in milliseconds; 2000 when left out. */
