@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
+pub use postgres::settings as postgres_settings;
 pub use record::{
     ColumnDef, LOOKUP_KEYS_MAX, PARAMETERS_MAX, Record, Rows, UPSERT_ROWS_MAX, delete, lookup,
     power_chunks, upsert,

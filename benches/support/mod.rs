@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::process::{Child, Command};
+use trinity::db::postgres_settings;
 use uuid::Uuid;
 
 #[path = "../../tests/it/processes.rs"]
@@ -48,7 +49,7 @@ pub async fn fresh_database(server_url: &str) -> Result<PgConnectOptions> {
     let mut connection = server.connect().await?;
     connection.execute(format!("CREATE DATABASE {name}").as_str()).await?;
     connection.close().await?;
-    Ok(server.database(&name))
+    Ok(postgres_settings(server.database(&name)))
 }
 
 /// The latency that this share of all, in percent, stayed below, in milliseconds.

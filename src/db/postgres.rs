@@ -1,6 +1,6 @@
 //! A Postgres server: sqlx's pool, with values instead of types.
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Column as _, PgPool, Row as _, TypeInfo, ValueRef};
 
@@ -8,6 +8,14 @@ use super::{Durability, Error, Row, Statement, Value};
 
 /// Begins a transaction that need not be on the disk when it is committed; one round trip.
 const BEGIN_RELAXED: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+
+/// What every connection to Postgres is opened with.
+///
+/// No statement here runs long enough to be worth compiling, but the planner takes the page of a list
+/// for expensive because of a subquery that is hardly ever run, and spent half a second on it.
+pub fn settings(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("jit", "off")])
+}
 
 /// A pool, and how durable its transactions are.
 #[derive(Debug, Clone)]

@@ -20,6 +20,8 @@ pub const RING_EVENTS_MAX: usize = 16_384;
 pub const RING_BYTES_MAX: usize = 64 << 20;
 /// The most events that wait in memory for a gap before them; beyond it they are read again.
 pub const PARKED_EVENTS_MAX: usize = 16_384;
+/// The most payload bytes that wait in memory for a gap before them.
+pub const PARKED_BYTES_MAX: usize = 64 << 20;
 
 /// A committed event with the size of its payload.
 #[derive(Debug, Clone)]
@@ -65,6 +67,7 @@ struct Ring {
     versions: HashMap<StreamId, i64>,
     /// Events beyond the next position.
     parked: BTreeMap<i64, Placed>,
+    parked_bytes: usize,
 }
 
 impl Feed {
@@ -76,6 +79,7 @@ impl Feed {
             head,
             versions: HashMap::new(),
             parked: BTreeMap::new(),
+            parked_bytes: 0,
         };
         Self {
             ring: Mutex::new(ring),
@@ -190,10 +194,15 @@ impl Ring {
         if position == self.head + 1 {
             self.push(event);
         } else if position > self.head {
-            if self.parked.len() >= PARKED_EVENTS_MAX {
+            let bytes = self.parked_bytes + event.bytes;
+            if self.parked.len() >= PARKED_EVENTS_MAX || bytes > PARKED_BYTES_MAX {
                 self.parked.clear();
+                self.parked_bytes = 0;
             }
-            self.parked.insert(position, event);
+            self.parked_bytes += event.bytes;
+            if let Some(again) = self.parked.insert(position, event) {
+                self.parked_bytes -= again.bytes;
+            }
         }
     }
 
@@ -204,6 +213,7 @@ impl Ring {
                 break;
             }
             let event = first.remove();
+            self.parked_bytes -= event.bytes;
             if event.position() == self.head + 1 {
                 self.push(event);
             }
@@ -229,5 +239,112 @@ impl Ring {
                 self.versions.remove(stream);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::account::{Account, AccountEvent};
+    use crate::domain::{AccountId, Event, EventId, Metadata};
+
+    fn stream(number: u128) -> StreamId {
+        StreamId::of::<Account>(AccountId(Uuid::from_u128(number)))
+    }
+
+    /// An event of so many bytes.
+    fn placed(position: i64, stream: StreamId, version: i64, bytes: usize) -> Placed {
+        let recorded = Recorded {
+            position,
+            event_id: EventId(Uuid::from_u128(position.unsigned_abs().into())),
+            stream,
+            version,
+            recorded_at: from_micros(position),
+            metadata: Metadata {
+                actor: "system".to_owned(),
+                correlation_id: String::new(),
+                causation_id: None,
+                command_id: String::new(),
+                body_sha256: None,
+                traceparent: None,
+            },
+            event: Event::Account(AccountEvent::PasswordChanged {}),
+        };
+        Placed { recorded: Arc::new(recorded), bytes }
+    }
+
+    fn positions(tail: Tail) -> Vec<i64> {
+        match tail {
+            Tail::Events(events) => events.iter().map(|event| event.position).collect(),
+            tail => panic!("{tail:?}"),
+        }
+    }
+
+    #[test]
+    fn a_stream_is_as_it_was_until_an_event_of_its_own_arrives() {
+        let feed = Feed::new(10, 0);
+        let (ours, other) = (stream(1), stream(2));
+        assert!(feed.is_newest(&ours, 3, 10), "nothing has happened since");
+        feed.publish([placed(11, other.clone(), 1, 1)]);
+        assert!(feed.is_newest(&ours, 3, 10));
+        assert!(!feed.is_newest(&other, 0, 10));
+        assert!(feed.is_newest(&other, 1, 10));
+        feed.publish([placed(12, ours.clone(), 4, 1)]);
+        assert!(!feed.is_newest(&ours, 3, 10));
+        assert!(feed.is_newest(&ours, 4, 12));
+    }
+
+    #[test]
+    fn what_has_left_the_memory_is_not_vouched_for() {
+        let feed = Feed::new(0, 0);
+        let (ours, other) = (stream(1), stream(2));
+        feed.publish([placed(1, ours.clone(), 1, RING_BYTES_MAX / 2)]);
+        assert!(feed.is_newest(&ours, 1, 0), "the memory reaches back to the first event");
+        // The first event leaves: whether there were others of its stream before, nobody here knows.
+        feed.publish([placed(2, other.clone(), 1, RING_BYTES_MAX)]);
+        assert!(!feed.is_newest(&ours, 0, 0));
+        assert!(!feed.is_newest(&ours, 1, 0));
+        assert!(feed.is_newest(&ours, 1, 1), "all since then is here");
+        assert!(matches!(feed.tail(0, 10), Tail::Behind));
+
+        feed.skip_to(5);
+        assert!(!feed.is_newest(&other, 1, 2));
+        assert!(feed.is_newest(&other, 1, 5));
+    }
+
+    #[test]
+    fn what_comes_early_waits_for_the_gap_before_it() {
+        let feed = Feed::new(0, 0);
+        let ours = stream(1);
+        feed.publish([placed(3, ours.clone(), 3, 1), placed(1, ours.clone(), 1, 1)]);
+        assert_eq!(feed.head(), 1);
+        assert!(feed.is_newest(&ours, 1, 0), "a later one is not heard before its turn");
+        // The database gives what lay between, and once more what was parked.
+        feed.publish([placed(2, ours.clone(), 2, 1), placed(3, ours.clone(), 3, 1)]);
+        assert_eq!((feed.head(), positions(feed.tail(0, 10))), (3, vec![1, 2, 3]));
+        assert_eq!(positions(feed.tail(1, 1)), [2]);
+        assert!(matches!(feed.tail(3, 10), Tail::CaughtUp));
+        assert!(!feed.is_newest(&ours, 1, 0));
+        assert_eq!(feed.lock().parked_bytes, 0);
+    }
+
+    #[test]
+    fn what_waits_for_a_gap_is_bounded() {
+        let feed = Feed::new(0, 0);
+        let ours = stream(1);
+        let half = PARKED_BYTES_MAX / 2;
+        for position in 3..6 {
+            feed.publish([placed(position, ours.clone(), position, half)]);
+            assert!(feed.lock().parked_bytes <= PARKED_BYTES_MAX);
+        }
+        feed.publish([placed(5, ours.clone(), 5, half)]);
+        assert_eq!(feed.lock().parked_bytes, half, "what comes again is counted once");
+        // What was dropped is read from the database in its turn.
+        feed.publish([1, 2].map(|position| placed(position, ours.clone(), position, 1)));
+        assert_eq!(feed.head(), 2);
+        feed.publish([3, 4].map(|position| placed(position, ours.clone(), position, 1)));
+        assert_eq!((feed.head(), feed.lock().parked_bytes), (5, 0));
     }
 }

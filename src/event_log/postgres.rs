@@ -20,6 +20,7 @@ use super::group_commit::{BatchError, Engine};
 use super::rows::{COLUMNS_POSTGRES, Row, SELECT_RECORDED_AT, select_of_types};
 use super::snapshots::{FINGERPRINT, KeptState};
 use super::store::Standing;
+use crate::db::postgres_settings;
 use crate::domain::{StreamId, StreamType};
 
 /// The oldest server that works.
@@ -91,7 +92,8 @@ pub(super) struct Opened {
 
 /// Connects and brings the tables up to date.
 pub(super) async fn open(url: &str) -> Result<Opened, OpenError> {
-    let options = PgConnectOptions::from_str(url).map_err(OpenError::Connect)?.options([
+    let options = PgConnectOptions::from_str(url).map_err(OpenError::Connect)?;
+    let options = postgres_settings(options).options([
         ("synchronous_commit", "on"),
         ("default_transaction_isolation", r"read\ committed"),
         ("lock_timeout", &LOCK_TIMEOUT_MS.to_string()),
