@@ -1,6 +1,7 @@
 //! `trinity agent`: creates, shows and controls agents.
 
 mod settings;
+mod sharing;
 
 use std::io::{IsTerminal as _, stderr, stdin};
 use std::time::{Duration, Instant};
@@ -56,6 +57,10 @@ enum Command {
     Model(settings::ModelArgs),
     /// Show or set whether schedules may start work
     Autonomy(settings::AutonomyArgs),
+    /// Let another user operate an agent, or show who may
+    Share(sharing::ShareArgs),
+    /// Take back that another user may operate an agent
+    Unshare(sharing::UnshareArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -147,6 +152,8 @@ impl Args {
             Command::Timeout(args) => session.timeout(args).await,
             Command::Model(args) => session.model(args).await,
             Command::Autonomy(args) => session.autonomy(args).await,
+            Command::Share(args) => session.share(args).await,
+            Command::Unshare(args) => session.unshare(args).await,
         }
     }
 }

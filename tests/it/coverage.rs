@@ -69,6 +69,9 @@ const ROWS: &[Row] = &[
     ("PUT", "/api/agents/{name}/timeout", Owner, r#"{"execution_timeout_seconds":60}"#),
     ("GET", "/api/agents/{name}/model", Access, ""),
     ("PUT", "/api/agents/{name}/model", Owner, r#"{"model":null}"#),
+    ("GET", "/api/agents/{name}/shares", Access, ""),
+    ("POST", "/api/agents/{name}/share", Owner, r#"{"username":"guest"}"#),
+    ("DELETE", "/api/agents/{name}/share/{username}", Owner, ""),
     ("GET", "/api/agents/{name}/queue", Access, ""),
     ("GET", "/api/agents/{name}/slots/history", Access, ""),
     ("POST", "/api/agents/{name}/task", Access, r#"{"message":"m","async_mode":true}"#),
@@ -175,6 +178,7 @@ async fn callers(t: &TestApp) -> (Callers, String) {
 async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let (method, route, _, body) = row;
     let path = route.replace("{name}", "scout").replace("{id}", id).replace("{position}", "1");
+    let path = path.replace("{username}", "nobody");
     let path = path.replace("{target}", "scout").replace("{selection_id}", id);
     let path = path.replace("/start", "/start?wait_ms=0").replace("/stop", "/stop?wait_ms=0");
     let method: Method = method.parse().unwrap();

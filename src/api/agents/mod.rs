@@ -2,6 +2,7 @@
 
 mod create;
 mod settings;
+mod sharing;
 mod slot_history;
 mod slots;
 mod transition;
@@ -51,6 +52,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(transition::start))
         .routes(routes!(transition::stop))
         .merge(settings::router())
+        .merge(sharing::router())
         .merge(slots::router())
         .merge(slot_history::router())
 }

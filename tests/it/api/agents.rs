@@ -328,3 +328,34 @@ async fn who_asks_for_a_deleted_agent_learns_when_it_went_if_they_could_see_it()
     let another = ada.get("/api/agents/scout").await.problem(404, "not-found");
     assert_eq!(another.get("deleted_at"), None, "the name is another's now");
 }
+
+#[tokio::test]
+async fn an_owner_lets_others_in_and_out_by_name() {
+    let t = TestApp::start().await;
+    let (ada, eve) = (t.user("ada").await, t.user("Eve").await);
+    t.create_agent_as(&ada, "scout", json!({})).await;
+    let share = "/api/agents/scout/share";
+    eve.post(share, json!({"username": "eve"})).await.problem(404, "not-found");
+    let shared = ada.post(share, json!({"username": "eve"})).await.expect(200);
+    assert_eq!((&shared["status"], &shared["username"]), (&json!("shared"), &json!("Eve")));
+    let again = ada.post(share, json!({"username": "EVE"})).await.expect(200);
+    assert_eq!(again["status"], "already_shared");
+    let shares = eve.get("/api/agents/scout/shares").await.expect(200);
+    assert_eq!(shares["shares"][0]["username"], "Eve");
+    eve.post(share, json!({"username": "ada"})).await.problem(403, "forbidden");
+    let before = shared["position"].as_i64().unwrap() - 1;
+    let earlier = ada.get(&format!("/api/agents/scout/shares?as_of={before}")).await.expect(200);
+    assert_eq!(earlier["shares"], json!([]));
+
+    for (name, why) in [("nobody", "there is no user"), ("ada", "owns this agent")] {
+        let refused = ada.post(share, json!({"username": name})).await;
+        let refused = refused.problem(422, "invalid-field");
+        assert!(refused["detail"].as_str().unwrap().contains(why), "{refused}");
+    }
+
+    let unshare = |name: &str| format!("/api/agents/scout/share/{name}");
+    let unshared = ada.delete(&unshare("eve")).await.expect(200);
+    assert_eq!(unshared["status"], "unshared");
+    assert_eq!(ada.delete(&unshare("eve")).await.expect(200)["status"], "not_shared");
+    eve.get("/api/agents/scout").await.problem(404, "not-found");
+}

@@ -393,6 +393,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/share": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets another user operate an agent: see it, give it tasks, start and stop it, not delete it. */
+        post: operations["post_agents_by_name_share"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/share/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes back that a user may operate an agent. */
+        delete: operations["delete_agents_by_name_share_by_username"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows which users an agent is shared with. */
+        get: operations["get_agents_by_name_shares"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/slots/history": {
         parameters: {
             query?: never;
@@ -2451,11 +2502,34 @@ export interface components {
             /** @description Whether there is an administrator who can log in. */
             setup_completed: boolean;
         };
+        /** @description Who is let in. */
+        ShareWith: {
+            /** @description The user's name, without regard to case. */
+            username: string;
+        };
+        /** @description What has become of a share. */
+        Shared: {
+            agent_name: string;
+            /** Format: int64 */
+            position: number;
+            status: components["schemas"]["SharedStatus"];
+            username: string;
+        };
+        /** @enum {string} */
+        SharedStatus: "shared" | "already_shared" | "unshared" | "not_shared";
         /** @description A user with whom an agent is shared. */
         SharedWith: {
             /** Format: uuid */
             user_id: string;
             username: string;
+        };
+        /** @description Who may operate an agent beside its owner and administrators. */
+        Shares: {
+            agent_name: string;
+            /** Format: int64 */
+            position: number;
+            /** @description By name. */
+            shares: components["schemas"]["SharedWith"][];
         };
         /** @description How full an agent is. */
         SlotCounts: {
@@ -3776,6 +3850,106 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Released"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_share: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareWith"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shared"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_agents_by_name_share_by_username: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+                /** @description The user's name, without regard to case */
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shared"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_shares: {
+        parameters: {
+            query?: {
+                /** @description Answer with what was so at this position of the log or at this time (RFC 3339). */
+                as_of?: string;
+                /** @description An earlier life of the name, for its owner then and for administrators. */
+                incarnation?: string;
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shares"];
                 };
             };
             default: components["responses"]["Problem"];
