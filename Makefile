@@ -3,6 +3,7 @@
 # make check   formatting, lints, docs, dependency rules, also of the web interface
 # make ui      build the web interface into ui/dist
 # make ui-size how much JavaScript the first page needs
+# make ui-measure    what the pages cost, beside what they may cost
 # make screenshots   take the pictures of the README anew
 # make bench   the published measurements
 # make test-long     soaks that take longer than a coffee
@@ -13,7 +14,7 @@ SHELL := bash
 NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
 TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
 
-.PHONY: run test check ui ui-size screenshots bench test-long test-clis tools
+.PHONY: run test check ui ui-size ui-measure screenshots bench test-long test-clis tools
 
 tools:
 	@scripts/install-missing cc=build-essential
@@ -42,6 +43,10 @@ ui:
 
 ui-size:
 	scripts/ui size
+
+ui-measure: tools
+	cargo build --bin trinity --example fill_executions
+	scripts/ui measure
 
 screenshots: tools
 	cargo build --bin trinity

@@ -5,6 +5,12 @@ import { precompress } from "./scripts/precompress.mjs";
 /** The server that `npm run dev` passes requests for the API to. */
 const server = process.env.TRINITY_URL ?? "http://127.0.0.1:8000";
 
+/** Modules that some pages share are put together until they are so large. */
+const SHARED_BYTES_MIN = 24_000;
+
+/** The name of a file of the build, without those of all pages that share it. */
+const shortName = (name: string) => name.replace(/~.*|\.\w+$/g, "");
+
 export default defineConfig({
   plugins: [react(), precompress()],
   resolve: { alias: { "@": new URL("./src", import.meta.url).pathname } },
@@ -15,6 +21,24 @@ export default defineConfig({
     target: "es2022",
     manifest: true,
     chunkSizeWarningLimit: 800,
+    rolldownOptions: {
+      output: {
+        chunkFileNames: ({ name }) => `assets/${shortName(name)}-[hash].js`,
+        assetFileNames: ({ names: [name = ""] }) => `assets/${shortName(name)}-[hash][extname]`,
+        codeSplitting: {
+          // Few files: a browser that has none of them asks for six at a time.
+          groups: [
+            { name: "frame", tags: ["$initial"], priority: 1 },
+            {
+              name: "shared",
+              minShareCount: 2,
+              entriesAware: true,
+              entriesAwareMergeThreshold: SHARED_BYTES_MIN,
+            },
+          ],
+        },
+      },
+    },
   },
   server: {
     port: 5173,

@@ -2,16 +2,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Browser, picture } from "./support/browser.mjs";
+import { longestTask, scrollThrough, TASK_MS_MAX } from "./support/long-tasks.mjs";
 import { setUp } from "./support/people.mjs";
+import { LINES_100_000, TOOL_CALLS_10_000 } from "./support/scripts.mjs";
 import { Server } from "./support/server.mjs";
-
-const TASK_MS_MAX = 50;
-
-const LINES = `raw ${Array.from({ length: 100_000 }, (_, index) => `n${index + 1}`).join("\\n")}\\n`;
-const CALLS = Array.from(
-  { length: 10_000 },
-  (_, index) => `tool Read {"file_path":"src/file-${index + 1}.rs"} => fn f() {}`,
-).join("\n");
 
 describe("a log of any size", { timeout: 240_000 }, () => {
   /** @type {Server} */
@@ -33,19 +27,23 @@ describe("a log of any size", { timeout: 240_000 }, () => {
   });
 
   const run = async (/** @type {string} */ script, rest = "") => {
-    const id = await server.submit("scout", `#!demo\n${script}\nsay The end`);
+    const id = await server.submit("scout", script);
     // Elsewhere first: what is measured is the reading of a log, not its writing.
     await page.goto(`${server.url}/executions/${id}?tab=io`);
     await page.locator("main header").getByText("Done").waitFor({ timeout: 60_000 });
     await page.goto(`${server.url}/executions/${id}${rest}`);
   };
   const log = () => page.getByRole("log");
+  const scrolls = async () => {
+    const { processorMs } = await longestTask(page, () => scrollThrough(page, log(), -900));
+    assert.ok(processorMs <= TASK_MS_MAX, `a task of ${processorMs} ms`);
+  };
 
   it("is scrolled through 100,000 lines, of which only some are read", async () => {
-    await run(LINES, "?tab=raw");
+    await run(LINES_100_000, "?tab=raw");
     await log().getByText("n100000", { exact: true }).waitFor();
     await picture(page, "log-100000");
-    await scrolls(page, "100,000 lines, raw log");
+    await scrolls();
     await log().press("Home");
     await log().getByText("n1", { exact: true }).waitFor();
   });
@@ -68,13 +66,13 @@ describe("a log of any size", { timeout: 240_000 }, () => {
   });
 
   it("is scrolled through 10,000 tool calls", async () => {
-    await run(CALLS);
+    await run(TOOL_CALLS_10_000);
     await log().getByText("src/file-10000.rs").waitFor();
-    await scrolls(page, "10,000 tool calls, transcript");
+    await scrolls();
   });
 
   it("shows the beginning of a line of 3 MB, and more of it when asked to", async () => {
-    await run("big 3000000", "?tab=raw");
+    await run("#!demo\nbig 3000000", "?tab=raw");
     await log().getByText("3.0 MB in all").first().waitFor();
     await log().getByRole("button", { name: "Show 200 kB" }).first().click();
     await log().getByRole("button", { name: "Show less" }).first().waitFor();
@@ -102,45 +100,3 @@ describe("a log of any size", { timeout: 240_000 }, () => {
     browser.assertQuiet();
   });
 });
-
-/**
- * Scrolls up, to the middle, and down again; fails when the page was busy for too long at a time.
- *
- * The browser says how long a task took on the clock, and how much of that it was given a processor
- * for: other programs of this machine are no fault of the page.
- */
-async function scrolls(
-  /** @type {import("playwright-core").Page} */ page,
-  /** @type {string} */ name,
-) {
-  await page.evaluate(() => {
-    const seen = /** @type {number[]} */ ([]);
-    Reflect.set(globalThis, "longTasks", seen);
-    new PerformanceObserver((list) => {
-      for (const { duration } of list.getEntries()) seen.push(Math.round(duration));
-    }).observe({ type: "longtask" });
-  });
-  const browser = page.context().browser();
-  assert.ok(browser);
-  await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-toplevel"] });
-  await page.getByRole("log").hover();
-  const wheel = async (/** @type {number} */ by) => {
-    for (let step = 0; step < 40; step += 1) {
-      await page.mouse.wheel(0, by);
-      await page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
-    }
-  };
-  await wheel(-900);
-  await page.getByRole("log").evaluate((log) => log.scrollTo(0, log.scrollHeight / 2));
-  await wheel(900);
-  const trace = JSON.parse(String(await browser.stopTracing()));
-  const onClock = await page.evaluate(() => Reflect.get(globalThis, "longTasks"));
-  const tasks = /** @type {{ name: string, dur?: number, tdur?: number }[]} */ (trace.traceEvents)
-    .filter((event) => event.name.endsWith("RunTask") && event.tdur !== undefined)
-    .map((event) => (event.tdur ?? 0) / 1_000);
-  const longest = Math.max(...tasks);
-  const clock = `${onClock.length} tasks over ${TASK_MS_MAX} ms by the clock (${onClock.join(", ")})`;
-  console.log(`${name}: longest task ${longest.toFixed(1)} ms of processor time; ${clock}`);
-  assert.ok(tasks.length > 0, "the browser told nothing of its tasks");
-  assert.ok(longest <= TASK_MS_MAX, `${name}: a task of ${longest} ms`);
-}

@@ -22,6 +22,17 @@ export async function logIn(/** @type {import("playwright-core").Page} */ page, 
   await page.getByRole("button", { name: "Log in" }).click();
 }
 
+/** Logs in, by the first run if nobody has before. */
+export async function enter(
+  /** @type {import("playwright-core").Page} */ page,
+  /** @type {import("./server.mjs").Server} */ server,
+) {
+  if (server.setupUrl) return setUp(page, server);
+  await page.goto(server.url);
+  await logIn(page);
+  await page.getByRole("navigation", { name: "Pages" }).waitFor();
+}
+
 /** Waits until the page is told what happens. */
 export async function untilLive(/** @type {import("playwright-core").Page} */ page) {
   await page.getByTestId("live-chip").getByText("Live").waitFor();

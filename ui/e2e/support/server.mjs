@@ -15,16 +15,18 @@ export class Server {
   #process = null;
   #folder = "";
   #isDemo = true;
+  #keepsFolder = false;
   /** Where it listens, such as `http://127.0.0.1:41234`. */
   url = "";
   /** The one-time link of the first run; empty later. */
   setupUrl = "";
 
-  /** Starts one, with the demo fleet unless said otherwise. */
-  static async start({ isDemo = true } = {}) {
+  /** Starts one, with the demo fleet unless said otherwise; on a data directory that stays, if given. */
+  static async start({ isDemo = true, folder = "" } = {}) {
     const server = new Server();
     server.#isDemo = isDemo;
-    server.#folder = await mkdtemp(join(tmpdir(), "trinity-ui-"));
+    server.#keepsFolder = folder !== "";
+    server.#folder = folder || (await mkdtemp(join(tmpdir(), "trinity-ui-")));
     await server.startAgain("127.0.0.1:0");
     return server;
   }
@@ -73,19 +75,20 @@ export class Server {
     return (await this.call("POST", `/api/agents/${agent}/task`, body)).execution_id;
   }
 
-  /** Ends the process; runs go on without it. */
-  async stop() {
+  /** Ends the process, by SIGKILL without a chance to say so; runs go on without it. */
+  async stop(signal = /** @type {"SIGTERM" | "SIGKILL"} */ ("SIGTERM")) {
     const child = this.#process;
     this.#process = null;
     if (!child || child.exitCode !== null) return;
     const isLate = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
-    child.kill("SIGTERM");
+    child.kill(signal);
     await once(child, "exit");
     clearTimeout(isLate);
   }
 
-  /** Ends the agents too, then the server, and leaves nothing behind. */
+  /** Ends the agents too, then the server, and leaves nothing behind but a directory that stays. */
   async remove() {
+    if (this.#keepsFolder) return this.stop();
     if (this.#process) {
       for (const { name } of await this.call("GET", "/api/agents")) {
         await this.call("DELETE", `/api/agents/${name}`);

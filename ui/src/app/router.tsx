@@ -1,5 +1,5 @@
 import type { QueryClient } from "@tanstack/react-query";
-import { createRouter } from "@tanstack/react-router";
+import { type AnyRoute, createRouter } from "@tanstack/react-router";
 import { agentsTree } from "@/features/agents/routes";
 import { loginRoute, setupRoute } from "@/features/auth/routes";
 import { dashboardRoute } from "@/features/dashboard/routes";
@@ -27,7 +27,7 @@ const routeTree = rootRoute.addChildren([
 
 /** Makes the router of all pages. */
 export function createAppRouter(client: QueryClient) {
-  return createRouter({
+  const router = createRouter({
     routeTree,
     context: { client },
     parseSearch,
@@ -37,6 +37,13 @@ export function createAppRouter(client: QueryClient) {
     defaultErrorComponent: RouteError,
     scrollRestoration: true,
   });
+  // The first page is on its way while the server is asked who is here.
+  const routes: Readonly<Record<string, AnyRoute>> = router.routesById;
+  for (const { routeId } of router.matchRoutes(router.latestLocation)) {
+    const route = routes[routeId];
+    if (route) void router.loadRouteChunk(route);
+  }
+  return router;
 }
 
 declare module "@tanstack/react-router" {

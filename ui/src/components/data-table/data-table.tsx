@@ -15,6 +15,9 @@ const CARDS_BELOW = "(max-width: 720px)";
 /** How many rows before the end the next page is asked for. */
 const MORE_AT_ROWS = 20;
 
+/** How many rows beside those in view are drawn, on either side. */
+const OVERSCAN_ROWS = 5;
+
 const CARD_HEIGHT = 96;
 
 interface DataTableProps<Row extends RowData> {
@@ -67,7 +70,7 @@ export function DataTable<Row extends RowData>(props: DataTableProps<Row>) {
     getScrollElement: () => scroller.current,
     estimateSize: () => (isCards ? CARD_HEIGHT : rowHeight),
     getItemKey: (index) => model[index]?.id ?? index,
-    overscan: 12,
+    overscan: OVERSCAN_ROWS,
     initialOffset: props.isFollowing ? model.length * rowHeight : 0,
     anchorTo: props.isFollowing === undefined ? "start" : "end",
     followOnAppend: props.isFollowing ?? false,

@@ -30,22 +30,25 @@ export function useAgentActions(agent: Agent): AgentActions {
   const { name, phase, slots } = agent;
   const [isAsking, setAsking] = useState(false);
   const params = { path: { name }, query: { wait_ms: 0 } };
-  const start = useMutation({
-    mutationFn: () => send(api.POST("/api/agents/{name}/start", { params })),
-    onError: (error) => notifyError(`${name} was not started`, error),
-  });
-  const stop = useMutation({
-    mutationFn: () => send(api.POST("/api/agents/{name}/stop", { params })),
-    onError: (error) => notifyError(`${name} was not stopped`, error),
+  // One for both: a long list has it in every row.
+  const change = useMutation({
+    mutationFn: (to: "start" | "stop") =>
+      send(
+        to === "start"
+          ? api.POST("/api/agents/{name}/start", { params })
+          : api.POST("/api/agents/{name}/stop", { params }),
+      ),
+    onError: (error, to) =>
+      notifyError(`${name} was not ${to === "start" ? "started" : "stopped"}`, error),
     onSettled: () => setAsking(false),
   });
-  const isBusy = start.isPending || stop.isPending || phase === "starting" || phase === "stopping";
+  const isBusy = change.isPending || phase === "starting" || phase === "stopping";
   return {
     canStart: STARTABLE.has(phase),
     canStop: STOPPABLE.has(phase),
     isBusy,
-    start: () => start.mutate(),
-    stop: () => (slots.active > 0 ? setAsking(true) : stop.mutate()),
+    start: () => change.mutate("start"),
+    stop: () => (slots.active > 0 ? setAsking(true) : change.mutate("stop")),
     // Most rows of a list never ask.
     dialog: isAsking && (
       <Modal
@@ -66,8 +69,8 @@ export function useAgentActions(agent: Agent): AgentActions {
             </Button>
             <Button
               color="danger"
-              loading={stop.isPending}
-              onClick={() => stop.mutate()}
+              loading={change.isPending}
+              onClick={() => change.mutate("stop")}
               data-autofocus
             >
               Stop and end runs
