@@ -1,29 +1,12 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { assertAccessible, Browser, picture } from "./support/browser.mjs";
-import { setUp, untilLive } from "./support/people.mjs";
-import { Server } from "./support/server.mjs";
+import { describe, it } from "node:test";
+import { assertAccessible, assertFits, picture } from "./support/browser.mjs";
+import { untilLive } from "./support/people.mjs";
+import { stage } from "./support/stage.mjs";
 
-describe("agents", { timeout: 240_000 }, () => {
-  /** @type {Server} */
-  let server;
-  /** @type {Browser} */
-  let browser;
-  /** @type {import("playwright-core").Page} */
-  let page;
-
-  before(async () => {
-    server = await Server.start();
-    browser = await Browser.start();
-    page = await (await browser.context()).newPage();
-    await setUp(page, server);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.remove();
-  });
-  afterEach(() => browser.assertQuiet());
+describe("agents", { timeout: 240_000 }, async () => {
+  const { server, page } = await stage();
 
   const row = (/** @type {string} */ text) => page.getByRole("row").filter({ hasText: text });
   const button = (/** @type {string} */ name) => page.getByRole("button", { name, exact: true });
@@ -32,10 +15,6 @@ describe("agents", { timeout: 240_000 }, () => {
   const open = async (/** @type {string} */ path) => {
     await page.goto(server.url + path);
     await untilLive(page);
-  };
-  const assertFits = async () => {
-    const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
-    assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
   };
 
   it("lists the fleet, as a table and as cards, with the filter in the address", async () => {
@@ -184,7 +163,7 @@ describe("agents", { timeout: 240_000 }, () => {
     ]) {
       await open(path ?? "");
       await page.getByText("web-pilot").first().waitFor();
-      await assertFits();
+      await assertFits(page);
       await assertAccessible(page, name ?? "");
     }
     await page.setViewportSize({ width: 1280, height: 800 });
@@ -217,44 +196,4 @@ describe("agents", { timeout: 240_000 }, () => {
     await server.call("DELETE", "/api/agents/brief");
     await heading("brief was deleted").waitFor();
   });
-
-  it("is used by keys alone, from the creation to the deletion", async () => {
-    await open("/executions");
-    await page.keyboard.press("g");
-    await page.keyboard.press("a");
-    await heading("Agents").waitFor();
-    await page.keyboard.press("n");
-    await page.getByRole("dialog").getByLabel("Name").waitFor();
-    await page.keyboard.type("keys");
-    await page.keyboard.press("Tab");
-    await page.keyboard.type("Demo");
-    await page.keyboard.press("Tab");
-    // A field of one line sends the form.
-    await page.keyboard.press("Enter");
-    await heading("keys").waitFor();
-    await page.getByText("Running", { exact: true }).first().waitFor();
-    await page.keyboard.press("c");
-    await page.waitForFunction(() => document.activeElement?.id === "message");
-    await page.keyboard.insertText("#!demo\nsay By keys\nsleep 2\nresult success 0.1");
-    await page.keyboard.press("Control+Enter");
-    await row("By keys").getByRole("link", { name: "Live" }).waitFor();
-    await row("By keys").getByText("Done").waitFor({ timeout: 10_000 });
-    await command("Stop keys");
-    await page.getByText("Stopped", { exact: true }).waitFor();
-    await command("Start keys");
-    await page.getByText("Running", { exact: true }).waitFor();
-    await command("Delete keys");
-    await page.getByRole("dialog", { name: "Delete keys" }).waitFor();
-    await page.keyboard.type("keys");
-    await page.keyboard.press("Enter");
-    await heading("keys was deleted").waitFor({ timeout: 20_000 });
-  });
-
-  const command = async (/** @type {string} */ words) => {
-    await page.keyboard.press("Control+k");
-    await page.getByPlaceholder("Search or run a command").waitFor();
-    await page.keyboard.type(words);
-    await page.getByRole("option", { name: words }).or(page.getByText(words)).first().waitFor();
-    await page.keyboard.press("Enter");
-  };
 });

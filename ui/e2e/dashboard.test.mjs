@@ -1,29 +1,12 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { assertAccessible, Browser, picture } from "./support/browser.mjs";
+import { describe, it } from "node:test";
+import { assertAccessible, assertFits, picture } from "./support/browser.mjs";
 import { setUp, untilLive } from "./support/people.mjs";
-import { Server } from "./support/server.mjs";
+import { stage } from "./support/stage.mjs";
 
-describe("the dashboard", { timeout: 120_000 }, () => {
-  /** @type {Server} */
-  let server;
-  /** @type {Browser} */
-  let browser;
-  /** @type {import("playwright-core").Page} */
-  let page;
-
-  before(async () => {
-    server = await Server.start();
-    browser = await Browser.start();
-    page = await (await browser.context()).newPage();
-    await setUp(page, server);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.remove();
-  });
-  afterEach(() => browser.assertQuiet());
+describe("the dashboard", { timeout: 120_000 }, async () => {
+  const { server, page } = await stage();
 
   const tile = (/** @type {string} */ name) => page.getByRole("link", { name, exact: true });
   const region = (/** @type {string} */ name) => page.getByRole("region", { name });
@@ -114,8 +97,7 @@ describe("the dashboard", { timeout: 120_000 }, () => {
   it("is of use on a phone", async () => {
     await page.setViewportSize({ width: 360, height: 740 });
     await tile("Agents up: 2").waitFor();
-    const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
-    assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
+    await assertFits(page);
     assert.equal(
       await page.getByRole("list", { name: "Runs by the hour" }).getByRole("link").count(),
       12,
@@ -125,23 +107,10 @@ describe("the dashboard", { timeout: 120_000 }, () => {
   });
 });
 
-describe("the dashboard of an empty server", { timeout: 60_000 }, () => {
-  /** @type {Server} */
-  let server;
-  /** @type {Browser} */
-  let browser;
-
-  before(async () => {
-    server = await Server.start({ isDemo: false });
-    browser = await Browser.start();
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.remove();
-  });
+describe("the dashboard of an empty server", { timeout: 60_000 }, async () => {
+  const { server, page } = await stage({ isDemo: false, isSetUp: false });
 
   it("leads to the first run, ticked as it happens", async () => {
-    const page = await (await browser.context()).newPage();
     await setUp(page, server);
     await page.goto(server.url);
     const steps = page.getByRole("region", { name: "First steps" });
@@ -160,6 +129,5 @@ describe("the dashboard of an empty server", { timeout: 60_000 }, () => {
     await page.getByRole("link", { name: "Agents up: 1", exact: true }).waitFor();
     await page.getByRole("region", { name: "Slots" }).getByText("scout").waitFor();
     assert.equal(await page.getByRole("region", { name: "First steps" }).count(), 0);
-    browser.assertQuiet();
   });
 });

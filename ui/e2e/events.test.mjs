@@ -1,33 +1,16 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { assertAccessible, Browser } from "./support/browser.mjs";
-import { setUp, untilLive } from "./support/people.mjs";
-import { Server } from "./support/server.mjs";
+import { describe, it } from "node:test";
+import { assertAccessible, assertFits } from "./support/browser.mjs";
+import { untilLive } from "./support/people.mjs";
+import { stage } from "./support/stage.mjs";
 
 const HOSTILE =
   "#!demo\nsay <img src=x onerror=alert(1)> \u202egnp.exe\u202c \u001b[31mred\nresult success 0.01";
 
-describe("the events", { timeout: 120_000 }, () => {
-  /** @type {Server} */
-  let server;
-  /** @type {Browser} */
-  let browser;
-  /** @type {import("playwright-core").Page} */
-  let page;
-
-  before(async () => {
-    server = await Server.start();
-    browser = await Browser.start();
-    page = await (await browser.context()).newPage();
-    await setUp(page, server);
-    await untilRunsHaveEnded(server);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.remove();
-  });
-  afterEach(() => browser.assertQuiet());
+describe("the events", { timeout: 120_000 }, async () => {
+  const { server, page } = await stage();
+  await server.untilIdle();
 
   const row = (/** @type {string | RegExp} */ text) =>
     page.getByRole("row").filter({ hasText: text });
@@ -118,7 +101,7 @@ describe("the events", { timeout: 120_000 }, () => {
       const calls = Array.from({ length: 20 }, (_, n) => `tool Read {"n": ${n}} => ok`).join("\n");
       await server.submit("scribe", `#!demo\n${calls}\nresult success 0.01`);
     }
-    await untilRunsHaveEnded(server);
+    await server.untilIdle();
     await page.goto(`${server.url}/events`);
     await page.getByText("Following the end of the log").waitFor();
     const scroller = page.getByRole("grid").locator("..");
@@ -154,24 +137,13 @@ describe("the events", { timeout: 120_000 }, () => {
     await page.setViewportSize({ width: 360, height: 740 });
     await page.goto(`${server.url}/events`);
     await row("ExecutionCompleted").last().waitFor();
-    const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
-    assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
+    await assertFits(page);
     await assertAccessible(page, "events-phone");
     await row("ExecutionCompleted").last().getByText("ExecutionCompleted").click();
     await drawer().getByText("Causes and effects").waitFor();
     await assertAccessible(page, "event-phone");
   });
 });
-
-/** Waits until nothing runs any more. */
-async function untilRunsHaveEnded(/** @type {Server} */ server) {
-  for (let tries = 0; tries < 200; tries += 1) {
-    const open = await server.call("GET", "/api/executions?status=pending,running&limit=1");
-    if (open.length === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error("runs do not end");
-}
 
 async function text(/** @type {AsyncIterable<Buffer>} */ stream) {
   const pieces = [];

@@ -1,9 +1,9 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { assertAccessible, Browser, picture } from "./support/browser.mjs";
-import { setUp, untilLive } from "./support/people.mjs";
-import { Server } from "./support/server.mjs";
+import { describe, it } from "node:test";
+import { assertAccessible, assertFits, picture } from "./support/browser.mjs";
+import { untilLive } from "./support/people.mjs";
+import { stage } from "./support/stage.mjs";
 
 const EDIT = JSON.stringify({
   file_path: "tests/io.rs",
@@ -11,27 +11,9 @@ const EDIT = JSON.stringify({
   new_string: "wait_for(ready).await;",
 });
 
-describe("an execution", { timeout: 240_000 }, () => {
-  /** @type {Server} */
-  let server;
-  /** @type {Browser} */
-  let browser;
-  /** @type {import("playwright-core").Page} */
-  let page;
-
-  before(async () => {
-    // Long enough to look at a stop before it is over.
-    process.env.TRINITY_GRACE_MS = "60000";
-    server = await Server.start();
-    browser = await Browser.start();
-    page = await (await browser.context()).newPage();
-    await setUp(page, server);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.remove();
-  });
-  afterEach(() => browser.assertQuiet());
+describe("an execution", { timeout: 240_000 }, async () => {
+  // Long enough to look at a stop before it is over.
+  const { server, page } = await stage({ env: { TRINITY_GRACE_MS: "60000" } });
 
   const show = async (/** @type {string} */ id, rest = "") => {
     await page.goto(`${server.url}/executions/${id}${rest}`);
@@ -187,8 +169,7 @@ describe("an execution", { timeout: 240_000 }, () => {
     const id = await server.submit("scout", "#!demo\nsay A small screen\nresult success 0.01");
     await show(id);
     await log().getByText("A small screen").first().waitFor();
-    const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
-    assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
+    await assertFits(page);
     await assertAccessible(page, "execution-phone");
     await page.setViewportSize({ width: 1280, height: 800 });
     await page.goto(`${server.url}/executions/01a1ff51-0000-7000-8000-000000000000`);

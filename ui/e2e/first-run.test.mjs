@@ -1,27 +1,14 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { assertAccessible, Browser } from "./support/browser.mjs";
+import { describe, it } from "node:test";
+import { assertAccessible } from "./support/browser.mjs";
 import { setUp } from "./support/people.mjs";
-import { Server } from "./support/server.mjs";
+import { stage } from "./support/stage.mjs";
 
-describe("the first run", { timeout: 60_000 }, () => {
-  /** @type {Server} */
-  let server;
-  /** @type {Browser} */
-  let browser;
-
-  before(async () => {
-    server = await Server.start();
-    browser = await Browser.start();
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.remove();
-  });
+describe("the first run", { timeout: 60_000 }, async () => {
+  const { server, browser, page } = await stage({ isSetUp: false });
 
   it("tells a stranger to open the printed link, which leads to the first page", async () => {
-    const page = await (await browser.context()).newPage();
     await page.goto(server.url);
     await page.getByText("The server printed a link").waitFor();
     await assertAccessible(page, "setup-without-link");
@@ -36,6 +23,5 @@ describe("the first run", { timeout: 60_000 }, () => {
     await late.getByRole("link", { name: "Log in" }).click();
     await late.getByRole("heading", { name: "Log in" }).waitFor();
     assert.equal(new URL(late.url()).pathname, "/login");
-    browser.assertQuiet();
   });
 });

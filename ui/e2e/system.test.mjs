@@ -1,29 +1,12 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { assertAccessible, Browser } from "./support/browser.mjs";
-import { logIn, PASSWORD, setUp, untilLive } from "./support/people.mjs";
-import { Server } from "./support/server.mjs";
+import { describe, it } from "node:test";
+import { assertAccessible, assertFits } from "./support/browser.mjs";
+import { logIn, PASSWORD, untilLive } from "./support/people.mjs";
+import { stage } from "./support/stage.mjs";
 
-describe("the system page", { timeout: 60_000 }, () => {
-  /** @type {Server} */
-  let server;
-  /** @type {Browser} */
-  let browser;
-  /** @type {import("playwright-core").Page} */
-  let page;
-
-  before(async () => {
-    server = await Server.start();
-    browser = await Browser.start();
-    page = await (await browser.context()).newPage();
-    await setUp(page, server);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.remove();
-  });
-  afterEach(() => browser.assertQuiet());
+describe("the system page", { timeout: 60_000 }, async () => {
+  const { server, browser, page } = await stage();
 
   const model = (/** @type {string} */ name) =>
     page.getByRole("listitem").filter({ has: page.getByRole("heading", { name, exact: true }) });
@@ -65,8 +48,7 @@ describe("the system page", { timeout: 60_000 }, () => {
   it("is of use on a phone", async () => {
     await page.setViewportSize({ width: 360, height: 740 });
     await model("executions").getByText("Current").waitFor();
-    const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
-    assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
+    await assertFits(page);
     await assertAccessible(page, "system-phone");
     await page.setViewportSize({ width: 1280, height: 800 });
   });

@@ -13,8 +13,7 @@ import { join } from "node:path";
 import { Browser } from "../e2e/support/browser.mjs";
 import { setUp, untilLive } from "../e2e/support/people.mjs";
 import { Server } from "../e2e/support/server.mjs";
-
-const WAIT_MS_MAX = 60_000;
+import { until } from "../e2e/support/until.mjs";
 
 /** What is shown of the whole: as much as a laptop has, sharp on its screen. */
 const LOOK = { viewport: { width: 1280, height: 900 }, deviceScaleFactor: 2 };
@@ -134,10 +133,7 @@ async function makeFleet() {
     );
   });
   for (const { agent, message } of ENDED) await server.submit(agent, message);
-  await until("their runs have ended", async () => {
-    const open = await server.call("GET", "/api/executions?status=pending,running&limit=1");
-    return open.length === 0;
-  });
+  await server.untilIdle();
   const shown = await server.submit(SHOWN.agent, SHOWN.message);
   await until("it runs", async () => {
     const { status } = await server.call("GET", `/api/executions/${shown}`);
@@ -145,12 +141,4 @@ async function makeFleet() {
   });
   for (const { agent, message } of RUNNING) await server.submit(agent, message);
   return shown;
-}
-
-async function until(/** @type {string} */ what, /** @type {() => Promise<boolean>} */ holds) {
-  const giveUpAt = Date.now() + WAIT_MS_MAX;
-  while (!(await holds())) {
-    assert.ok(Date.now() < giveUpAt, `waited too long until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

@@ -12,6 +12,9 @@ const ARTIFACTS = process.env.TRINITY_UI_ARTIFACTS ?? "../target/ui-artifacts";
 /** A name of this machine that browsers take for another one: no TLS, no privileges of localhost. */
 export const OTHER_MACHINE = "trinity.test";
 
+/** How long anything is waited for: pages answer at once, but this machine may be busy. */
+const WAIT_MS_MAX = 15_000;
+
 /** What the browser says about requests that a test has made fail. */
 const EXPECTED = /Failed to load resource|net::ERR_/;
 
@@ -39,7 +42,7 @@ export class Browser {
   async context(/** @type {import("playwright-core").BrowserContextOptions} */ options = {}) {
     const viewport = { width: 1280, height: 800 };
     const context = await this.#browser.newContext({ viewport, timezoneId: "UTC", ...options });
-    context.setDefaultTimeout(6_000);
+    context.setDefaultTimeout(WAIT_MS_MAX);
     context.on("console", (message) => {
       const isBad = message.type() === "error" && !EXPECTED.test(message.text());
       if (isBad) this.#complaints.push(message.text());
@@ -57,6 +60,12 @@ export class Browser {
   async close() {
     await this.#browser.close();
   }
+}
+
+/** Fails when the page is wider than its window. */
+export async function assertFits(/** @type {import("playwright-core").Page} */ page) {
+  const widths = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
+  assert.ok((widths[0] ?? 0) <= (widths[1] ?? 0), `scrolls sideways: ${widths}`);
 }
 
 /** Fails when the page has barriers, in both themes; keeps a picture of each. */

@@ -1,10 +1,11 @@
 // @ts-check
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { until } from "./until.mjs";
 
 const START_MS_MAX = 30_000;
 const STOP_MS_MAX = 20_000;
@@ -16,14 +17,17 @@ export class Server {
   #folder = "";
   #isDemo = true;
   #keepsFolder = false;
+  /** @type {Record<string, string>} */
+  #env = {};
   /** Where it listens, such as `http://127.0.0.1:41234`. */
   url = "";
   /** The one-time link of the first run; empty later. */
   setupUrl = "";
 
   /** Starts one, with the demo fleet unless said otherwise; on a data directory that stays, if given. */
-  static async start({ isDemo = true, folder = "" } = {}) {
+  static async start({ isDemo = true, folder = "", env = {} } = {}) {
     const server = new Server();
+    server.#env = env;
     server.#isDemo = isDemo;
     server.#keepsFolder = folder !== "";
     server.#folder = folder || (await mkdtemp(join(tmpdir(), "trinity-ui-")));
@@ -36,7 +40,8 @@ export class Server {
     const binary = process.env.TRINITY_BIN ?? "../target/debug/trinity";
     const args = ["serve", "--data-dir", this.#folder, "--listen", address];
     if (this.#isDemo) args.push("--demo");
-    const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
+    const env = { ...process.env, ...this.#env };
+    const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"], env });
     this.#process = child;
     const isLate = setTimeout(() => child.kill("SIGKILL"), START_MS_MAX);
     for await (const line of createInterface({ input: child.stderr })) {
@@ -75,6 +80,14 @@ export class Server {
     return (await this.call("POST", `/api/agents/${agent}/task`, body)).execution_id;
   }
 
+  /** Waits until nothing runs any more, and nothing waits to. */
+  async untilIdle() {
+    await until("no run is open", async () => {
+      const open = await this.call("GET", "/api/executions?status=pending,running&limit=1");
+      return open.length === 0;
+    });
+  }
+
   /** Ends the process, by SIGKILL without a chance to say so; runs go on without it. */
   async stop(signal = /** @type {"SIGTERM" | "SIGKILL"} */ ("SIGTERM")) {
     const child = this.#process;
@@ -84,6 +97,31 @@ export class Server {
     child.kill(signal);
     await once(child, "exit");
     clearTimeout(isLate);
+  }
+
+  /** Keeps a copy of everything that the server knows; it has no agents that run. */
+  async backUp() {
+    await this.stop();
+    await cp(this.#folder, `${this.#folder}-backup`, { recursive: true });
+    await this.startAgain();
+  }
+
+  /** Goes back to what was kept, as if nothing had happened since. */
+  async restore() {
+    await this.stop();
+    await rm(this.#folder, { recursive: true });
+    await rename(`${this.#folder}-backup`, this.#folder);
+    await this.startAgain();
+  }
+
+  /** Sends a signal to whatever looks after the runs of the agents, a process of its own for each. */
+  async signalAgents(/** @type {NodeJS.Signals} */ signal) {
+    const mark = `\0--state\0${this.#folder}/`;
+    for (const pid of await readdir("/proc")) {
+      if (!/^\d+$/.test(pid)) continue;
+      const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      if (words.includes(mark)) process.kill(Number(pid), signal);
+    }
   }
 
   /** Ends the agents too, then the server, and leaves nothing behind but a directory that stays. */

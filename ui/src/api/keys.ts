@@ -26,6 +26,7 @@ export const keys = {
     list: (filter: object) => ["events", "list", filter],
     one: (position: number) => ["events", "one", position],
   },
+  user: (id: string) => ["users", id],
   health: ["health"],
   system: ["system"],
 } as const;

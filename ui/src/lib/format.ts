@@ -23,10 +23,12 @@ function pair(ms: number, large: number, largeUnit: string, small: number, small
   return `${Math.floor(ms / large)}${largeUnit} ${String(rest).padStart(2, "0")}${smallUnit}`;
 }
 
+const CENTS = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
 /** Writes dollars: cents, or more digits where cents would hide the difference. */
 export function formatCost(dollars: number): string {
-  const digits = dollars !== 0 && Math.abs(dollars) < 0.1 ? 4 : 2;
-  return `$${dollars.toFixed(digits)}`;
+  const isSmall = dollars !== 0 && Math.abs(dollars) < 0.1;
+  return `$${isSmall ? dollars.toFixed(4) : CENTS.format(dollars)}`;
 }
 
 const COUNT = new Intl.NumberFormat("en", { useGrouping: true });

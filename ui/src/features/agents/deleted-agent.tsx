@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { EmptyState } from "@/components/empty-state";
 import { Time } from "@/components/time";
-import { useSession } from "@/features/auth/session";
+import { useActorText } from "@/features/auth/user-name";
 import type { Deletion } from "./agent-state";
 import { agentEventsLink } from "./links";
 
@@ -13,7 +13,6 @@ interface DeletedAgentProps {
 
 /** What is left of an agent that is gone: its history. */
 export function DeletedAgent({ name, deletion }: DeletedAgentProps) {
-  const by = useActorText(deletion?.by ?? null);
   return (
     <>
       <title>{`${name} · Trinity`}</title>
@@ -39,7 +38,8 @@ export function DeletedAgent({ name, deletion }: DeletedAgentProps) {
                 <Time at={deletion.at} />
               </>
             )}
-            {by !== null && ` by ${by}`}. What it ran and every event of it are kept.
+            {deletion.by !== null && <By actor={deletion.by} />}. What it ran and every event of it
+            are kept.
           </>
         ) : (
           "It may have been deleted, or it is not shared with you."
@@ -49,9 +49,6 @@ export function DeletedAgent({ name, deletion }: DeletedAgentProps) {
   );
 }
 
-/** Who did something, as far as this page knows their name. */
-function useActorText(actor: string | null): string | null {
-  const { id, username } = useSession().value;
-  if (actor === null) return null;
-  return id && actor === `user:${id}` ? username : actor.replace(/^(user|agent):/, "$1 ");
+function By({ actor }: { actor: string }) {
+  return <> by {useActorText(actor)}</>;
 }

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { agentLink, executionLink } from "@/features/agents/links";
-import { useSession } from "@/features/auth/session";
+import { useUserName } from "@/features/auth/user-name";
 import { executionIdOf } from "@/features/executions/fold";
 import { formatCount } from "@/lib/format";
 import { plainText } from "@/lib/plain-text";
@@ -61,10 +61,10 @@ export function SubjectLink({ event }: { event: LogEvent }) {
 
 /** Who caused an event, in words that people know. */
 export function Actor({ actor }: { actor: string }) {
-  const { id, username } = useSession().value;
   const [kind, name = ""] = split(actor);
+  const userName = useUserName(kind === "user" && name !== "" ? name : null);
   if (name === "") return <span className={classes.dim}>{plainText(kind)}</span>;
-  if (kind === "user" && name === id) return <span title={actor}>{username}</span>;
+  if (userName !== null) return <span title={actor}>{userName}</span>;
   const text = plainText(shortId(name));
   return (
     <span title={actor}>

@@ -52,7 +52,7 @@ export function ExecutionPage() {
 function Shown({ execution }: { execution: Execution }) {
   const { tab = "transcript", q } = route.useSearch();
   const navigate = route.useNavigate();
-  const { status, cancel_phase } = execution;
+  const { status, cancel_phase, lost_contact_at: lostAt } = execution;
   const isStopping = (status === "running" || status === "pending") && Boolean(cancel_phase);
   return (
     <>
@@ -61,7 +61,7 @@ function Shown({ execution }: { execution: Execution }) {
         aside={
           <span className={classes.title}>
             <StatusBadge look={executionLook(execution)} />
-            {status === "running" && <LiveBadge />}
+            {status === "running" && !lostAt && <LiveBadge />}
           </span>
         }
         actions={<HeaderActions execution={execution} />}

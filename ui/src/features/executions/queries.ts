@@ -21,28 +21,12 @@ export function executionsQuery(search: ExecutionSearch, floor: number) {
   });
 }
 
-/** How many executions there are of each value, by what the counts can be narrowed by. */
+/** How many executions fit a filter, of each value and in all, and what they cost together. */
 export function facetsQuery(search: ExecutionSearch, floor: number) {
-  const { agent, status, triggered_by, from, to } = search;
-  const counted = { agent, status, triggered_by, from, to };
   return queryOptions({
-    queryKey: keys.executions.facets(counted),
+    queryKey: keys.executions.facets(search),
     queryFn: ({ signal }) => {
-      const narrowed: ExecutionSearch = {
-        ...counted,
-        q: undefined,
-        cost_min: undefined,
-        cost_max: undefined,
-      };
-      const { from, to, ...words } = toQuery(narrowed, Date.now());
-      const query = {
-        agent: words.agent,
-        status: words.status,
-        triggered_by: words.triggered_by,
-        from,
-        to,
-        min_position: floor,
-      };
+      const query = { ...toQuery(search, Date.now()), min_position: floor };
       return load(api.GET("/api/executions/facets", { params: { query }, signal }));
     },
   });
