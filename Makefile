@@ -1,5 +1,5 @@
 # make run     build and serve the embedded default with a demo fleet
-# make test    every test on SQLite and on Postgres, then `make check`
+# make test    every test on SQLite and on Postgres, agents also in containers, then `make check`
 # make check   formatting, lints, docs, dependency rules, also of the web interface
 # make ui      build the web interface into ui/dist
 # make ui-size how much JavaScript the first page needs
@@ -24,7 +24,7 @@ run: tools ui
 
 test: tools
 	@scripts/install-missing faketime=faketime jq=jq curl=curl
-	scripts/with-postgres scripts/run-tests $(TEST)
+	scripts/with-postgres scripts/with-docker scripts/test-image scripts/run-tests $(TEST)
 	scripts/ui test
 	cargo build --bin trinity
 	scripts/ui e2e

@@ -22,6 +22,7 @@ use crate::data_dir::DataDir;
 use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
 use crate::hosts::AgentHost;
+use crate::hosts::docker::{self, DockerHost, Endpoint};
 use crate::hosts::process::{Options, ProcessHost};
 use crate::projections::{self, Views};
 use crate::reactors;
@@ -89,6 +90,10 @@ impl App {
                 options.readable_paths = readable_paths(&config)?;
                 Arc::new(ProcessHost::open(options).context("cannot host agents")?)
             }
+            AgentHostKind::Docker => {
+                let options = docker_options(&config, log.log_id().to_string());
+                Arc::new(DockerHost::new(options))
+            }
         };
         let adapters = adapters(&config)?;
         let setup = api::auth::Setup::prepare(&config, &data_dir, &log, &state).await?;
@@ -121,6 +126,19 @@ impl App {
             shutdown: self.shutdown.clone(),
             runs: reactors::Hints::default(),
         }
+    }
+}
+
+/// What containers are made with; `platform` is the id of the log that their agents belong to.
+pub fn docker_options(config: &Config, platform: String) -> docker::Options {
+    docker::Options {
+        endpoint: Endpoint {
+            address: config.docker_host.clone(),
+            certificates: config.docker_cert_path.clone(),
+        },
+        image: config.agent_image.clone(),
+        network: config.agent_network,
+        platform,
     }
 }
 
@@ -247,7 +265,7 @@ fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
     let say = |line: &str| logs::say(app.config.log_format, line);
     say(&format!("Trinity {} serves on {url}", env!("CARGO_PKG_VERSION")));
     say(&format!("  data   {} ({store})", app.data_dir.path().display()));
-    say(&format!("  agents on this machine, as processes; {}", isolation_in_words(app)));
+    say(&format!("  agents {}; {}", agents_in_words(&app.config), isolation_in_words(app)));
     if let Some(shortfall) = &app.host.isolation_plan().shortfall {
         say(&format!("  WARNING: isolation could be better: {shortfall}"));
     }
@@ -255,11 +273,25 @@ fn announce(app: &App, address: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says where agents live.
+fn agents_in_words(config: &Config) -> String {
+    match config.agent_host {
+        AgentHostKind::Process => "on this machine, as processes".to_owned(),
+        AgentHostKind::Docker => {
+            format!("in containers of {}, image {}", config.docker_host, config.agent_image)
+        }
+    }
+}
+
 /// Says what keeps agents apart.
 fn isolation_in_words(app: &App) -> String {
     let plan = app.host.isolation_plan();
     let landlock = plan.landlock_abi.map(|abi| format!("Landlock ABI {abi}"));
     match (plan.kind, landlock) {
+        (IsolationKind::Container, _) => {
+            let network: &str = app.config.agent_network.into();
+            format!("isolation container, network {network}")
+        }
         (IsolationKind::Uid, Some(landlock)) => {
             format!(
                 "isolation uid: each has a user of its own ({}), and {landlock}",

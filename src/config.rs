@@ -21,6 +21,15 @@ const CONFIG_FILE: &str = "config.toml";
 /// How long a run has, after the interrupt, to end by itself, in milliseconds.
 const GRACE_MS_DEFAULT: u64 = 5_000;
 
+/// Where a Docker engine of this machine listens.
+const DOCKER_HOST_DEFAULT: &str = "unix:///var/run/docker.sock";
+
+/// The image of agents that name none.
+const AGENT_IMAGE_DEFAULT: &str = "trinity-agent-base:latest";
+
+/// Every version of that image.
+const ALLOWED_IMAGES_DEFAULT: &str = "trinity-agent-base:*";
+
 /// A text that must not be printed.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
@@ -63,6 +72,24 @@ pub enum AgentHostKind {
     /// As processes of this machine.
     #[default]
     Process,
+    /// In containers of a Docker engine.
+    Docker,
+}
+
+/// What agents in containers reach.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum AgentNetwork {
+    /// Nothing.
+    #[default]
+    None,
+    /// A network of the agent's own with no way out of it.
+    Internal,
+    /// A network of the agent's own with a way out.
+    Outbound,
 }
 
 /// How log lines look.
@@ -98,6 +125,27 @@ pub struct Settings {
     /// Where agents live
     #[arg(long, env = "TRINITY_AGENT_HOST", value_name = "HOST")]
     pub agent_host: Option<AgentHostKind>,
+
+    /// Docker engine of the `docker` host [default: $DOCKER_HOST, unix:///var/run/docker.sock]
+    #[arg(long, env = "TRINITY_DOCKER_HOST", value_name = "URL")]
+    pub docker_host: Option<String>,
+
+    /// Folder of ca.pem, cert.pem and key.pem for a TCP engine [default: $DOCKER_CERT_PATH]
+    #[arg(long, env = "TRINITY_DOCKER_CERT_PATH", value_name = "DIR")]
+    pub docker_cert_path: Option<PathBuf>,
+
+    /// Image of agents that name none, on the `docker` host [default: trinity-agent-base:latest]
+    #[arg(long, env = "TRINITY_AGENT_IMAGE", value_name = "IMAGE")]
+    pub agent_image: Option<String>,
+
+    /// Images that agents may name, a `*` at the end for any; repeatable, or joined by commas
+    /// [default: trinity-agent-base:*]
+    #[arg(long, env = "TRINITY_ALLOWED_IMAGES", value_name = "IMAGE", value_delimiter = ',')]
+    pub allowed_images: Option<Vec<String>>,
+
+    /// What agents reach on the `docker` host [default: none]
+    #[arg(long, env = "TRINITY_AGENT_NETWORK", value_name = "WHAT")]
+    pub agent_network: Option<AgentNetwork>,
 
     /// What keeps agents apart on the `process` host [default: auto]
     #[arg(long, env = "TRINITY_ISOLATION", value_name = "WHAT")]
@@ -160,6 +208,16 @@ pub struct Config {
     pub database_url: Option<Secret>,
     /// Where agents live.
     pub agent_host: AgentHostKind,
+    /// Docker engine of the `docker` host: `unix://PATH` or `tcp://HOST:PORT`.
+    pub docker_host: String,
+    /// Folder of `ca.pem`, `cert.pem` and `key.pem`, with which a TCP engine is spoken to by TLS.
+    pub docker_cert_path: Option<PathBuf>,
+    /// Image of agents that name none.
+    pub agent_image: String,
+    /// Images that agents may name, beside that one; a `*` at the end stands for anything.
+    pub allowed_images: Vec<String>,
+    /// What agents in containers reach.
+    pub agent_network: AgentNetwork,
     /// What keeps agents apart on the `process` host.
     pub isolation: IsolationChoice,
     /// Users of which each agent gets one.
@@ -205,11 +263,25 @@ impl Config {
             anyhow::bail!("transcript_retention_days must be 1 or more; leave it out to keep them");
         }
         let queue_length_max = settings.queue_length_max.or(file.queue_length_max);
+        // Where the engine's own client finds it, so does this one.
+        let docker_host = settings.docker_host.or(file.docker_host);
+        let docker_host = docker_host.or_else(|| variable("DOCKER_HOST"));
+        let docker_cert_path = settings.docker_cert_path.or(file.docker_cert_path);
+        let docker_cert_path =
+            docker_cert_path.or_else(|| variable("DOCKER_CERT_PATH").map(PathBuf::from));
+        let allowed_images = settings.allowed_images.or(file.allowed_images);
+        let agent_image = settings.agent_image.or(file.agent_image);
         Ok(Self {
             data_dir,
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             database_url: settings.database_url.or(file.database_url),
             agent_host: settings.agent_host.or(file.agent_host).unwrap_or_default(),
+            docker_host: docker_host.unwrap_or_else(|| DOCKER_HOST_DEFAULT.to_owned()),
+            docker_cert_path,
+            agent_image: agent_image.unwrap_or_else(|| AGENT_IMAGE_DEFAULT.to_owned()),
+            allowed_images: allowed_images
+                .unwrap_or_else(|| vec![ALLOWED_IMAGES_DEFAULT.to_owned()]),
+            agent_network: settings.agent_network.or(file.agent_network).unwrap_or_default(),
             isolation: settings.isolation.or(file.isolation).unwrap_or_default(),
             agent_uids: settings.agent_uids.or(file.agent_uids).unwrap_or_default(),
             readable_paths: settings.readable_paths.or(file.readable_paths).unwrap_or_default(),
@@ -225,6 +297,17 @@ impl Config {
                 .requests_per_second_max
                 .or(file.requests_per_second_max),
         })
+    }
+}
+
+impl Config {
+    /// Tells whether an agent may name this image.
+    pub fn allows_image(&self, image: &str) -> bool {
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(begin) => image.starts_with(begin),
+            None => image == pattern,
+        };
+        image == self.agent_image || self.allowed_images.iter().any(matches)
     }
 }
 
@@ -283,6 +366,19 @@ mod tests {
         assert_eq!(Config::load(with(None)).unwrap().transcript_retention_days, None);
         assert_eq!(Config::load(with(Some(30))).unwrap().transcript_retention_days, Some(30));
         assert!(Config::load(with(Some(0))).is_err());
+    }
+
+    #[test]
+    fn agents_may_name_the_images_that_were_allowed_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::load(in_dir(dir.path())).unwrap();
+        assert!(config.allows_image("trinity-agent-base:1"));
+        assert!(!config.allows_image("trinity-agent-base") && !config.allows_image("alpine:3"));
+        let allowed = ["alpine:3", "house/*"].map(str::to_owned).to_vec();
+        let config = Config { allowed_images: allowed, ..config };
+        assert!(config.allows_image("alpine:3") && config.allows_image("house/x:1"));
+        assert!(!config.allows_image("alpine:31") && !config.allows_image("trinity-agent-base:1"));
+        assert!(config.allows_image("trinity-agent-base:latest"), "the one that all others have");
     }
 
     #[test]

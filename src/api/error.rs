@@ -74,6 +74,7 @@ pub enum Code {
     Internal,
     ExecutionFailed,
     AgentNotRunning,
+    HostUnavailable,
     ProjectionLag,
     LogUnavailable,
     StoreUnavailable,
@@ -126,6 +127,7 @@ impl Code {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ExecutionFailed => StatusCode::BAD_GATEWAY,
             Self::AgentNotRunning
+            | Self::HostUnavailable
             | Self::ProjectionLag
             | Self::LogUnavailable
             | Self::StoreUnavailable

@@ -49,7 +49,8 @@ struct Health {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = HostIsolation)]
 pub(super) struct IsolationHealth {
-    /// `uid`: each agent has a user of its own; `landlock`: runs are confined; or `none`.
+    /// `container`: each agent is alone in one; `uid`: each has a user of its own; `landlock`: runs
+    /// are confined; or `none`.
     kind: &'static str,
     /// The version of Landlock that confines runs; null where none does.
     #[schema(required = true)]

@@ -140,6 +140,8 @@ impl From<ConfigError> for ApiError {
         let pointer = match error {
             ConfigError::Capacity(_) => "/max_parallel_tasks",
             ConfigError::Timeout(_) => "/execution_timeout_seconds",
+            ConfigError::Cpu(_) => "/resources/cpu",
+            ConfigError::Memory(_) => "/resources/memory",
         };
         Self::field(pointer, error.to_string())
     }

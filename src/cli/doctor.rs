@@ -1,5 +1,6 @@
 //! `trinity doctor`: whether this machine can serve, and what to do where it cannot.
 
+mod engine;
 mod machine;
 mod programs;
 mod server;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::error::{Error, Exit, Result};
 use super::output::{Form, Output, cell, print};
 use super::server::Common;
-use crate::config::{Config, Settings};
+use crate::config::{AgentHostKind, Config, Settings};
 
 /// What `trinity doctor` takes: the settings of the server that it looks at.
 #[derive(Debug, clap::Args)]
@@ -112,16 +113,28 @@ fn encode(report: &Report) -> Result<String> {
 
 async fn look(config: &Config) -> Vec<Check> {
     let running = server::find(&config.data_dir);
-    let (store, programs, server) =
-        tokio::join!(store::look(config), programs::look(config), server::look(config, &running));
+    let (store, agents, server) =
+        tokio::join!(store::look(config), agents(config), server::look(config, &running));
     let mut checks = vec![Check::ok("settings", "the settings are understood")];
     checks.extend(machine::data_dir(config));
     checks.extend(store);
-    checks.extend(programs);
-    checks.push(machine::isolation(config));
+    checks.extend(agents);
     checks.push(machine::open_files());
     checks.extend(server);
     checks
+}
+
+/// Looks at what agents need where they live.
+async fn agents(config: &Config) -> Vec<Check> {
+    match config.agent_host {
+        AgentHostKind::Process => {
+            let mut checks = programs::look(config).await;
+            checks.push(machine::isolation(config));
+            checks
+        }
+        // What their runs start is in their image.
+        AgentHostKind::Docker => engine::look(config).await,
+    }
 }
 
 fn print_table(output: Output, report: &Report) -> Result<()> {

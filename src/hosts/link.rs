@@ -281,6 +281,16 @@ impl Connection {
     }
 }
 
+/// Asks over a stream of its own who serves; a stream that is joined to its server later may take
+/// `wait` until then.
+pub(super) async fn ask_who_serves(stream: ByteStream, wait: Duration) -> Result<Info, Error> {
+    let asked = async {
+        let mut connection = Connection::open(stream).await?;
+        read(connection.send(Method::GET, paths::INFO, Bytes::new()).await?).await
+    };
+    timeout(wait, asked).await.map_err(unreachable)?
+}
+
 /// Tells a server over a stream of its own to stop every run and to end.
 pub(super) async fn shut_down(stream: ByteStream, grace_ms: u64) -> Result<(), Error> {
     let limit = Duration::from_millis(CONNECT_MS_MAX);

@@ -4,6 +4,8 @@
 //! know which host it is. Every operation is idempotent, because a reactor repeats it whenever it
 //! cannot tell whether the last attempt arrived.
 
+/// Agents in containers of a Docker engine.
+pub mod docker;
 /// The client of an agent server.
 pub mod link;
 /// Agents as processes of this machine.
@@ -23,12 +25,20 @@ pub trait AgentHost: Send + Sync {
     /// Tells which kind of host this is, for banners and records alone.
     fn kind(&self) -> HostKind;
 
+    /// Tells whether agents here can have an image and limits of their own.
+    fn enforces_limits(&self) -> bool;
+
+    /// Tells why this host cannot be reached, if the last attempt to reach it failed.
+    fn outage(&self) -> Option<String>;
+
     /// Tells what keeps the agents apart that are started from now on.
     fn isolation_plan(&self) -> &IsolationPlan;
 
     /// Makes the place of an agent: its workspace and what runs in it, not started.
     ///
-    /// Answers with the host's own reference to it. Creating what is there is a no-op.
+    /// Answers with the host's own reference to it. Creating what is there is a no-op, except that a
+    /// place in which nothing runs is made anew around the same workspace where `spec` asks for what
+    /// the host cannot change in it, such as another image.
     async fn create(&self, spec: &AgentSpec) -> Result<String, Error>;
 
     /// Starts the agent's server and returns when it answers.
@@ -39,7 +49,7 @@ pub trait AgentHost: Send + Sync {
     /// Stops the agent's server with everything it runs and returns when all of it is gone.
     ///
     /// Runs get SIGINT and `grace` to end by themselves. The workspace stays. Stopping a stopped
-    /// agent is a no-op.
+    /// agent, or one without a place, is a no-op.
     async fn stop(&self, incarnation: Uuid, grace: Duration) -> Result<(), Error>;
 
     /// Removes the agent's place with its workspace. Removing what is gone is a no-op.
@@ -97,6 +107,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostKind {
+    /// A container of a Docker engine.
+    Docker,
     /// A process and a directory of this machine.
     Process,
 }
@@ -108,19 +120,45 @@ pub struct AgentSpec {
     pub name: String,
     /// The life of the agent that the place belongs to; it names the place.
     pub incarnation: Uuid,
-    /// Labels kept with the place and shown by `inspect` and `list`, such as `trinity.log-id`.
+    /// Labels kept with the place and shown by `inspect` and `list`, such as `trinity.platform`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What its container is like, on hosts that have containers.
+    #[serde(skip)]
+    pub container: ContainerSpec,
     /// Files that the workspace begins with, by their names; what becomes of them is the agent's.
     #[serde(skip)]
     pub workspace_files: BTreeMap<String, String>,
 }
 
+impl AgentSpec {
+    /// Shows the agent that was made by this.
+    pub fn hosted(self, host_ref: String, state: HostState, isolation: Isolation) -> HostedAgent {
+        let Self { name, incarnation, labels, .. } = self;
+        HostedAgent { name, incarnation, labels, host_ref, state, isolation }
+    }
+}
+
+/// What an agent's container is like; what is not said is as the host has it for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ContainerSpec {
+    /// The image.
+    pub image: Option<String>,
+    /// The most processor time, in billionths of one processor.
+    pub nano_cpus: Option<i64>,
+    /// The most memory, in bytes.
+    pub memory_bytes: Option<i64>,
+}
+
 /// An agent as its host shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostedAgent {
-    /// The name and labels it was created with.
-    pub spec: AgentSpec,
+    /// The agent's name.
+    pub name: String,
+    /// The life of the agent.
+    pub incarnation: Uuid,
+    /// The labels it was created with.
+    pub labels: BTreeMap<String, String>,
     /// The host's own reference to it.
     pub host_ref: String,
     /// What it does.
@@ -162,6 +200,11 @@ pub enum Status {
 }
 
 impl HostState {
+    /// Tells whether nothing runs in it.
+    pub fn is_at_rest(self) -> bool {
+        self.normalised() == Status::Stopped
+    }
+
     /// Gives the state that clients see.
     pub fn normalised(self) -> Status {
         match self {
@@ -182,6 +225,12 @@ pub enum Error {
     /// The place is there, its agent server does not run; `start` starts it.
     #[error("the agent server of incarnation {0} does not run; start the agent")]
     NotRunning(Uuid),
+    /// Something that is not the agent's has a name that its place needs; it is left alone.
+    #[error("{0}")]
+    Foreign(String),
+    /// The host cannot be reached; it is tried again.
+    #[error("the host of agents cannot be reached: {0}")]
+    Unavailable(String),
     /// The agent server did not come up.
     #[error("the agent server did not start: {0}")]
     StartFailed(String),

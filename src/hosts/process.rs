@@ -304,6 +304,14 @@ impl AgentHost for ProcessHost {
         HostKind::Process
     }
 
+    fn enforces_limits(&self) -> bool {
+        false
+    }
+
+    fn outage(&self) -> Option<String> {
+        None
+    }
+
     fn isolation_plan(&self) -> &IsolationPlan {
         &self.plan
     }
@@ -342,7 +350,10 @@ impl AgentHost for ProcessHost {
     async fn stop(&self, incarnation: Uuid, grace: Duration) -> Result<(), Error> {
         let change = self.change(incarnation);
         let _one_at_a_time = change.lock().await;
-        self.end(&self.place(incarnation)?, grace).await
+        match self.place(incarnation) {
+            Err(Error::NotFound(_)) => Ok(()),
+            place => self.end(&place?, grace).await,
+        }
     }
 
     async fn remove(&self, incarnation: Uuid) -> Result<(), Error> {

@@ -146,8 +146,8 @@ pub struct AgentRow {
     /// The node on whose disk it lives, if it is bound to one.
     #[schema(required = true)]
     pub node_id: Option<Uuid>,
-    /// What keeps its runs apart now, as the host tells: `uid`, `landlock` or `none`; null when it
-    /// lives elsewhere, and in the past.
+    /// What keeps its runs apart now, as the host tells: `container`, `uid`, `landlock` or `none`;
+    /// null when it lives elsewhere, and in the past.
     #[schema(required = true)]
     pub isolation: Option<&'static str>,
     /// The version of Landlock that confines its runs.

@@ -116,7 +116,8 @@ impl AgentTask {
             Phase::Deleting => removal::remove(&look, CancelReason::AgentDeleted).await?,
             Phase::Stopped | Phase::Failed => lifecycle::down(&look).await?,
         };
-        if next == Next::Wait {
+        // Who is frozen answers nothing, and its slots do not expire meanwhile.
+        if next == Next::Wait && agent.state.phase != Phase::Paused {
             self.reconciler.look(&look).await?;
         }
         self.follow_runs(&slots);

@@ -71,7 +71,7 @@ pub(super) fn start_request(
         files_dir: format!("{}/{}", info.files, grant.execution_id),
         surroundings: Surroundings {
             home: info.home.clone(),
-            path: context.path.clone(),
+            path: search_path(context, info).to_owned(),
             secrets: Env::default(),
             user: run_user(info),
         },
@@ -101,6 +101,11 @@ fn run_user(info: &Info) -> RunUser {
     } else {
         RunUser::Unprivileged
     }
+}
+
+/// Where a run looks for programs: where it lives is not always where the platform does.
+pub(super) fn search_path<'a>(context: &'a Context, info: &'a Info) -> &'a str {
+    info.path.as_deref().unwrap_or(&context.path)
 }
 
 /// Where a run puts temporary files: what all users share is out of its reach.

@@ -4,28 +4,20 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta};
 use sha2::{Digest as _, Sha256};
-use trinity_agent_protocol::{Exit, StartRequest, StopReason};
 
 use super::look::{Look, Next};
-use super::{chain, dispatch};
+use super::{chain, startup};
 use crate::clock;
+use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
-use crate::domain::agent::{Life, ObservedStatus, Phase, Step};
+use crate::domain::agent::{AgentConfig, Life, ObservedStatus, Phase, Step};
 use crate::domain::execution::CancelReason;
-use crate::hosts::{self, AgentSpec, Status};
+use crate::hosts::{self, AgentSpec, ContainerSpec, Status};
 
-/// How long the agent's own `startup.sh` may take.
-const STARTUP_TIMEOUT: Duration = Duration::from_mins(2);
-/// How much longer than a timeout and the grace its deadline is: nothing waits for the slot.
-const SUPERVISOR_MARGIN: Duration = Duration::from_secs(30);
-/// How often a started script is asked for its end.
-const STARTUP_POLL: Duration = Duration::from_millis(100);
 /// The wait before the first restart after a crash; it doubles with every further crash.
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(500);
-/// How much of a script's last words an event keeps, in bytes.
-const SCRIPT_ERROR_BYTES_MAX: usize = 2 * 1024;
 
 /// A step that failed, and why.
 struct Failure {
@@ -42,24 +34,44 @@ impl Failure {
 /// Makes the agent's place: the steps from the template to the container.
 pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
     let Look { context, life_ref, life, cause, .. } = look;
-    let spec = AgentSpec {
-        name: life_ref.name.to_string(),
-        incarnation: life_ref.incarnation.0,
-        labels: labels(look),
-        workspace_files: instructions(look).into_iter().collect(),
-    };
-    match context.host.create(&spec).await {
+    match make(look).await {
         Ok(host_ref) => {
             tracing::info!(agent = %life_ref.name, runtime = ?life.config.runtime, "made");
             reports::provisioned(&context.log, life_ref, host_ref, cause).await?;
             Ok(Next::Again)
         }
-        Err(error) => {
-            let Failure { step, error } = Failure::at(Step::Container)(error);
+        Err(Failure { step, error }) => {
+            wait_for_host(look)?;
             tracing::warn!(agent = %life_ref.name, "could not be made: {error}");
             reports::provision_failed(&context.log, life_ref, step, error, cause).await?;
             Ok(Next::Wait)
         }
+    }
+}
+
+/// Makes the agent's place as its configuration stands, or makes sure that it is like that.
+async fn make(look: &Look<'_>) -> Result<String, Failure> {
+    let Look { context, life_ref, life, .. } = look;
+    let AgentConfig { base_image, resources, .. } = &life.config;
+    let spec = AgentSpec {
+        name: life_ref.name.to_string(),
+        incarnation: life_ref.incarnation.0,
+        labels: labels(look),
+        container: ContainerSpec {
+            image: base_image.clone(),
+            nano_cpus: resources.nano_cpus().map_err(Failure::at(Step::Validate))?,
+            memory_bytes: resources.memory_bytes().map_err(Failure::at(Step::Validate))?,
+        },
+        workspace_files: instructions(look).into_iter().collect(),
+    };
+    context.host.create(&spec).await.map_err(Failure::at(Step::Container))
+}
+
+/// Fails while the host is away, so that what failed with it is tried again and not recorded.
+fn wait_for_host(look: &Look<'_>) -> anyhow::Result<()> {
+    match look.context.host.outage() {
+        Some(outage) => Err(anyhow::anyhow!("waits for its host: {outage}")),
+        None => Ok(()),
     }
 }
 
@@ -70,24 +82,40 @@ fn instructions(look: &Look<'_>) -> Option<(String, String)> {
     Some((adapter.instructions_file().to_owned(), text))
 }
 
+/// Everything that a host tells about an agent without the log.
 fn labels(look: &Look<'_>) -> std::collections::BTreeMap<String, String> {
-    let Look { context, life_ref, .. } = look;
-    [
-        ("trinity.agent-name", life_ref.name.to_string()),
-        ("trinity.incarnation", life_ref.incarnation.to_string()),
-        ("trinity.log-id", context.log.log_id().to_string()),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
+    let Look { context, life_ref, life, .. } = look;
+    let AgentConfig { kind, runtime, resources, template, full_capabilities, .. } = &life.config;
+    let runtime: &str = runtime.into();
+    let labels = [
+        ("platform", Some(context.log.log_id().to_string())),
+        ("agent-name", Some(life_ref.name.to_string())),
+        ("incarnation", Some(life_ref.incarnation.to_string())),
+        ("agent-type", Some(kind.clone())),
+        ("runtime", Some(runtime.to_owned())),
+        ("cpu", resources.cpu.clone()),
+        ("memory", resources.memory.clone()),
+        ("config-hash", Some(config_hash(life))),
+        ("created", created(life_ref)),
+        ("template", template.clone()),
+        ("full-capabilities", Some(full_capabilities.to_string())),
+    ];
+    let said = labels.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    said.map(|(key, value)| (format!("trinity.{key}"), value)).collect()
+}
+
+/// When a life began, which its id tells.
+fn created(life_ref: &LifeRef) -> Option<String> {
+    let (seconds, nanos) = life_ref.incarnation.0.get_timestamp()?.to_unix();
+    let began = DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)?;
+    Some(began.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 /// Brings the agent up: its place, its script, its health.
 pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
     let Look { context, life_ref, life, cause, .. } = look;
     match bring_up(look).await {
-        Ok(()) => {
-            let host_ref = life.host_ref.clone().unwrap_or_default();
+        Ok(host_ref) => {
             let now = context.log.now();
             let hash = config_hash(life);
             reports::started(&context.log, life_ref, host_ref, hash, now, cause).await?;
@@ -95,6 +123,7 @@ pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
             Ok(Next::Again)
         }
         Err(Failure { step, error }) => {
+            wait_for_host(look)?;
             tracing::warn!(agent = %life_ref.name, ?step, "did not start: {error}");
             let now = context.log.now();
             reports::start_failed(&context.log, life_ref, step, error, now, cause).await?;
@@ -115,70 +144,14 @@ pub(super) async fn restart(look: &Look<'_>) -> anyhow::Result<Next> {
     }
 }
 
-async fn bring_up(look: &Look<'_>) -> Result<(), Failure> {
+async fn bring_up(look: &Look<'_>) -> Result<String, Failure> {
     let Look { context, life_ref, link, .. } = look;
+    let host_ref = make(look).await?;
     let incarnation = life_ref.incarnation.0;
     context.host.start(incarnation).await.map_err(Failure::at(Step::Start))?;
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
-    run_startup_script(look, &info.boot_id).await?;
-    Ok(())
-}
-
-/// Runs the agent's own `startup.sh`, if there is one, once per start.
-async fn run_startup_script(look: &Look<'_>, boot_id: &str) -> Result<(), Failure> {
-    let Look { context, link, .. } = look;
-    let id = format!("startup-{boot_id}");
-    let grace = Duration::from_millis(context.grace_ms);
-    let script = "test ! -e startup.sh || exec sh ./startup.sh";
-    let info = link.info().await.map_err(Failure::at(Step::Startup))?;
-    let env = [("PATH", context.path.as_str()), ("HOME", &info.home), ("LANG", "C.UTF-8")];
-    let named = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let request = StartRequest {
-        epoch: 1,
-        argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-        env: named.chain(dispatch::temporary(&info)).collect(),
-        stdin: String::new(),
-        files: Vec::new(),
-        cwd: None,
-        timeout_ms: millis(STARTUP_TIMEOUT),
-        grace_ms: context.grace_ms,
-        deadline: after(context.log.now(), STARTUP_TIMEOUT + grace + SUPERVISOR_MARGIN),
-        uid: None,
-        gid: None,
-        allow_new_privileges: false,
-    };
-    link.start(&id, &request).await.map_err(Failure::at(Step::Startup))?;
-    let exit = loop {
-        let status = link.status(&id).await.map_err(Failure::at(Step::Startup))?;
-        match status.map(|status| (status.exit, status.state)) {
-            Some((Some(exit), _)) => break exit,
-            Some((None, state)) if !state.is_final() => tokio::time::sleep(STARTUP_POLL).await,
-            Some((None, _)) | None => {
-                let error = "the agent server has no trace of startup.sh".to_owned();
-                return Err(Failure { step: Step::Startup, error });
-            }
-        }
-    };
-    link.delete(&id).await.map_err(Failure::at(Step::Startup))?;
-    match script_error(&exit) {
-        None => Ok(()),
-        Some(error) => Err(Failure { step: Step::Startup, error }),
-    }
-}
-
-fn script_error(exit: &Exit) -> Option<String> {
-    let how = match (exit.stop_reason, exit.code, exit.signal) {
-        (Some(StopReason::Timeout), ..) => {
-            format!("took longer than {} s", STARTUP_TIMEOUT.as_secs())
-        }
-        (_, Some(0), _) => return None,
-        (_, Some(code), _) => format!("exited with code {code}"),
-        (_, None, Some(signal)) => format!("was ended by signal {signal}"),
-        (_, None, None) => "ended in an unknown way".to_owned(),
-    };
-    let words = exit.stderr_tail.trim();
-    let from = words.ceil_char_boundary(words.len().saturating_sub(SCRIPT_ERROR_BYTES_MAX));
-    Some(format!("startup.sh {how}: {}", &words[from..]).trim_end_matches([':', ' ']).to_owned())
+    startup::run(look, &info).await.map_err(|error| Failure { step: Step::Startup, error })?;
+    Ok(host_ref)
 }
 
 /// What the place of the agent was started with; another value means that it must be made anew.
@@ -269,14 +242,4 @@ async fn give_up_runs(look: &Look<'_>) -> anyhow::Result<()> {
 async fn is_up(look: &Look<'_>) -> Result<bool, hosts::Error> {
     let shown = look.context.host.inspect(look.life_ref.incarnation.0).await?;
     Ok(shown.is_some_and(|hosted| hosted.state.normalised() != Status::Stopped))
-}
-
-/// Whole milliseconds of a duration that is known to be short.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The time `wait` after `now`.
-fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
-    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
 }

@@ -10,6 +10,7 @@
 //! | `fleet` | one task per agent that lives on this node, woken by the feed |
 //! | `agent` | one look at one agent: life cycle, its granted runs, what should not be there |
 //! | `lifecycle` | the steps of creation, start and stop; crashes |
+//! | `startup` | the agent's own script at its start |
 //! | `run` | one granted execution, from the start request to the slot's release |
 //! | `dispatch` | what the agent server is asked to start |
 //! | `output` | lines of output into the transcript and the log |
@@ -29,6 +30,7 @@ mod reconcile;
 mod removal;
 mod retention;
 mod run;
+mod startup;
 mod wait;
 
 use std::collections::HashMap;

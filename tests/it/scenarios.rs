@@ -4,6 +4,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::docker;
 use crate::server::Server;
 
 /// What a script must come to.
@@ -258,6 +259,25 @@ async fn stopping_an_agent_ends_its_runs_and_keeps_its_queue() {
 }
 
 #[tokio::test]
+async fn a_startup_script_that_fails_is_said_and_runs_again_at_the_next_start() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let content = "test -e .ready || { touch .ready; echo not yet >&2; exit 3; }";
+    let id = server.script("scout", &[&format!("exec echo '{content}' > startup.sh")]).await;
+    assert_eq!(server.until_ended(&id).await["status"], "completed");
+    server.post("/api/agents/scout/stop", json!({})).await.expect(200);
+
+    let refused = server.post("/api/agents/scout/start", json!({})).await.expect(503);
+    assert_eq!(refused["step"], "startup", "{refused}");
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("code 3") && detail.contains("not yet"), "{detail}");
+    server.post("/api/agents/scout/start", json!({})).await.expect(200);
+    let next = server.script("scout", &["say on"]).await;
+    assert_eq!(server.until_ended(&next).await["status"], "completed");
+    server.audit().await;
+}
+
+#[tokio::test]
 async fn deleting_an_agent_leaves_its_history_and_nothing_else() {
     let server = Server::start_with(&[("TRINITY_GRACE_MS", "500")]).await;
     let config = json!({"name": "scout", "runtime": "demo", "max_parallel_tasks": 1});
@@ -274,6 +294,12 @@ async fn deleting_an_agent_leaves_its_history_and_nothing_else() {
     let agents = server.data_dir.join("agents");
     let left = std::fs::read_dir(agents).map(Iterator::count).unwrap_or_default();
     assert_eq!(left, 0, "the workspace is gone");
+    if docker::is_chosen() {
+        for kind in ["container", "volume", "network"] {
+            let left = docker::labelled(kind, "trinity.agent-name=scout");
+            assert!(left.is_empty(), "{kind}: {left:?}");
+        }
+    }
 
     server.agent_with(config).await;
     let list = server.get("/api/agents/scout/executions").await.expect(200);

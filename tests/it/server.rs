@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
+use crate::docker;
 use crate::processes::{memory_bytes, pids, processes_of};
 use crate::store::fresh_database;
 
@@ -326,6 +327,9 @@ impl Server {
 
     /// Ends every agent server and everything they run, as a reboot would.
     pub fn kill_agent_servers(&self) {
+        if docker::is_chosen() {
+            return docker::kill_labelled("trinity.platform");
+        }
         // Frozen first: in a reboot none of them sees another one die.
         self.signal_agent_servers(Signal::SIGSTOP);
         self.signal_agent_servers(Signal::SIGKILL);
@@ -357,7 +361,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let _gone = self.child.start_kill();
-        self.kill_agent_servers();
+        if docker::is_chosen() {
+            // The names of containers are the engine's alone: the next test has the same ones.
+            docker::remove_labelled("trinity.platform");
+        }
+        self.signal_agent_servers(Signal::SIGKILL);
     }
 }
 
@@ -395,6 +403,12 @@ impl Launch {
             .kill_on_drop(true);
         if let Some(url) = database_url {
             command.env("TRINITY_DATABASE_URL", url);
+        }
+        if docker::is_chosen() {
+            command
+                .env("TRINITY_AGENT_HOST", "docker")
+                .env("TRINITY_DOCKER_HOST", docker::address())
+                .env("TRINITY_AGENT_IMAGE", docker::image());
         }
         let mut child = command.spawn().unwrap();
         let http = reqwest::Client::new();

@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 14] = [
     ("state", &["state", "domain", "event_log", "db"], &["tokio", "sqlx"]),
     ("projections", &["projections", "domain", "event_log", "db"], &["tokio", "sqlx"]),
     ("adapters", &["adapters", "domain"], &[]),
-    ("hosts", &["hosts", "config", "clock"], &["tokio", "hyper", "nix", "rand"]),
+    ("hosts", &["hosts", "config", "clock"], &["tokio", "hyper", "nix", "rand", "bollard"]),
     ("commands", &["commands", "domain", "event_log"], &["rand", "tokio"]),
     (
         "reactors",

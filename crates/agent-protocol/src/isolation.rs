@@ -21,6 +21,8 @@ pub struct Isolation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IsolationKind {
+    /// The agent is alone in a container, with no capability and a user that is not root.
+    Container,
     /// The agent has a user of its own.
     Uid,
     /// The runs have the agent server's user; Landlock says what they reach.
@@ -34,6 +36,7 @@ impl IsolationKind {
     /// Gives the word that is also used on the wire.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Container => "container",
             Self::Uid => "uid",
             Self::Landlock => "landlock",
             Self::None => "none",

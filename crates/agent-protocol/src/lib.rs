@@ -90,6 +90,9 @@ pub struct Info {
     /// The folder for temporary files of the agent alone; the machine's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmp: Option<String>,
+    /// The search path of runs, where the agent server's own surroundings say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// What keeps its runs apart from everything else; older servers have nothing.
     #[serde(default)]
     pub isolation: Isolation,

@@ -23,6 +23,9 @@ pub struct IsolationArgs {
     /// Confines runs to their own folders and to what everybody may read.
     #[arg(long)]
     landlock: bool,
+    /// Says that this agent server is alone in a container, which keeps its runs apart.
+    #[arg(long, conflicts_with_all = ["run_uid", "landlock"])]
+    container: bool,
     /// A folder that no run reaches, whatever it is in; repeatable.
     #[arg(long, value_name = "DIR")]
     private: Vec<PathBuf>,
@@ -62,11 +65,21 @@ impl IsolationArgs {
         Confinement { uid: self.run_uid, reach: self.landlock.then(reach) }
     }
 
+    /// The search path of runs: in a container it is the image's, elsewhere the platform's.
+    pub(crate) fn search_path(&self) -> Option<String> {
+        let path = self.container.then(|| std::env::var_os("PATH")).flatten()?;
+        path.into_string().ok()
+    }
+
     /// What is in force, for whoever asks.
     ///
     /// # Errors
     /// When Landlock is wanted and this kernel has none: better no agent than one in the open.
     pub(crate) fn in_force(&self) -> io::Result<Isolation> {
+        if self.container {
+            let uid = Some(nix::unistd::geteuid().as_raw());
+            return Ok(Isolation { kind: IsolationKind::Container, uid, landlock_abi: None });
+        }
         let landlock_abi = match (self.landlock, landlock_abi()) {
             (false, _) => None,
             (true, Some(abi)) => Some(abi),

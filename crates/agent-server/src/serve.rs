@@ -124,6 +124,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         home: places.home.clone(),
         files: text(&args.files)?,
         tmp: args.tmp.as_deref().map(text).transpose()?,
+        path: args.isolation.search_path(),
         isolation,
     };
     let state = State::open(&args.state)

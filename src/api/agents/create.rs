@@ -162,7 +162,14 @@ async fn owner(state: &ApiState, caller: &Caller) -> Result<AccountId> {
 fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
     let name = parse_name(&asked.name)?;
     let runtime = asked.runtime.unwrap_or_default();
-    refuse_without_effect(&asked)?;
+    refuse_without_effect(&asked, state.app.host.enforces_limits())?;
+    if let Some(image) =
+        asked.base_image.as_ref().filter(|image| !state.app.config.allows_image(image))
+    {
+        let detail =
+            format!("`{image}` is no image that agents may have here, see --allowed-images");
+        return Err(ApiError::field("/base_image", detail));
+    }
     let adapter = state.app.adapters.get(runtime);
     if let Some(model) = &asked.model {
         adapter.model(model).map_err(|error| ApiError::field("/model", error.to_string()))?;
@@ -220,12 +227,14 @@ fn parse_name(text: &str) -> Result<AgentName> {
 }
 
 /// No setting is taken that would change nothing: whoever asks for a limit relies on it.
-fn refuse_without_effect(asked: &CreateAgent) -> Result<()> {
+fn refuse_without_effect(asked: &CreateAgent, host_enforces_limits: bool) -> Result<()> {
     let resources = asked.resources.clone().unwrap_or_default();
-    let is_set = [
+    let of_containers = [
         ("/resources/cpu", resources.cpu.is_some()),
         ("/resources/memory", resources.memory.is_some()),
         ("/base_image", asked.base_image.is_some()),
+    ];
+    let of_none = [
         ("/full_capabilities", asked.full_capabilities == Some(true)),
         ("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled)),
         ("/mcp_servers", asked.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty())),
@@ -235,12 +244,17 @@ fn refuse_without_effect(asked: &CreateAgent) -> Result<()> {
         let detail = "there is no template of this name; leave template out";
         return Err(ApiError::field("/template", detail).with_code(Code::InvalidParameter));
     }
-    match is_set.iter().find(|(_, is_set)| *is_set) {
+    let first = |settings: &[(&'static str, bool)]| {
+        settings.iter().find(|(_, is_set)| *is_set).map(|(pointer, _)| *pointer)
+    };
+    if let Some(pointer) = first(&of_containers).filter(|_| !host_enforces_limits) {
+        let detail = "agents that live as processes of this machine cannot have this; those in \
+                      containers can, see --agent-host";
+        return Err(not_enforceable(pointer, detail));
+    }
+    match first(&of_none) {
+        Some(pointer) => Err(not_enforceable(pointer, "no agent of this server can have this")),
         None => Ok(()),
-        Some((pointer, _)) => Err(not_enforceable(
-            pointer,
-            "agents that live as processes of this machine cannot have this; a container host can",
-        )),
     }
 }
 

@@ -165,9 +165,15 @@ async fn answer(
     asked_at: i64,
 ) -> Result<Reply<Transition>> {
     let position = state.app.log.head().max(asked_at);
+    let is_there = reached.phase == wanted;
+    if let Some(outage) = state.app.host.outage().filter(|_| !is_there) {
+        let detail = format!(
+            "this goes on by itself once the host of agents is back, which cannot be reached: {outage}"
+        );
+        return Err(ApiError::new(Code::HostUnavailable, detail).with("position", position));
+    }
     let phase: &'static str = reached.phase.into();
     let name = &life.name;
-    let is_there = reached.phase == wanted;
     let message = match (is_there, wanted) {
         (true, Phase::Absent) => format!("agent `{name}` is deleted"),
         (true, _) => format!("agent `{name}` is {phase}"),

@@ -115,6 +115,7 @@ pub(super) fn isolation(config: &Config) -> Check {
         None => "no Landlock".to_owned(),
     };
     let detail = match plan.kind {
+        IsolationKind::Container => "container: each agent is alone in one".to_owned(),
         IsolationKind::Uid => {
             format!("uid: each agent has a user of its own ({}), {landlock}", config.agent_uids)
         }

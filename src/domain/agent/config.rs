@@ -13,6 +13,17 @@ pub const TIMEOUT_SECONDS_MIN: u32 = 10;
 /// The longest execution timeout, in seconds: one day.
 pub const TIMEOUT_SECONDS_MAX: u32 = 86_400;
 
+/// The least processor time of an agent, in billionths of one processor.
+pub const NANO_CPUS_MIN: i64 = 100_000_000;
+/// The most processor time of an agent, in billionths of one processor.
+pub const NANO_CPUS_MAX: i64 = 1_024_000_000_000;
+/// The least memory of an agent, in bytes: with less its own supervisor would not live.
+pub const MEMORY_BYTES_MIN: i64 = 64 * 1024 * 1024;
+/// The most memory of an agent, in bytes.
+pub const MEMORY_BYTES_MAX: i64 = 64 * 1024 * 1024 * 1024 * 1024;
+/// How many digits a number of processors may have after its point.
+const CPU_DECIMALS_MAX: usize = 9;
+
 /// What an agent is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentConfig {
@@ -123,6 +134,56 @@ pub enum ConfigError {
         "execution_timeout_seconds is {0}; it must be {TIMEOUT_SECONDS_MIN} to {TIMEOUT_SECONDS_MAX}"
     )]
     Timeout(u32),
+    /// No number of processors, or too few or too many of them.
+    #[error("`{0}` is no number of processors; it must be 0.1 to 1024, such as 1.5")]
+    Cpu(String),
+    /// No amount of memory, or too little or too much of it.
+    #[error("`{0}` is no amount of memory; it must be 64m to 64t, such as 512m or 2g")]
+    Memory(String),
+}
+
+impl Resources {
+    /// The processor limit in billionths of one processor; none is the host's own.
+    pub fn nano_cpus(&self) -> Result<Option<i64>, ConfigError> {
+        let Some(text) = &self.cpu else { return Ok(None) };
+        parse_nano_cpus(text)
+            .filter(|nano_cpus| (NANO_CPUS_MIN..=NANO_CPUS_MAX).contains(nano_cpus))
+            .map(Some)
+            .ok_or_else(|| ConfigError::Cpu(text.clone()))
+    }
+
+    /// The memory limit in bytes; none is the host's own.
+    pub fn memory_bytes(&self) -> Result<Option<i64>, ConfigError> {
+        let Some(text) = &self.memory else { return Ok(None) };
+        parse_bytes(text)
+            .filter(|bytes| (MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(bytes))
+            .map(Some)
+            .ok_or_else(|| ConfigError::Memory(text.clone()))
+    }
+}
+
+/// Reads a decimal number such as `1.5` without the rounding of floating point.
+fn parse_nano_cpus(text: &str) -> Option<i64> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number =
+        |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(decimals) || decimals.len() > CPU_DECIMALS_MAX {
+        return None;
+    }
+    let nanos: i64 = format!("{decimals:0<CPU_DECIMALS_MAX$}").parse().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
+/// Reads a number with one of the units `b`, `k`, `m`, `g` and `t`, each 1024 times the last.
+fn parse_bytes(text: &str) -> Option<i64> {
+    let unit = text.chars().next_back()?.to_ascii_lowercase();
+    let power = ['b', 'k', 'm', 'g', 't'].iter().position(|known| *known == unit)?;
+    let digits = &text[..text.len() - 1];
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let factor = 1024_i64.checked_pow(u32::try_from(power).ok()?)?;
+    digits.parse::<i64>().ok()?.checked_mul(factor)
 }
 
 /// Refuses a capacity outside its range.
@@ -169,6 +230,51 @@ impl AgentConfig {
     /// Refuses values outside their ranges.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_capacity(self.max_parallel_tasks)?;
-        check_timeout(self.execution_timeout_seconds)
+        check_timeout(self.execution_timeout_seconds)?;
+        self.resources.nano_cpus()?;
+        self.resources.memory_bytes().map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_processors_is_exact_and_has_a_range() {
+        let read = |text: &str| Resources { cpu: Some(text.into()), memory: None }.nano_cpus();
+        let good = [
+            ("1", 1_000_000_000),
+            ("1.5", 1_500_000_000),
+            ("0.1", 100_000_000),
+            ("0.123456789", 123_456_789),
+            ("1024", 1_024_000_000_000),
+        ];
+        for (text, nano_cpus) in good {
+            assert_eq!(read(text), Ok(Some(nano_cpus)), "{text}");
+        }
+        for bad in ["", ".", "1.", ".5", "0", "0.05", "1025", "-1", "1e3", "1.0000000001", "two"] {
+            assert_eq!(read(bad), Err(ConfigError::Cpu(bad.into())), "{bad}");
+        }
+        assert_eq!(Resources::default().nano_cpus(), Ok(None));
+    }
+
+    #[test]
+    fn an_amount_of_memory_has_a_unit_and_a_range() {
+        let read = |text: &str| Resources { cpu: None, memory: Some(text.into()) }.memory_bytes();
+        let good = [
+            ("64m", MEMORY_BYTES_MIN),
+            ("67108864b", MEMORY_BYTES_MIN),
+            ("2G", 2 << 30),
+            ("64t", MEMORY_BYTES_MAX),
+        ];
+        for (text, bytes) in good {
+            assert_eq!(read(text), Ok(Some(bytes)), "{text}");
+        }
+        for bad in ["", "2", "g", "1k", "65t", "-2g", "2gb", "2 g", "1.5g", "9999999999999t", "ä"]
+        {
+            assert_eq!(read(bad), Err(ConfigError::Memory(bad.into())), "{bad}");
+        }
+        assert_eq!(Resources::default().memory_bytes(), Ok(None));
     }
 }

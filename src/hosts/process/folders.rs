@@ -260,12 +260,8 @@ impl Place {
         let state = self.state_now();
         let serves = matches!(state, HostState::Running | HostState::Paused);
         let server = self.server().filter(|_| serves);
-        HostedAgent {
-            spec: self.spec().clone(),
-            host_ref: self.host_ref(),
-            state,
-            isolation: server.map_or(next, |server| server.isolation),
-        }
+        let isolation = server.map_or(next, |server| server.isolation);
+        self.spec().clone().hosted(self.host_ref(), state, isolation)
     }
 
     /// Which process serves, or last did, and where; `None` before the first start.
@@ -425,7 +421,8 @@ mod tests {
         AgentSpec {
             name: "scout".into(),
             incarnation: Uuid::new_v4(),
-            labels: BTreeMap::from([("trinity.log-id".into(), "l".into())]),
+            labels: BTreeMap::from([("trinity.platform".into(), "l".into())]),
+            container: crate::hosts::ContainerSpec::default(),
             workspace_files: BTreeMap::new(),
         }
     }

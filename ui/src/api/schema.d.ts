@@ -1334,8 +1334,8 @@ export interface components {
             is_shared: boolean;
             is_system: boolean;
             /**
-             * @description What keeps its runs apart now, as the host tells: `uid`, `landlock` or `none`; null when it
-             *     lives elsewhere, and in the past.
+             * @description What keeps its runs apart now, as the host tells: `container`, `uid`, `landlock` or `none`;
+             *     null when it lives elsewhere, and in the past.
              */
             isolation: string | null;
             /**
@@ -1632,7 +1632,7 @@ export interface components {
          * @description What went wrong, as a word that stays the same for programs.
          * @enum {string}
          */
-        Code: "malformed-body" | "malformed-request" | "unknown-parameter" | "invalid-parameter" | "invalid-cursor" | "invalid-name" | "invalid-password" | "not-authenticated" | "wrong-credentials" | "forbidden" | "cross-site" | "missing_scope" | "permission_denied" | "setup-done" | "wrong-setup-token" | "not-found" | "method-not-allowed" | "already-exists" | "conflict" | "execution-cancelled" | "would-deadlock" | "transcript-removed" | "precondition-failed" | "body-too-large" | "unsupported-media-type" | "unknown-field" | "invalid-field" | "invalid-parent" | "idempotency-key-reused" | "not-enforceable" | "queue-full" | "too-many-attempts" | "too-many-requests" | "internal" | "execution-failed" | "agent-not-running" | "projection-lag" | "log-unavailable" | "store-unavailable" | "overloaded" | "not-ready" | "execution-timeout";
+        Code: "malformed-body" | "malformed-request" | "unknown-parameter" | "invalid-parameter" | "invalid-cursor" | "invalid-name" | "invalid-password" | "not-authenticated" | "wrong-credentials" | "forbidden" | "cross-site" | "missing_scope" | "permission_denied" | "setup-done" | "wrong-setup-token" | "not-found" | "method-not-allowed" | "already-exists" | "conflict" | "execution-cancelled" | "would-deadlock" | "transcript-removed" | "precondition-failed" | "body-too-large" | "unsupported-media-type" | "unknown-field" | "invalid-field" | "invalid-parent" | "idempotency-key-reused" | "not-enforceable" | "queue-full" | "too-many-attempts" | "too-many-requests" | "internal" | "execution-failed" | "agent-not-running" | "host-unavailable" | "projection-lag" | "log-unavailable" | "store-unavailable" | "overloaded" | "not-ready" | "execution-timeout";
         /** @description What was done. */
         Committed: {
             /** @description How many of each status. */
@@ -2105,7 +2105,10 @@ export interface components {
         };
         /** @description What keeps agents apart. */
         HostIsolation: {
-            /** @description `uid`: each agent has a user of its own; `landlock`: runs are confined; or `none`. */
+            /**
+             * @description `container`: each agent is alone in one; `uid`: each has a user of its own; `landlock`: runs
+             *     are confined; or `none`.
+             */
             kind: string;
             /**
              * Format: int32

@@ -119,6 +119,8 @@ export function LatestRun({ latest, tabIndex }: LatestRunProps) {
 /** What keeps the runs of an agent apart, in words. */
 export function isolationText(isolation: string | null): string {
   switch (isolation) {
+    case "container":
+      return "container";
     case "uid":
       return "own user";
     case "landlock":

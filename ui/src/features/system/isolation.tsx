@@ -5,6 +5,7 @@ import { plainText } from "@/lib/plain-text";
 import classes from "./system.module.css";
 
 const IN_WORDS: Readonly<Record<string, string>> = {
+  container: "Each agent is alone in a container, with no rights but its own.",
   uid: "Each agent has a user of its own on this machine.",
   landlock: "The kernel confines each run to what is its own.",
   none: "Nothing keeps agents apart: their runs may read and change what is another's.",

@@ -1,0 +1,486 @@
+//! Agents in containers of a Docker engine.
+//!
+//! ```text
+//! container  agent-<name>              docker-init, then the agent server: its end is the container's
+//! volume     agent-<name>-workspace    at /agent: workspace/ (HOME is workspace/.home) and state/
+//! network    agent-<name>              where agents are let out; the container's only one
+//! in memory  /run/trinity, /tmp        the socket and files of runs; what ends with the container
+//! ```
+//! Everything carries the labels `trinity.platform` and `trinity.incarnation`: what is ours is found by
+//! them alone, and what has the name of ours without them is left alone. The link is HTTP/2 over one
+//! exec of the agent server's bridge, so that no port is opened and the engine can be elsewhere.
+
+mod container;
+mod contents;
+mod engine;
+mod stream;
+
+pub use engine::Endpoint;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::models::{ContainerCreateBody, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use futures::TryStreamExt as _;
+use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX, Isolation};
+use uuid::Uuid;
+
+use self::container::{Found, VOLUME};
+use self::engine::{Engine, optional, status_of};
+use super::{
+    AgentHost, AgentSpec, ByteStream, Error, HostKind, HostState, HostedAgent, IsolationPlan, link,
+};
+pub use crate::config::AgentNetwork;
+
+/// How long an agent server may take until it serves.
+const START_MS_MAX: u64 = 20_000;
+
+/// How much longer than the grace the end of an agent server may take before it is killed.
+const STOP_EXTRA_MS_MAX: u64 = 10_000;
+
+/// How many of an agent server's last lines explain a failed start.
+const LAST_LINES_MAX: &str = "20";
+
+/// How many bytes of them.
+const LAST_WORDS_BYTES_MAX: usize = 2048;
+
+/// What a Docker host works with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the engine is.
+    pub endpoint: Endpoint,
+    /// The image of agents that name none.
+    pub image: String,
+    /// What agents reach.
+    pub network: AgentNetwork,
+    /// The id of the log that the agents belong to.
+    pub platform: String,
+}
+
+/// What a Docker engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its version.
+    pub version: String,
+    /// The version of the API that is spoken with it.
+    pub api_version: String,
+    /// Whether it has the image of agents that name none.
+    pub has_image: bool,
+    /// What its machine cannot hold containers to.
+    pub limits_missing: Vec<&'static str>,
+}
+
+/// Runs agents in containers.
+pub struct DockerHost {
+    options: Options,
+    plan: IsolationPlan,
+    engine: Engine,
+    /// The agents that were seen here and not removed since.
+    known: Mutex<HashSet<Uuid>>,
+    /// One change of an agent's place at a time.
+    changes: Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl DockerHost {
+    /// Makes a host; the engine is reached at the first call, and again after it was away.
+    pub fn new(options: Options) -> Self {
+        let isolation = container::isolation();
+        let plan = IsolationPlan { kind: isolation.kind, landlock_abi: None, shortfall: None };
+        let engine = Engine::new(options.endpoint.clone());
+        Self { options, plan, engine, known: Mutex::default(), changes: Mutex::default() }
+    }
+
+    /// Asks the engine what it is, for whoever wants to know before there are agents.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it cannot be reached.
+    pub async fn describe(&self) -> Result<Description, Error> {
+        let docker = self.engine.client().await?;
+        let info =
+            self.engine.told("cannot ask the Docker engine what it is", docker.info().await)?;
+        let image = optional(docker.inspect_image(&self.options.image).await);
+        let image = self.engine.told("cannot look for the image of agents", image)?;
+        let limits = [
+            ("memory", info.memory_limit),
+            ("swap", info.swap_limit),
+            ("processors", info.cpu_cfs_quota),
+            ("processes", info.pids_limit),
+        ];
+        let missing = limits.into_iter().filter(|(_, is_there)| *is_there == Some(false));
+        Ok(Description {
+            version: info.server_version.unwrap_or_default(),
+            api_version: docker.client_version().to_string(),
+            has_image: image.is_some(),
+            limits_missing: missing.map(|(name, _)| name).collect(),
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, incarnation: Uuid) -> Arc<tokio::sync::Mutex<()>> {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(changes.entry(incarnation).or_default())
+    }
+
+    /// The labels by which everything of one agent is found.
+    fn labels_of(&self, incarnation: Uuid) -> HashMap<String, Vec<String>> {
+        let platform = format!("{}={}", container::PLATFORM, self.options.platform);
+        let incarnation = format!("{}={incarnation}", container::INCARNATION);
+        HashMap::from([("label".to_owned(), vec![platform, incarnation])])
+    }
+
+    async fn containers(
+        &self,
+        docker: &Docker,
+        labels: &HashMap<String, Vec<String>>,
+    ) -> Result<Vec<Found>, Error> {
+        let options = ListContainersOptionsBuilder::new().all(true).filters(labels).build();
+        let listed = docker.list_containers(Some(options)).await;
+        let listed = self.engine.told("cannot list containers", listed)?;
+        Ok(listed.into_iter().filter_map(Found::of).collect())
+    }
+
+    async fn find(&self, docker: &Docker, incarnation: Uuid) -> Result<Option<Found>, Error> {
+        Ok(self.containers(docker, &self.labels_of(incarnation)).await?.into_iter().next())
+    }
+
+    /// Makes the volume, or takes the one that is there and ours.
+    async fn make_volume(&self, docker: &Docker, spec: &AgentSpec) -> Result<(), Error> {
+        let name = container::volume_name(spec);
+        let there = optional(docker.inspect_volume(&name).await);
+        if let Some(volume) = self.engine.told(format!("cannot look at volume {name}"), there)? {
+            return self.check_is_ours(spec, "volume", &name, &volume.labels);
+        }
+        let labels = Some(container::ownership(&self.options.platform, spec));
+        let wanted = VolumeCreateRequest { name: Some(name.clone()), labels, ..Default::default() };
+        let made = docker.create_volume(wanted).await;
+        self.engine.told(format!("cannot create volume {name}"), made).map(drop)
+    }
+
+    /// Makes the agent's network where it has one, or takes the one that is there and ours.
+    async fn make_network(&self, docker: &Docker, spec: &AgentSpec) -> Result<(), Error> {
+        let internal = match self.options.network {
+            AgentNetwork::None => return Ok(()),
+            AgentNetwork::Internal => true,
+            AgentNetwork::Outbound => false,
+        };
+        let name = container::container_name(spec);
+        let filter = HashMap::from([("name", vec![format!("^{name}$")])]);
+        let options = ListNetworksOptionsBuilder::new().filters(&filter).build();
+        let there = docker.list_networks(Some(options)).await;
+        let there = self.engine.told("cannot list networks", there)?;
+        if let Some(network) = there.iter().find(|found| found.name.as_deref() == Some(&name)) {
+            let labels = network.labels.clone().unwrap_or_default();
+            self.check_is_ours(spec, "network", &name, &labels)?;
+            if network.internal == Some(internal) {
+                return Ok(());
+            }
+            let removed = docker.remove_network(&name).await;
+            self.engine.told(format!("cannot remove network {name}"), removed)?;
+        }
+        let wanted = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("bridge".to_owned()),
+            internal: Some(internal),
+            labels: Some(container::ownership(&self.options.platform, spec)),
+            ..NetworkCreateRequest::default()
+        };
+        let made = docker.create_network(wanted).await;
+        self.engine.told(format!("cannot create network {name}"), made).map(drop)
+    }
+
+    /// Refuses what has the name of ours and belongs to somebody else.
+    fn check_is_ours(
+        &self,
+        spec: &AgentSpec,
+        what: &str,
+        name: &str,
+        labels: &HashMap<String, String>,
+    ) -> Result<(), Error> {
+        let wanted = container::ownership(&self.options.platform, spec);
+        if wanted.iter().all(|(key, value)| labels.get(key) == Some(value)) {
+            return Ok(());
+        }
+        Err(Error::Foreign(format!(
+            "there is a {what} named {name} that is not this agent's; it is left alone: rename or \
+             remove it, or choose another name for the agent"
+        )))
+    }
+
+    async fn make_container(
+        &self,
+        docker: &Docker,
+        spec: &AgentSpec,
+        body: ContainerCreateBody,
+    ) -> Result<String, Error> {
+        let name = container::container_name(spec);
+        let image = body.image.clone().unwrap_or_default();
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        match docker.create_container(Some(options), body).await {
+            Err(error) if status_of(&error) == Some(409) => {
+                let there = optional(docker.inspect_container(&name, None).await);
+                let there = self.engine.told(format!("cannot look at container {name}"), there)?;
+                let labels = there.and_then(|there| there.config?.labels).unwrap_or_default();
+                self.check_is_ours(spec, "container", &name, &labels)?;
+                // Made since it was looked for, or between two names: the next look finds it.
+                self.engine.told(format!("cannot create container {name}"), Err(error))
+            }
+            Err(error) if status_of(&error) == Some(404) => {
+                let doing = format!(
+                    "cannot create container {name} from image {image}; is it there? See: \
+                     docker pull {image}"
+                );
+                self.engine.told(doing, Err(error))
+            }
+            made => {
+                let made = self.engine.told(format!("cannot create container {name}"), made);
+                made.map(|made| made.id)
+            }
+        }
+    }
+
+    /// Fills the volume of a container that does not run, unless that was done once: what is in it
+    /// since then is the agent's.
+    async fn fill(&self, docker: &Docker, spec: &AgentSpec, id: &str) -> Result<(), Error> {
+        let mark = format!("{VOLUME}/{}", contents::MADE);
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(&mark).build();
+        let is_made = optional(docker.get_container_archive_info(id, Some(options)).await);
+        if self.engine.told("cannot look into the agent's volume", is_made)?.is_some() {
+            return Ok(());
+        }
+        let first = contents::first(&container::folders(), &spec.workspace_files);
+        for archive in [first, contents::made()] {
+            let archive =
+                archive.map_err(Error::host("cannot pack what a workspace begins with"))?;
+            let options = UploadToContainerOptionsBuilder::new().path(VOLUME).build();
+            let body = bollard::body_full(archive.into());
+            let sent = docker.upload_to_container(id, Some(options), body).await;
+            self.engine.told("cannot fill the agent's volume", sent)?;
+        }
+        Ok(())
+    }
+
+    async fn remove_container(&self, docker: &Docker, id: &str) -> Result<(), Error> {
+        // With the volumes that the image made for itself; the agent's own has a name and stays.
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let removed = optional(docker.remove_container(id, Some(options)).await);
+        self.engine.told("cannot remove the agent's container", removed).map(drop)
+    }
+
+    /// Starts a container that does not run, and waits until its agent server answers.
+    async fn launch(&self, docker: &Docker, id: &str) -> Result<(), Error> {
+        match docker.start_container(id, None).await {
+            Err(error) if status_of(&error).is_some() => {
+                return Err(Error::StartFailed(error.to_string()));
+            }
+            started => self.engine.told("cannot start the agent's container", started)?,
+        }
+        let wait = Duration::from_millis(START_MS_MAX);
+        let asked = async {
+            let stream = stream::open(docker, id, wait).await.map_err(|error| error.to_string())?;
+            link::ask_who_serves(stream, wait).await.map_err(|error| error.to_string())
+        };
+        let Err(error) = asked.await else { return Ok(()) };
+        let words = self.last_words(docker, id).await;
+        // What does not answer must not run on unseen.
+        if let Err(error) = docker.kill_container(id, None).await {
+            tracing::debug!(%error, "a container that did not answer has ended already");
+        }
+        Err(Error::StartFailed(format!("{error}; it said last: {words}")))
+    }
+
+    /// What an agent server said last.
+    async fn last_words(&self, docker: &Docker, id: &str) -> String {
+        let options =
+            LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES_MAX).build();
+        let read = docker.logs(id, Some(options)).map_ok(LogOutput::into_bytes);
+        let said = match read.try_collect::<Vec<_>>().await {
+            Ok(parts) => String::from_utf8_lossy(&parts.concat()).trim().to_owned(),
+            Err(error) => return format!("its log cannot be read: {error}"),
+        };
+        let from = said.ceil_char_boundary(said.len().saturating_sub(LAST_WORDS_BYTES_MAX));
+        if said.is_empty() { "nothing".to_owned() } else { said[from..].to_owned() }
+    }
+
+    /// Ends a container and returns when it and everything in it is gone.
+    async fn end(&self, docker: &Docker, found: &Found, grace: Duration) -> Result<(), Error> {
+        match found.state {
+            HostState::Created | HostState::Exited | HostState::Dead => return Ok(()),
+            HostState::Running | HostState::Restarting => {}
+            HostState::Paused => {
+                // A frozen agent server could not hear.
+                let thawed = docker.unpause_container(&found.id).await;
+                self.engine.told("cannot unfreeze the agent's container", thawed)?;
+            }
+        }
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(GRACE_MS_MAX).min(GRACE_MS_MAX);
+        let asked = async {
+            let stream = stream::open(docker, &found.id, Duration::ZERO).await;
+            let stream = stream.map_err(|error| error.to_string())?;
+            link::shut_down(stream, grace_ms).await.map_err(|error| error.to_string())
+        };
+        if let Err(error) = asked.await {
+            tracing::warn!(error, "an agent server does not hear; it is terminated");
+        }
+        let wait = Duration::from_millis(grace_ms + STOP_EXTRA_MS_MAX).as_secs();
+        let wait = i32::try_from(wait).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(wait).build();
+        let stopped = optional(docker.stop_container(&found.id, Some(options)).await);
+        self.engine.told("cannot stop the agent's container", stopped).map(drop)
+    }
+
+    async fn remove_volumes(&self, docker: &Docker, incarnation: Uuid) -> Result<(), Error> {
+        let labels = self.labels_of(incarnation);
+        let options = ListVolumesOptionsBuilder::new().filters(&labels).build();
+        let listed = docker.list_volumes(Some(options)).await;
+        let listed = self.engine.told("cannot list volumes", listed)?;
+        for volume in listed.volumes.unwrap_or_default() {
+            let removed =
+                optional(docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await);
+            self.engine.told(format!("cannot remove volume {}", volume.name), removed)?;
+        }
+        Ok(())
+    }
+
+    async fn remove_networks(&self, docker: &Docker, incarnation: Uuid) -> Result<(), Error> {
+        let labels = self.labels_of(incarnation);
+        let options = ListNetworksOptionsBuilder::new().filters(&labels).build();
+        let listed = docker.list_networks(Some(options)).await;
+        for network in self.engine.told("cannot list networks", listed)? {
+            let id = network.id.unwrap_or_default();
+            let removed = optional(docker.remove_network(&id).await);
+            self.engine.told(format!("cannot remove network {id}"), removed)?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl AgentHost for DockerHost {
+    fn kind(&self) -> HostKind {
+        HostKind::Docker
+    }
+
+    fn enforces_limits(&self) -> bool {
+        true
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.engine.outage()
+    }
+
+    fn isolation_plan(&self) -> &IsolationPlan {
+        &self.plan
+    }
+
+    async fn create(&self, spec: &AgentSpec) -> Result<String, Error> {
+        let change = self.change(spec.incarnation);
+        let _one_at_a_time = change.lock().await;
+        let docker = self.engine.client().await?;
+        let body = container::body(&self.options, spec);
+        if let Some(found) = self.find(&docker, spec.incarnation).await? {
+            let is_at_rest = found.state.is_at_rest();
+            if !is_at_rest || found.is_made_by(&body) && found.state != HostState::Dead {
+                // A crash may have come between its making and its filling.
+                if is_at_rest {
+                    self.fill(&docker, spec, &found.id).await?;
+                }
+                self.known().insert(spec.incarnation);
+                return Ok(container::host_ref(&found.id));
+            }
+            self.remove_container(&docker, &found.id).await?;
+        }
+        self.make_volume(&docker, spec).await?;
+        self.make_network(&docker, spec).await?;
+        let id = self.make_container(&docker, spec, body).await?;
+        self.fill(&docker, spec, &id).await?;
+        self.known().insert(spec.incarnation);
+        Ok(container::host_ref(&id))
+    }
+
+    async fn start(&self, incarnation: Uuid) -> Result<(), Error> {
+        let change = self.change(incarnation);
+        let _one_at_a_time = change.lock().await;
+        let docker = self.engine.client().await?;
+        let found = self.find(&docker, incarnation).await?.ok_or(Error::NotFound(incarnation))?;
+        match found.state {
+            HostState::Running | HostState::Restarting => Ok(()),
+            HostState::Paused => {
+                let thawed = docker.unpause_container(&found.id).await;
+                self.engine.told("cannot unfreeze the agent's container", thawed)
+            }
+            HostState::Created | HostState::Exited | HostState::Dead => {
+                self.launch(&docker, &found.id).await
+            }
+        }
+    }
+
+    async fn stop(&self, incarnation: Uuid, grace: Duration) -> Result<(), Error> {
+        let change = self.change(incarnation);
+        let _one_at_a_time = change.lock().await;
+        let docker = self.engine.client().await?;
+        match self.find(&docker, incarnation).await? {
+            Some(found) => self.end(&docker, &found, grace).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn remove(&self, incarnation: Uuid) -> Result<(), Error> {
+        let change = self.change(incarnation);
+        let _one_at_a_time = change.lock().await;
+        let docker = self.engine.client().await?;
+        if let Some(found) = self.find(&docker, incarnation).await? {
+            self.end(&docker, &found, Duration::from_millis(GRACE_MS_DEFAULT)).await?;
+            self.remove_container(&docker, &found.id).await?;
+        }
+        self.remove_volumes(&docker, incarnation).await?;
+        self.remove_networks(&docker, incarnation).await?;
+        self.known().remove(&incarnation);
+        Ok(())
+    }
+
+    async fn inspect(&self, incarnation: Uuid) -> Result<Option<HostedAgent>, Error> {
+        let docker = self.engine.client().await?;
+        let found = self.find(&docker, incarnation).await?;
+        let shown = found.as_ref().and_then(Found::show);
+        if shown.is_some() {
+            self.known().insert(incarnation);
+        }
+        Ok(shown)
+    }
+
+    async fn list(&self) -> Result<Vec<HostedAgent>, Error> {
+        let docker = self.engine.client().await?;
+        let platform = format!("{}={}", container::PLATFORM, self.options.platform);
+        let labels = HashMap::from([("label".to_owned(), vec![platform])]);
+        let found = self.containers(&docker, &labels).await?;
+        let shown: Vec<_> = found.iter().filter_map(Found::show).collect();
+        self.known().extend(shown.iter().map(|agent| agent.incarnation));
+        Ok(shown)
+    }
+
+    fn isolation(&self, incarnation: Uuid) -> Option<Isolation> {
+        self.known().contains(&incarnation).then(container::isolation)
+    }
+
+    async fn connect(&self, incarnation: Uuid) -> Result<ByteStream, Error> {
+        let docker = self.engine.client().await?;
+        let found = self.find(&docker, incarnation).await?.ok_or(Error::NotFound(incarnation))?;
+        if found.state != HostState::Running {
+            return Err(Error::NotRunning(incarnation));
+        }
+        let opened = stream::open(&docker, &found.id, Duration::ZERO).await;
+        self.engine.told("cannot open a stream to the agent server", opened)
+    }
+}

@@ -1,0 +1,230 @@
+//! What an agent's container is like: its names, its labels, and how it is held.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::{
+    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum as State, HealthConfig,
+    HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+};
+use sha2::{Digest as _, Sha256};
+use trinity_agent_protocol::{Isolation, IsolationKind};
+use uuid::Uuid;
+
+use super::{AgentNetwork, Options};
+use crate::hosts::{AgentSpec, HostState, HostedAgent};
+
+/// Whose places these are: the log's id, the same for every server on that log.
+pub(super) const PLATFORM: &str = "trinity.platform";
+
+/// The label that names an agent for people.
+const AGENT_NAME: &str = "trinity.agent-name";
+
+/// The label that says whose life a container, volume or network belongs to.
+pub(super) const INCARNATION: &str = "trinity.incarnation";
+
+/// The label by which a container is compared with what it should be.
+const CONTAINER_HASH: &str = "trinity.container-hash";
+
+/// The agent server in every image.
+pub(super) const AGENT_SERVER: &str = "/usr/local/bin/trinity-agent";
+
+/// The user and group of everything in a container.
+pub(super) const AGENT_UID: u32 = 10_001;
+
+/// Where the volume is mounted. Its root belongs to nobody in the container.
+pub(super) const VOLUME: &str = "/agent";
+
+/// The agent's own files, its working directory; HOME is `.home` in it.
+const WORKSPACE: &str = "/agent/workspace";
+
+/// The state folder of the agent server.
+const STATE: &str = "/agent/state";
+
+/// In memory: the socket, and files that exist while a run lasts.
+const RUN_DIR: &str = "/run/trinity";
+
+/// The socket of the agent server.
+pub(super) const SOCKET: &str = "/run/trinity/agent.sock";
+
+/// Where the files of runs are.
+const FILES: &str = "/run/trinity/files";
+
+/// How many bytes the files of runs and `/tmp` may have each; they count as the agent's memory.
+const TMPFS_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How many processes and threads an agent may have.
+const PIDS_MAX: i64 = 1_024;
+
+/// How much memory an agent may have, unless its configuration says so.
+const MEMORY_BYTES_DEFAULT: i64 = 4 * 1024 * 1024 * 1024;
+
+/// How much processor time an agent may have, unless its configuration says so: two processors.
+const NANO_CPUS_DEFAULT: i64 = 2_000_000_000;
+
+/// How much of what the agent server says is kept.
+const LOG_SIZE_MAX: &str = "4m";
+
+/// The name of an agent's container and network.
+pub(super) fn container_name(spec: &AgentSpec) -> String {
+    format!("agent-{}", spec.name)
+}
+
+/// The name of an agent's volume.
+pub(super) fn volume_name(spec: &AgentSpec) -> String {
+    format!("agent-{}-workspace", spec.name)
+}
+
+/// The labels that say what is whose.
+pub(super) fn ownership(platform: &str, spec: &AgentSpec) -> HashMap<String, String> {
+    [
+        (PLATFORM, platform.to_owned()),
+        (AGENT_NAME, spec.name.clone()),
+        (INCARNATION, spec.incarnation.to_string()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+/// What the engine is asked for.
+pub(super) fn body(options: &Options, spec: &AgentSpec) -> ContainerCreateBody {
+    let mut labels: HashMap<_, _> = spec.labels.clone().into_iter().collect();
+    labels.extend(ownership(&options.platform, spec));
+    let mut body = ContainerCreateBody {
+        hostname: Some(spec.name.clone()),
+        image: Some(spec.container.image.clone().unwrap_or_else(|| options.image.clone())),
+        user: Some(format!("{AGENT_UID}:{AGENT_UID}")),
+        working_dir: Some(WORKSPACE.to_owned()),
+        entrypoint: Some(vec![AGENT_SERVER.to_owned()]),
+        cmd: Some(command(spec.incarnation)),
+        // The image's own probe and signal are for what it would run by itself.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
+        stop_signal: Some("SIGTERM".to_owned()),
+        host_config: Some(host_config(options, spec)),
+        labels: Some(labels),
+        ..ContainerCreateBody::default()
+    };
+    let hash = hash(&body);
+    body.labels.get_or_insert_default().insert(CONTAINER_HASH.to_owned(), hash);
+    body
+}
+
+fn command(incarnation: Uuid) -> Vec<String> {
+    let places = [
+        ("--state", STATE),
+        ("--socket", SOCKET),
+        ("--workspace", WORKSPACE),
+        ("--files", FILES),
+        ("--incarnation", &incarnation.to_string()),
+    ];
+    let words = places.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
+    ["serve".to_owned(), "--container".to_owned()].into_iter().chain(words).collect()
+}
+
+/// What holds the container: nothing here may be less than what the agent's owner relies on.
+fn host_config(options: &Options, spec: &AgentSpec) -> HostConfig {
+    let wanted = &spec.container;
+    let memory = wanted.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT);
+    let network = match options.network {
+        AgentNetwork::None => "none".to_owned(),
+        AgentNetwork::Internal | AgentNetwork::Outbound => container_name(spec),
+    };
+    let owned = format!("mode=0700,uid={AGENT_UID},gid={AGENT_UID}");
+    let tmpfs = [
+        (RUN_DIR, format!("rw,noexec,nosuid,nodev,size={TMPFS_BYTES_MAX},{owned}")),
+        ("/tmp", format!("rw,noexec,nosuid,nodev,size={TMPFS_BYTES_MAX},mode=1777")),
+    ];
+    HostConfig {
+        init: Some(true),
+        network_mode: Some(network),
+        mounts: Some(vec![Mount {
+            target: Some(VOLUME.to_owned()),
+            source: Some(volume_name(spec)),
+            typ: Some(MountType::VOLUME),
+            // Nothing of the image gets into it, whatever that has at this path.
+            volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+            ..Mount::default()
+        }]),
+        tmpfs: Some(tmpfs.map(|(path, options)| (path.to_owned(), options)).into()),
+        memory: Some(memory),
+        // The same: no swap beside it.
+        memory_swap: Some(memory),
+        nano_cpus: Some(wanted.nano_cpus.unwrap_or(NANO_CPUS_DEFAULT)),
+        pids_limit: Some(PIDS_MAX),
+        privileged: Some(false),
+        publish_all_ports: Some(false),
+        readonly_rootfs: Some(true),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([("max-size".to_owned(), LOG_SIZE_MAX.to_owned())])),
+        }),
+        ..HostConfig::default()
+    }
+}
+
+/// Names a request by everything in it.
+fn hash(body: &ContainerCreateBody) -> String {
+    // Through a value, whose members have an order.
+    let canonical = serde_json::to_value(body).unwrap_or_default().to_string();
+    let digest = Sha256::digest(canonical);
+    digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// Where a container's bytes are put that the engine copies into its volume.
+pub(super) fn folders() -> [&'static str; 3] {
+    ["workspace", "workspace/.home", "state"]
+}
+
+/// A container as the engine lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub id: String,
+    pub state: HostState,
+    labels: BTreeMap<String, String>,
+}
+
+impl Found {
+    /// `None` for what has no id.
+    pub(super) fn of(summary: ContainerSummary) -> Option<Self> {
+        let state = match summary.state {
+            Some(State::RUNNING | State::STOPPING) => HostState::Running,
+            Some(State::PAUSED) => HostState::Paused,
+            Some(State::RESTARTING) => HostState::Restarting,
+            Some(State::CREATED) => HostState::Created,
+            Some(State::EXITED) => HostState::Exited,
+            Some(State::DEAD | State::REMOVING | State::EMPTY) | None => HostState::Dead,
+        };
+        let labels = summary.labels.unwrap_or_default().into_iter().collect();
+        Some(Self { id: summary.id?, state, labels })
+    }
+
+    /// Whether it was made by exactly this request.
+    pub(super) fn is_made_by(&self, body: &ContainerCreateBody) -> bool {
+        let wanted = body.labels.as_ref().and_then(|labels| labels.get(CONTAINER_HASH));
+        self.labels.get(CONTAINER_HASH) == wanted
+    }
+
+    /// `None` when its labels say nothing that is an agent.
+    pub(super) fn show(&self) -> Option<HostedAgent> {
+        Some(HostedAgent {
+            name: self.labels.get(AGENT_NAME)?.clone(),
+            incarnation: self.labels.get(INCARNATION)?.parse().ok()?,
+            labels: self.labels.clone(),
+            host_ref: host_ref(&self.id),
+            state: self.state,
+            isolation: isolation(),
+        })
+    }
+}
+
+/// The host's reference to a container.
+pub(super) fn host_ref(id: &str) -> String {
+    format!("docker:{id}")
+}
+
+/// What keeps the runs of every agent here apart.
+pub(super) fn isolation() -> Isolation {
+    Isolation { kind: IsolationKind::Container, uid: Some(AGENT_UID), landlock_abi: None }
+}

@@ -1,0 +1,120 @@
+//! The agent's own `startup.sh`: once per start, in its workspace, before anything else runs there.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use trinity_agent_protocol::{ErrorCode, Exit, Info, StartRequest, StopReason};
+
+use super::look::Look;
+use super::{chain, dispatch};
+use crate::hosts::link::{self, Link};
+
+/// How long the agent's own `startup.sh` may take.
+const TIMEOUT: Duration = Duration::from_mins(2);
+/// How much longer than a timeout and the grace its deadline is: nothing waits for the slot.
+const SUPERVISOR_MARGIN: Duration = Duration::from_secs(30);
+/// How often a started script is asked for its end.
+const POLL: Duration = Duration::from_millis(100);
+/// How much of a script's last words an event keeps, in bytes.
+const ERROR_BYTES_MAX: usize = 2 * 1024;
+
+/// Begins the names of these runs; the life of the agent server follows.
+const PREFIX: &str = "startup-";
+
+/// Runs the script, if there is one, unless this life of the agent server has seen it end well: an
+/// agent that was frozen goes on. Gives what it said when it fails.
+pub(super) async fn run(look: &Look<'_>, info: &Info) -> Result<(), String> {
+    let id = format!("{PREFIX}{}", info.boot_id);
+    start(look, info, &id).await.map_err(|error| chain(&error))?;
+    let exit = until_ended(look.link, &id).await?;
+    if let Some(error) = error_of(&exit) {
+        // So that the next attempt is one.
+        look.link.delete(&id).await.map_err(|error| chain(&error))?;
+        return Err(error);
+    }
+    forget_earlier(look.link, &id).await.map_err(|error| chain(&error))
+}
+
+/// Starts the script; an attempt that failed and was forgotten is followed by one of the next epoch.
+async fn start(look: &Look<'_>, info: &Info, id: &str) -> Result<(), link::Error> {
+    let mut request = request(look, info);
+    loop {
+        match look.link.start(id, &request).await {
+            Err(link::Error::Refused(body)) if body.code == ErrorCode::Tombstone => {
+                request.epoch = request.epoch.max(body.epoch.unwrap_or_default()) + 1;
+            }
+            started => return started.map(drop),
+        }
+    }
+}
+
+fn request(look: &Look<'_>, info: &Info) -> StartRequest {
+    let context = look.context;
+    let grace = Duration::from_millis(context.grace_ms);
+    let script = "test ! -e startup.sh || exec sh ./startup.sh";
+    let env =
+        [("PATH", dispatch::search_path(context, info)), ("HOME", &info.home), ("LANG", "C.UTF-8")];
+    let named = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    StartRequest {
+        epoch: 1,
+        argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        env: named.chain(dispatch::temporary(info)).collect(),
+        stdin: String::new(),
+        files: Vec::new(),
+        cwd: None,
+        timeout_ms: millis(TIMEOUT),
+        grace_ms: context.grace_ms,
+        deadline: after(context.log.now(), TIMEOUT + grace + SUPERVISOR_MARGIN),
+        uid: None,
+        gid: None,
+        allow_new_privileges: false,
+    }
+}
+
+async fn until_ended(link: &Link, id: &str) -> Result<Exit, String> {
+    loop {
+        let status = link.status(id).await.map_err(|error| chain(&error))?;
+        match status.map(|status| (status.exit, status.state)) {
+            Some((Some(exit), _)) => return Ok(exit),
+            Some((None, state)) if !state.is_final() => tokio::time::sleep(POLL).await,
+            Some((None, _)) | None => {
+                return Err("the agent server has no trace of startup.sh".to_owned());
+            }
+        }
+    }
+}
+
+/// Forgets the scripts of earlier lives of the agent server.
+async fn forget_earlier(link: &Link, current: &str) -> Result<(), link::Error> {
+    for status in link.executions().await? {
+        if status.id != current && status.id.starts_with(PREFIX) && status.state.is_final() {
+            link.delete(&status.id).await?;
+        }
+    }
+    Ok(())
+}
+
+fn error_of(exit: &Exit) -> Option<String> {
+    let how = match (exit.stop_reason, exit.code, exit.signal) {
+        (Some(StopReason::Timeout), ..) => {
+            format!("took longer than {} s", TIMEOUT.as_secs())
+        }
+        (_, Some(0), _) => return None,
+        (_, Some(code), _) => format!("exited with code {code}"),
+        (_, None, Some(signal)) => format!("was ended by signal {signal}"),
+        (_, None, None) => "ended in an unknown way".to_owned(),
+    };
+    let words = exit.stderr_tail.trim();
+    let from = words.ceil_char_boundary(words.len().saturating_sub(ERROR_BYTES_MAX));
+    Some(format!("startup.sh {how}: {}", &words[from..]).trim_end_matches([':', ' ']).to_owned())
+}
+
+/// Whole milliseconds of a duration that is known to be short.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time `wait` after `now`.
+fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
+}

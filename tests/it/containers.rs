@@ -1,0 +1,135 @@
+//! The whole system with agents in containers: what only that host has, asked for over the API and
+//! seen by the engine's own client.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::docker::{address, docker, image, labelled};
+use crate::server::{Server, until};
+
+/// The name of an agent, of its own because all tests share one engine.
+fn fresh_name() -> String {
+    format!("scout-{}", &Uuid::new_v4().simple().to_string()[..8])
+}
+
+async fn server() -> Server {
+    server_at(&address()).await
+}
+
+async fn server_at(engine: &str) -> Server {
+    let environment = [
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", engine),
+        ("TRINITY_AGENT_IMAGE", &image()),
+        ("TRINITY_GRACE_MS", "500"),
+    ];
+    Server::start_with(&environment).await
+}
+
+fn state(name: &str) -> String {
+    docker(&["inspect", "-f", "{{.State.Status}}", &format!("agent-{name}")])
+}
+
+#[tokio::test]
+async fn an_agent_has_its_limits_and_labels_and_a_changed_one_at_its_next_start() {
+    let server = server().await;
+    let name = fresh_name();
+    let resources = json!({"cpu": "0.5", "memory": "128m"});
+    let config = json!({"name": name, "runtime": "demo", "type": "helper", "resources": resources});
+    server.agent_with(config).await;
+    let shown: Value =
+        serde_json::from_str(&docker(&["inspect", &format!("agent-{name}")])).unwrap();
+    assert_eq!(shown[0]["HostConfig"]["NanoCpus"], 500_000_000);
+    assert_eq!(shown[0]["HostConfig"]["Memory"], 128 << 20);
+    let labels = &shown[0]["Config"]["Labels"];
+    let expected = [
+        ("agent-name", name.as_str()),
+        ("agent-type", "helper"),
+        ("runtime", "demo"),
+        ("cpu", "0.5"),
+        ("memory", "128m"),
+        ("full-capabilities", "false"),
+    ];
+    for (label, value) in expected {
+        assert_eq!(labels[format!("trinity.{label}")], value, "{labels}");
+    }
+    for label in ["platform", "incarnation", "config-hash"] {
+        assert!(labels[format!("trinity.{label}")].is_string(), "{label}: {labels}");
+    }
+    let agent = server.get(&format!("/api/agents/{name}")).await.expect(200);
+    assert_eq!(agent["container_id"], format!("docker:{}", shown[0]["Id"].as_str().unwrap()));
+    assert_eq!((&agent["isolation"], &agent["run_uid"]), (&json!("container"), &json!(10_001)));
+
+    for (resources, pointer) in
+        [(json!({"memory": "2"}), "/resources/memory"), (json!({"cpu": "many"}), "/resources/cpu")]
+    {
+        let body = json!({"name": fresh_name(), "runtime": "demo", "resources": resources});
+        let refused = server.post("/api/agents", body).await.expect(422);
+        assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+    }
+    let body = json!({"name": fresh_name(), "runtime": "demo", "base_image": "alpine:3"});
+    let refused = server.post("/api/agents", body).await.expect(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/base_image", "{refused}");
+    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    for kind in ["container", "volume", "network"] {
+        let left = labelled(kind, &format!("trinity.agent-name={name}"));
+        assert!(left.is_empty(), "{kind}: {left:?}");
+    }
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn what_happens_to_a_container_by_hand_is_seen_and_mended() {
+    let server = server().await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let container = format!("agent-{name}");
+    let first = server.script(&name, &["exec echo kept > note", "say done"]).await;
+    assert_eq!(server.until_ended(&first).await["status"], "completed");
+
+    docker(&["pause", &container]);
+    server.until_phase(&name, "paused").await;
+    server.post(&format!("/api/agents/{name}/start"), json!({})).await.expect(200);
+    assert_eq!(state(&name), "running");
+
+    let lost = server.script(&name, &["say busy", "hang"]).await;
+    server.until_status(&lost, "running").await;
+    docker(&["rm", "-f", &container]);
+    let ended = server.until_ended(&lost).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("lost")));
+    server.until_phase(&name, "running").await;
+    let next = server.script(&name, &["exec cat note"]).await;
+    assert_eq!(server.until_ended(&next).await["status"], "completed");
+    let said = server.lines(&next).await;
+    assert!(said.iter().any(|line| line.to_string().contains("kept")), "{said:?}");
+
+    docker(&["stop", "-t", "20", &container]);
+    until("it is started again", async || (state(&name) == "running").then_some(())).await;
+    server.until_phase(&name, "running").await;
+    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn without_the_engine_lists_work_and_what_was_asked_for_happens_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let server = server_at(&format!("unix://{}", socket.display())).await;
+    let name = fresh_name();
+    let body = json!({"name": name, "runtime": "demo"});
+    server.post("/api/agents", body).await.expect(201);
+    let path = format!("/api/agents/{name}/start?wait_ms=3000");
+    let refused = server.post(&path, json!({})).await.expect(503);
+    assert_eq!(refused["code"], "host-unavailable", "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("docker.sock"), "{refused}");
+    let listed = server.get("/api/agents").await.expect(200);
+    assert_eq!((&listed[0]["name"], &listed[0]["phase"]), (&json!(name), &json!("creating")));
+
+    let engine = address();
+    std::os::unix::fs::symlink(engine.strip_prefix("unix://").unwrap(), &socket).unwrap();
+    server.until_phase(&name, "running").await;
+    let id = server.script(&name, &["say here"]).await;
+    assert_eq!(server.until_ended(&id).await["response"], "here");
+    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    server.audit().await;
+}

@@ -1,0 +1,64 @@
+//! The private Docker engine of a test run, spoken to by its own client: what a test sees of it is not
+//! what the code under test says of it.
+
+use std::process::Command;
+
+use crate::event_log::support::environment;
+
+/// Whether the suite runs with agents in containers: `TRINITY_TEST_AGENT_HOST` says so.
+pub fn is_chosen() -> bool {
+    environment("TRINITY_TEST_AGENT_HOST").as_deref() == Some("docker")
+}
+
+/// Where the engine listens.
+pub fn address() -> String {
+    environment("TRINITY_TEST_DOCKER_HOST")
+        .expect("TRINITY_TEST_DOCKER_HOST is not set; run the tests by `make test`")
+}
+
+/// The image with the agent server, a shell and nothing else.
+pub fn image() -> String {
+    environment("TRINITY_TEST_AGENT_IMAGE")
+        .expect("TRINITY_TEST_AGENT_IMAGE is not set; run the tests by `make test`")
+}
+
+/// Runs the client; gives what it printed, trimmed.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(["-H", &address()]).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Everything of one kind that has this label: `container`, `volume` or `network`.
+pub fn labelled(kind: &str, label: &str) -> Vec<String> {
+    let filter = format!("label={label}");
+    let mut arguments = vec![kind, "ls", "-q", "--filter", &filter];
+    if kind == "container" {
+        arguments.push("-a");
+    }
+    docker(&arguments).lines().map(str::to_owned).collect()
+}
+
+/// Removes everything that has this label.
+pub fn remove_labelled(label: &str) {
+    for (kind, remove) in [
+        ("container", &["rm", "-f"] as &[&str]),
+        ("volume", &["volume", "rm"]),
+        ("network", &["network", "rm"]),
+    ] {
+        let found = labelled(kind, label);
+        if !found.is_empty() {
+            let names = found.iter().map(String::as_str);
+            docker(&remove.iter().copied().chain(names).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Kills every running container that has this label.
+pub fn kill_labelled(label: &str) {
+    let running = docker(&["container", "ls", "-q", "--filter", &format!("label={label}")]);
+    if !running.is_empty() {
+        docker(&["kill"].into_iter().chain(running.lines()).collect::<Vec<_>>());
+    }
+}
