@@ -1,5 +1,6 @@
 // @ts-check
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { cp, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,6 +10,8 @@ import { until } from "./until.mjs";
 
 const START_MS_MAX = 30_000;
 const STOP_MS_MAX = 20_000;
+/** How often a request is sent to a server that says that it is busy. */
+const ATTEMPTS_MAX = 10;
 
 /** The real server on a port of its own, with the demo runtime and a data directory that is removed. */
 export class Server {
@@ -64,14 +67,22 @@ export class Server {
    */
   async call(method, path, body) {
     const token = await readFile(join(this.#folder, "local-token"), "utf8");
-    const response = await fetch(this.url + path, {
-      method,
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: body && JSON.stringify(body),
-    });
-    if (!response.ok)
-      throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-    return response.json();
+    const headers = {
+      authorization: `Bearer ${token}`,
+      "content-type": "application/json",
+      // However often it is sent, it is done once.
+      "idempotency-key": randomUUID(),
+    };
+    for (let attempt = 1; ; attempt += 1) {
+      const request = { method, headers, body: body && JSON.stringify(body) };
+      const response = await fetch(this.url + path, request);
+      if (response.ok) return response.json();
+      const isBusy = response.status === 503 && attempt < ATTEMPTS_MAX;
+      if (!isBusy)
+        throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+      const seconds = Number(response.headers.get("retry-after") ?? 1);
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+    }
   }
 
   /** Gives an agent a task; answers with the id of its execution. */

@@ -40,7 +40,7 @@ function isMeant(event: KeyboardEvent, key: string): boolean {
   if (readStored(SHORTCUTS) === "off") return false;
   const target = event.target instanceof HTMLElement ? event.target : null;
   const isWriting = target?.closest(
-    "input:not([type=checkbox]), textarea, select, [contenteditable]",
+    "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]",
   );
   return !isWriting && !document.querySelector("[role=dialog], [role=menu]");
 }

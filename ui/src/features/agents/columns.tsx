@@ -1,4 +1,3 @@
-import { ActionIcon } from "@mantine/core";
 import { IconPlayerPlay, IconPlayerStop } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import type { Schemas } from "@/api/client";
@@ -139,15 +138,18 @@ export function Toggle({ agent }: { agent: Agent }) {
   const Icon = actions.canStart ? IconPlayerPlay : IconPlayerStop;
   return (
     <>
-      <ActionIcon
-        size={28}
+      {/* Drawn by the browser: a list has dozens of them in view. */}
+      <button
+        type="button"
+        className={classes.toggle}
         tabIndex={-1}
         aria-label={`${actions.canStart ? "Start" : "Stop"} ${agent.name}`}
-        loading={actions.isBusy}
+        aria-busy={actions.isBusy}
+        disabled={actions.isBusy}
         onClick={actions.canStart ? actions.start : actions.stop}
       >
-        <Icon size={15} stroke={1.7} />
-      </ActionIcon>
+        <Icon size={15} stroke={1.7} aria-hidden />
+      </button>
       {actions.dialog}
     </>
   );

@@ -1,4 +1,5 @@
 import type { DataColumn } from "@/components/data-table/features";
+import card from "@/components/data-table/list-card.module.css";
 import { Time } from "@/components/time";
 import type { LogEvent } from "@/live/event";
 import { Actor, EventPosition, EventStream, EventType } from "./event-parts";
@@ -48,13 +49,13 @@ export const columns: readonly DataColumn<LogEvent>[] = [
 /** An event where there is no room for columns. */
 export function EventCard({ event }: { event: LogEvent }) {
   return (
-    <div className={classes.card}>
-      <div className={classes.cardLine}>
+    <div className={card.card}>
+      <div className={card.line}>
         <EventType event={event} />
         <EventPosition position={event.position} />
       </div>
-      <bdi className={classes.cardText}>{summaryOf(event)}</bdi>
-      <div className={classes.cardLine}>
+      <bdi className={card.text}>{summaryOf(event)}</bdi>
+      <div className={card.line}>
         <EventStream event={event} />
         <Time at={event.recorded_at} />
       </div>

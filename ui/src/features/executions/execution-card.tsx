@@ -1,4 +1,5 @@
 import { Cost } from "@/components/cost";
+import card from "@/components/data-table/list-card.module.css";
 import { Duration } from "@/components/duration";
 import { executionLook } from "@/components/status";
 import { StatusBadge } from "@/components/status-badge";
@@ -10,13 +11,13 @@ import type { Execution } from "./fold";
 /** An execution where there is no room for columns. */
 export function ExecutionCard({ execution }: { execution: Execution }) {
   return (
-    <div className={classes.card}>
-      <div className={classes.cardLine}>
+    <div className={card.card}>
+      <div className={card.line}>
         <StatusBadge look={executionLook(execution)} />
         <Time at={execution.created_at} format="age" />
       </div>
-      <bdi className={classes.cardTask}>{firstLine(execution.message)}</bdi>
-      <div className={classes.cardLine}>
+      <bdi className={card.title}>{firstLine(execution.message)}</bdi>
+      <div className={card.line}>
         <span className={classes.agent}>{execution.agent_name}</span>
         <span>
           <Duration ms={execution.duration_ms ?? null} since={execution.started_at ?? null} />

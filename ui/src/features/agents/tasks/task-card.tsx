@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { Cost } from "@/components/cost";
+import card from "@/components/data-table/list-card.module.css";
 import { Duration } from "@/components/duration";
 import { Time } from "@/components/time";
 import type { Execution } from "@/features/executions/fold";
@@ -11,15 +12,15 @@ import classes from "./tasks.module.css";
 /** A task where there is no room for columns. */
 export function TaskCard({ execution }: { execution: Execution }) {
   return (
-    <div className={classes.card}>
-      <div className={classes.cardLine}>
+    <div className={card.card}>
+      <div className={card.line}>
         <RunStatus execution={execution} />
         <Time at={execution.created_at} format="age" />
       </div>
-      <Link {...executionLink(execution.id)} className={classes.message}>
+      <Link {...executionLink(execution.id)} className={`${classes.message} ${card.title}`}>
         <bdi>{firstLine(execution.message)}</bdi>
       </Link>
-      <div className={classes.cardLine}>
+      <div className={card.line}>
         <span>{execution.model_used ?? execution.model ?? ""}</span>
         <span>
           <Duration ms={execution.duration_ms ?? null} since={execution.started_at ?? null} />
