@@ -95,18 +95,18 @@ try {
     { name: "dashboard", path: "/", shows: "Exit code" },
     { name: "executions", path: "/executions", shows: "Refactor the parser" },
     { name: "execution", path: `/executions/${shown}`, shows: "It passes", opens: "Edit" },
-    { name: "agent", path: "/agents/coder/overview", shows: "coder", draws: true },
+    { name: "agent", path: "/agents/coder/overview", shows: "coder", charts: 4 },
   ];
   for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     const context = await browser.context({ ...LOOK, storageState, colorScheme });
-    for (const { name, path, shows, opens, draws } of pages) {
+    for (const { name, path, shows, opens, charts } of pages) {
       const page = await context.newPage();
       await page.emulateMedia({ reducedMotion: "reduce" });
       await page.goto(server.url + path);
       await untilLive(page);
       await page.getByText(new RegExp(shows)).first().waitFor();
       if (opens) await page.getByRole("button", { name: new RegExp(`^${opens}`) }).click();
-      if (draws) await page.locator("canvas").first().waitFor();
+      if (charts) await page.waitForFunction(areDrawn, charts);
       await page.evaluate(() => document.fonts.ready.then(() => {}));
       const file = join(folder, `${name}-${colorScheme}.png`);
       await page.screenshot({ path: file, animations: "disabled" });
@@ -141,4 +141,16 @@ async function makeFleet() {
   });
   for (const { agent, message } of RUNNING) await server.submit(agent, message);
   return shown;
+}
+
+/** Runs in the page: whether so many charts are there, each with something drawn on it. */
+function areDrawn(/** @type {number} */ count) {
+  const charts = [...document.querySelectorAll("canvas")];
+  const hasPixels = (/** @type {HTMLCanvasElement} */ chart) => {
+    const { width, height } = chart;
+    if (width === 0 || height === 0) return false;
+    const pixels = chart.getContext("2d")?.getImageData(0, 0, width, height).data;
+    return pixels?.some((value) => value > 0);
+  };
+  return charts.length === count && charts.every(hasPixels);
 }
