@@ -33,7 +33,7 @@ impl Fields for ShareWith {}
 
 /// Who may operate an agent beside its owner and administrators.
 #[derive(Debug, Serialize, ToSchema)]
-struct Shares {
+struct AgentShares {
     #[schema(value_type = String)]
     agent_name: AgentName,
     /// By name.
@@ -72,13 +72,13 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 #[utoipa::path(
     get, path = "/api/agents/{name}/shares", tag = "agents",
     params(("name" = String, Path, description = "The agent's name"), AgentAsOf, Fresh),
-    responses((status = 200, body = Shares)),
+    responses((status = 200, body = AgentShares)),
 )]
 async fn shares(
     State(state): State<ApiState>,
     on: OnAgent,
     query: ReadQuery<AgentAsOf>,
-) -> Result<Reply<Shares>> {
+) -> Result<Reply<AgentShares>> {
     let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
     let agent_name = on.life.name.clone();
     let found = moment.agents().find(&agent_name).await?;
@@ -87,7 +87,7 @@ async fn shares(
     }
     let shares = moment.agents().shares(&agent_name).await?;
     let position = moment.position;
-    Ok(Reply::ok(position, Shares { agent_name, shares, position }))
+    Ok(Reply::ok(position, AgentShares { agent_name, shares, position }))
 }
 
 /// Lets another user operate an agent: see it, give it tasks, start and stop it, not delete it.

@@ -1401,6 +1401,14 @@ export interface components {
             skills: string[];
             tools: string[];
         };
+        /** @description Who may operate an agent beside its owner and administrators. */
+        AgentShares: {
+            agent_name: string;
+            /** Format: int64 */
+            position: number;
+            /** @description By name. */
+            shares: components["schemas"]["SharedWith"][];
+        };
         /**
          * @description The seed's four words for what an agent is doing.
          * @enum {string}
@@ -2525,14 +2533,6 @@ export interface components {
             /** Format: uuid */
             user_id: string;
             username: string;
-        };
-        /** @description Who may operate an agent beside its owner and administrators. */
-        Shares: {
-            agent_name: string;
-            /** Format: int64 */
-            position: number;
-            /** @description By name. */
-            shares: components["schemas"]["SharedWith"][];
         };
         /** @description How full an agent is. */
         SlotCounts: {
@@ -3952,7 +3952,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Shares"];
+                    "application/json": components["schemas"]["AgentShares"];
                 };
             };
             default: components["responses"]["Problem"];
