@@ -28,6 +28,7 @@ use crate::projections::{self, Views};
 use crate::reactors;
 use crate::state::State;
 use crate::telemetry::{logs, metrics};
+use crate::vault::Vault;
 use crate::{api, clock, demo};
 
 /// How long open requests have to end after the signal to stop.
@@ -57,6 +58,8 @@ pub struct App {
     pub views: Views,
     /// What events cannot rebuild: sessions, password hashes, transcripts.
     pub state: State,
+    /// The credentials of agents.
+    pub vault: Vault,
     /// Where agents live.
     pub host: Arc<dyn AgentHost>,
     /// The CLIs.
@@ -96,6 +99,9 @@ impl App {
             }
         };
         let adapters = adapters(&config)?;
+        let vault =
+            Vault::open(state.db.clone(), config.secret_key.as_ref(), &data_dir, clock::now());
+        let vault = vault.await.context("cannot open the vault")?;
         let setup = api::auth::Setup::prepare(&config, &data_dir, &log, &state).await?;
         Ok(Arc::new(Self {
             config,
@@ -104,6 +110,7 @@ impl App {
             log,
             views,
             state,
+            vault,
             host,
             adapters,
             setup,
@@ -118,6 +125,7 @@ impl App {
             log: self.log.clone(),
             views: self.views.clone(),
             transcripts: self.state.transcripts.clone(),
+            vault: self.vault.clone(),
             host: Arc::clone(&self.host),
             adapters: self.adapters.clone(),
             node_id: self.node_id,

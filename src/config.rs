@@ -18,6 +18,9 @@ pub use isolation::{InvalidRange, IsolationChoice, UidRange};
 /// The file with settings inside the data directory.
 const CONFIG_FILE: &str = "config.toml";
 
+/// The environment variable that holds the master key of the credentials.
+pub const SECRET_KEY_VARIABLE: &str = "TRINITY_SECRET_KEY";
+
 /// How long a run has, after the interrupt, to end by itself, in milliseconds.
 const GRACE_MS_DEFAULT: u64 = 5_000;
 
@@ -171,6 +174,10 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     pub admin_password: Option<Secret>,
 
+    /// Master key of the credentials; never a flag, which others on this machine can read.
+    #[arg(skip)]
+    pub secret_key: Option<Secret>,
+
     /// Executions that may wait for one agent [default: 1000]
     #[arg(long, env = "TRINITY_QUEUE_LENGTH_MAX", value_name = "N")]
     pub queue_length_max: Option<usize>,
@@ -230,6 +237,8 @@ pub struct Config {
     pub gemini_command: Option<String>,
     /// Password of the first administrator.
     pub admin_password: Option<Secret>,
+    /// Master key of the credentials; none is a file of the data directory.
+    pub secret_key: Option<Secret>,
     /// Executions that may wait for one agent.
     pub queue_length_max: usize,
     /// Milliseconds between the interrupt and the kill of a run that is stopped.
@@ -288,6 +297,10 @@ impl Config {
             claude_command: settings.claude_command.or(file.claude_command),
             gemini_command: settings.gemini_command.or(file.gemini_command),
             admin_password: settings.admin_password.or(file.admin_password),
+            secret_key: settings
+                .secret_key
+                .or_else(|| variable(SECRET_KEY_VARIABLE).map(Secret::from))
+                .or(file.secret_key),
             queue_length_max: queue_length_max.unwrap_or(QUEUE_LENGTH_MAX),
             grace_ms: grace_ms.unwrap_or(GRACE_MS_DEFAULT),
             transcript_retention_days,

@@ -205,6 +205,16 @@ impl Db {
         }
     }
 
+    /// Empties the journal of a file, so that nothing of removed rows is left beside it.
+    ///
+    /// What Postgres keeps of dead rows, in its tables and archives, is its own.
+    pub async fn scrub(&self) -> Result<(), Error> {
+        match &self.0 {
+            Engine::Sqlite(file) => file.scrub().await,
+            Engine::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Whether it is SQLite: for the few places where the engines must differ.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.0, Engine::Sqlite(_))

@@ -38,5 +38,7 @@ pub mod reactors;
 pub mod state;
 // Logs, metrics, traces.
 pub mod telemetry;
+// The credentials of agents, encrypted.
+pub mod vault;
 // The web interface, embedded.
 pub mod web;

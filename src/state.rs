@@ -29,10 +29,12 @@ const STATE: Migrations = Migrations {
     sqlite: &[
         include_str!("../migrations/sqlite/state_0001.sql"),
         include_str!("../migrations/sqlite/state_0002.sql"),
+        include_str!("../migrations/sqlite/state_0003.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/state_0001.sql"),
         include_str!("../migrations/postgres/state_0002.sql"),
+        include_str!("../migrations/postgres/state_0003.sql"),
     ],
 };
 
@@ -63,6 +65,8 @@ pub struct State {
     pub claims: Claims,
     /// The output of runs.
     pub transcripts: Transcripts,
+    /// The database itself, for the tables of the vault.
+    pub db: Db,
 }
 
 impl State {
@@ -99,6 +103,7 @@ impl State {
             key_usages: KeyUsages::new(state.clone()),
             claims: Claims::new(state.clone()),
             transcripts: Transcripts::new(transcripts),
+            db: state.clone(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ArrayItems, Object};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Object};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::error::{ApiError, Code, FieldError};
@@ -119,6 +119,11 @@ impl Walk {
             let mut at = pointer.to_owned();
             step(&mut at, field);
             if let Some(schema) = object.properties.get(field) {
+                self.visit(schema, value, &at, errors);
+            } else if let Some(AdditionalProperties::RefOr(schema)) =
+                object.additional_properties.as_deref()
+            {
+                // A map, whose keys are the client's own.
                 self.visit(schema, value, &at, errors);
             } else {
                 let detail = format!("unknown field `{field}`{}", hint(field, &known));

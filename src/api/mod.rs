@@ -7,6 +7,7 @@
 mod activities;
 mod agents;
 pub mod auth;
+mod credentials;
 mod docs;
 mod error;
 mod etag;
@@ -76,6 +77,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(users::router())
         .merge(keys::router())
         .merge(agents::router())
+        .merge(credentials::router())
         .merge(tasks::router())
         .merge(executions::router())
         .merge(activities::router())

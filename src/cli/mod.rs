@@ -3,6 +3,7 @@
 mod agent;
 mod client;
 mod completions;
+mod credential;
 mod doctor;
 mod error;
 mod events;
@@ -21,6 +22,7 @@ mod server;
 mod stream;
 mod text;
 mod transcript;
+mod vault;
 mod watch;
 mod when;
 mod wire;
@@ -69,6 +71,8 @@ enum UserCommand {
     Audit(crate::audit::Args),
     /// Look whether this machine can serve, and say what to do where it cannot
     Doctor(Box<doctor::Args>),
+    /// Change the key that credentials are encrypted by
+    Vault(vault::Args),
     /// Write the completion script of a shell
     Completions(completions::Args),
 }
@@ -90,6 +94,8 @@ enum ClientCommand {
     Queue(queue::Args),
     /// Say which agent may call which
     Perm(perm::Args),
+    /// Give an agent credentials, and say which it has
+    Credential(credential::Args),
     /// Play again what happened
     Replay(replay::Args),
     /// Build a read model again from the log
@@ -111,6 +117,9 @@ pub fn main() -> ExitCode {
         Command::User(UserCommand::Doctor(args)) => {
             block_on(async { args.execute().await.unwrap_or_else(|error| error.report()) })
         }
+        Command::User(UserCommand::Vault(args)) => {
+            block_on(async { report(&args.execute().await) })
+        }
         Command::User(UserCommand::Completions(args)) => report(&args.execute()),
         Command::AgentServer(command) => command.execute(),
     }
@@ -126,6 +135,7 @@ impl ClientCommand {
             Self::Events(args) => args.execute().await,
             Self::Queue(args) => args.execute().await,
             Self::Perm(args) => args.execute().await,
+            Self::Credential(args) => args.execute().await,
             Self::Replay(args) => args.execute().await,
             Self::Rebuild(args) => args.execute().await,
             Self::Health(args) => args.execute().await,

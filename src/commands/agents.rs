@@ -123,6 +123,20 @@ pub async fn set_timeout(
         .await
 }
 
+/// Refuses what a change of a setting would be refused for, and changes nothing.
+pub async fn check(log: &EventLog, target: impl Into<Target>, metadata: Metadata) -> Result<()> {
+    let Target { life, expected } = target.into();
+    let plan = Plan::new().stream::<Agent>(&life.name);
+    let decide = move |d: &mut Decision<'_>| {
+        is_current(d, &life)?;
+        expected.check(d, &life.name)?;
+        d.state::<Agent>(&life.name).live().map(drop)?;
+        Ok::<_, Refusal>(())
+    };
+    log.transact(plan, metadata, decide).await?;
+    Ok(())
+}
+
 /// Changes a setting that concerns the agent alone.
 pub async fn set(
     log: &EventLog,

@@ -107,6 +107,17 @@ impl Sqlite {
         self.writer.run(job).await
     }
 
+    /// Moves the journal into the file and empties it; what reads at this moment may hinder it.
+    pub(super) async fn scrub(&self) -> Result<(), Error> {
+        let checkpoint = |connection: &mut Connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        };
+        if self.with_writer(checkpoint).await?? != 0 {
+            tracing::debug!("the journal of a database is in use; it is emptied later");
+        }
+        Ok(())
+    }
+
     pub(super) async fn with_writer<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Connection) -> T + Send + 'static,
@@ -132,6 +143,8 @@ impl Lane {
             Durability::Off => "off",
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
+        // What is removed from the files that hold secrets is not left in their free pages.
+        connection.pragma_update(None, "secure_delete", *durability == Durability::Full)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(connection)
     }

@@ -97,8 +97,10 @@ pub enum Setting {
     SetTags { tags: BTreeSet<String> },
     /// Says that the picture has changed; none means removed.
     SetAvatar { sha256: Option<String> },
-    /// Says which credentials exist, never their values.
-    SetCredentials { names: BTreeSet<String> },
+    /// Says which credentials exist, never their values, and which of them are new or gone.
+    SetCredentials { names: BTreeSet<String>, changed: BTreeSet<String> },
+    /// Has the credentials given to the running agent once more.
+    ReloadCredentials,
     /// Opens or closes the shared folders in both directions.
     SetFolders { expose: bool, consume: bool },
     /// Lets another user operate the agent.
@@ -210,7 +212,10 @@ pub enum AgentEvent {
     },
     CredentialsChanged {
         names: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        changed: BTreeSet<String>,
     },
+    CredentialsReloadRequested {},
     FoldersChanged {
         expose: bool,
         consume: bool,
@@ -383,9 +388,11 @@ impl Agent {
             S::SetSkills { names } => (life.skills != names, E::SkillsChanged { names }),
             S::SetTags { tags } => (life.tags != tags, E::TagsChanged { tags }),
             S::SetAvatar { sha256 } => (life.avatar_sha256 != sha256, E::AvatarChanged { sha256 }),
-            S::SetCredentials { names } => {
-                (life.credentials != names, E::CredentialsChanged { names })
-            }
+            S::SetCredentials { names, changed } => (
+                life.credentials != names || !changed.is_empty(),
+                E::CredentialsChanged { names, changed },
+            ),
+            S::ReloadCredentials => (true, E::CredentialsReloadRequested {}),
             S::SetFolders { expose, consume } => {
                 (life.folders != (expose, consume), E::FoldersChanged { expose, consume })
             }

@@ -20,8 +20,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use trinity_agent_protocol::{
-    ErrorBody, ErrorCode, ExecutionStatus, Info, OUTPUT_LINE_WIRE_BYTES_MAX, OutputLine,
-    PROTOCOL_VERSION, ShutdownRequest, StartRequest, StopRequest, paths,
+    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, Info, OUTPUT_LINE_WIRE_BYTES_MAX,
+    OutputLine, PROTOCOL_VERSION, ShutdownRequest, StartRequest, StopRequest, paths,
 };
 use uuid::Uuid;
 
@@ -177,6 +177,11 @@ impl Link {
         Ok(Box::pin(try_unfold(reader, |mut reader| async move {
             Ok(reader.next().await?.map(|line| (line, reader)))
         })))
+    }
+
+    /// Writes the files that hold the agent's credentials, these and no others.
+    pub async fn put_credentials(&self, files: &CredentialFiles) -> Result<(), Error> {
+        self.send(Method::PUT, paths::CREDENTIALS, encode(files)?).await.map(drop)
     }
 
     /// Tells the agent server to stop every run and to end.

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::credentials::Injector;
 use super::look::{Look, Next, grants};
 use super::reconcile::Reconciler;
 use super::run::Run;
@@ -30,6 +31,7 @@ pub(super) struct AgentTask {
     runs: JoinSet<(ExecutionId, u32)>,
     followed: HashMap<(ExecutionId, u32), AbortHandle>,
     reconciler: Reconciler,
+    injector: Injector,
 }
 
 impl AgentTask {
@@ -43,6 +45,7 @@ impl AgentTask {
             runs: JoinSet::new(),
             followed: HashMap::new(),
             reconciler: Reconciler::new(),
+            injector: Injector::default(),
         }
     }
 
@@ -119,6 +122,9 @@ impl AgentTask {
         // Who is frozen answers nothing, and its slots do not expire meanwhile.
         if next == Next::Wait && agent.state.phase != Phase::Paused {
             self.reconciler.look(&look).await?;
+            if agent.state.phase == Phase::Running {
+                self.injector.look(&look).await?;
+            }
         }
         self.follow_runs(&slots);
         Ok(next)

@@ -5,13 +5,14 @@ use chrono::{DateTime, Utc};
 use nix::unistd::Uid;
 use trinity_agent_protocol::{Info, StartRequest, StopReason, StopRequest};
 
-use super::Context;
+use super::{Context, credentials};
 use crate::adapters::tools::ToolSet;
 use crate::adapters::{Adapter, Env, RunUser, Session, Surroundings, TaskSpec};
 use crate::commands::runs::Grant;
 use crate::domain::agent::{Agent, Life};
 use crate::domain::execution::{ErrorClass, Request};
 use crate::domain::slots::Active;
+use crate::vault::{Credentials, Kind};
 
 /// A grant that cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +54,9 @@ pub(super) fn start_request(
     request: &Request,
     grant: &Grant,
     active: &Active,
-    info: &Info,
+    surroundings: (&Info, &Credentials),
 ) -> Result<StartRequest, Refused> {
+    let (info, credentials) = surroundings;
     let refused = |error: String| Refused { class: ErrorClass::Rejected, error };
     let allowed = request.allowed_tools.as_deref();
     let tools = ToolSet::resolve(&life.config.tools, allowed)
@@ -72,7 +74,7 @@ pub(super) fn start_request(
         surroundings: Surroundings {
             home: info.home.clone(),
             path: search_path(context, info).to_owned(),
-            secrets: Env::default(),
+            secrets: variables(credentials),
             user: run_user(info),
         },
     };
@@ -84,6 +86,7 @@ pub(super) fn start_request(
         env: command.env.0,
         stdin: command.stdin,
         files: command.files,
+        masked: credentials::masked(credentials),
         cwd: None,
         timeout_ms: u64::from(active.timeout_seconds) * 1_000,
         grace_ms: context.grace_ms,
@@ -92,6 +95,12 @@ pub(super) fn start_request(
         gid: None,
         allow_new_privileges: false,
     })
+}
+
+/// The variables among the credentials.
+fn variables(credentials: &Credentials) -> Env {
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Env(credentials.of(Kind::Variable).map(owned).collect())
 }
 
 /// Whom the run is: an agent's own user is never root, whatever the agent server is.

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta};
 use sha2::{Digest as _, Sha256};
 
 use super::look::{Look, Next};
-use super::{chain, startup};
+use super::{chain, credentials, startup};
 use crate::clock;
 use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
@@ -150,7 +150,11 @@ async fn bring_up(look: &Look<'_>) -> Result<String, Failure> {
     let incarnation = life_ref.incarnation.0;
     context.host.start(incarnation).await.map_err(Failure::at(Step::Start))?;
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
-    startup::run(look, &info).await.map_err(|error| Failure { step: Step::Startup, error })?;
+    let read = credentials::read(&context.vault, look.life).await;
+    let credentials = read.map_err(Failure::at(Step::Credentials))?;
+    let script = startup::run(look, &info, &credentials).await;
+    script.map_err(|error| Failure { step: Step::Startup, error })?;
+    credentials::inject(look, &credentials).await.map_err(Failure::at(Step::EnvFiles))?;
     Ok(host_ref)
 }
 

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `fleet` | one task per agent that lives on this node, woken by the feed |
 //! | `agent` | one look at one agent: life cycle, its granted runs, what should not be there |
+//! | `credentials` | what an agent is given at its start and when it changes, and never shows |
 //! | `lifecycle` | the steps of creation, start and stop; crashes |
 //! | `startup` | the agent's own script at its start |
 //! | `run` | one granted execution, from the start request to the slot's release |
@@ -20,6 +21,7 @@
 //! | `removal` | everything that goes with a deleted agent |
 
 mod agent;
+mod credentials;
 mod dispatch;
 mod fleet;
 mod foreign;
@@ -47,6 +49,7 @@ use crate::event_log::EventLog;
 use crate::hosts::AgentHost;
 use crate::projections::Views;
 use crate::state::transcripts::Transcripts;
+use crate::vault::Vault;
 
 pub use fleet::spawn;
 pub use foreign::spawn as spawn_foreign;
@@ -60,6 +63,8 @@ pub struct Context {
     pub views: Views,
     /// Where output is kept.
     pub transcripts: Transcripts,
+    /// The credentials of agents.
+    pub vault: Vault,
     /// Where agents live.
     pub host: Arc<dyn AgentHost>,
     /// The CLIs.

@@ -13,10 +13,11 @@ use futures::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 use trinity_agent_protocol::{Exit, OutputLine, StopReason};
 
+use super::credentials::OutputMasks;
 use super::dispatch::stop_request;
 use super::run::{Run, Step};
 use super::wait::period;
-use crate::adapters::{Event, Parser, input_preview};
+use crate::adapters::{Conclusion, Event, Parser, input_preview};
 use crate::commands::Cause;
 use crate::commands::runs;
 use crate::domain::agent::Agent;
@@ -47,6 +48,7 @@ struct News {
 pub(super) struct Follower<'a> {
     run: &'a Run,
     parser: Box<dyn Parser>,
+    masks: OutputMasks,
     last_seq: u64,
     cause: Cause,
     /// When the process must have exited, once it has printed its result.
@@ -64,7 +66,9 @@ impl<'a> Follower<'a> {
         let agent = context.log.state::<Agent>(&run.agent).await?.state;
         let life = agent.life.context("the agent is gone")?;
         let parser = context.adapters.get(life.config.runtime).parser();
-        let mut follower = Self { run, parser, last_seq: 0, cause, exit_by: None };
+        let mut masks = OutputMasks::new(run.grant.incarnation.0);
+        masks.newest(&context.vault).await?;
+        let mut follower = Self { run, parser, masks, last_seq: 0, cause, exit_by: None };
         let id = run.grant.execution_id;
         loop {
             let lines = context.transcripts.after(id, follower.last_seq, REPLAY_LINES_MAX).await?;
@@ -142,6 +146,8 @@ impl<'a> Follower<'a> {
         execution: &Execution,
     ) -> anyhow::Result<()> {
         let id = self.run.grant.execution_id;
+        let masks = self.masks.newest(&self.run.context.vault).await?;
+        let lines: Vec<_> = lines.into_iter().map(|line| masks.line(line)).collect();
         let stored = self.run.context.transcripts.append(id, &lines).await;
         stored.context("cannot store the output")?;
         let news = self.read(&lines);
@@ -190,7 +196,7 @@ impl<'a> Follower<'a> {
     }
 
     async fn conclude(&self, exit: &Exit) -> anyhow::Result<Step> {
-        let conclusion = self.parser.finish(exit);
+        let conclusion = self.conclusion(exit);
         let outcome = self.bounded(conclusion.outcome).await?;
         let Run { context, grant, .. } = self.run;
         let now = context.log.now();
@@ -203,6 +209,19 @@ impl<'a> Follower<'a> {
         drop(span);
         self.trace(&verdict, time).await;
         Ok(Step::Again)
+    }
+
+    /// What the run came to, without what is secret: pieces of it may have come in several lines.
+    fn conclusion(&self, exit: &Exit) -> Conclusion {
+        let masks = self.masks.known();
+        let text = |text: String| masks.text(&text).into_owned();
+        let mut conclusion = self.parser.finish(exit);
+        conclusion.outcome.response = conclusion.outcome.response.map(text);
+        conclusion.verdict = match conclusion.verdict {
+            Verdict::Failed { class, error } => Verdict::Failed { class, error: text(error) },
+            Verdict::Completed => Verdict::Completed,
+        };
+        conclusion
     }
 
     /// Tells the trace how long the run took, by the supervisor's clocks: a server that saw its

@@ -18,10 +18,12 @@ enum Kept {
     Runs,
     /// The agent's place: its agent server, its workspace, its network.
     Place,
+    /// Its credentials, with the key that opens them.
+    Credentials,
 }
 
 /// In this order: what waits must not be granted a slot that a run gives back.
-const REGISTRY: [Kept; 3] = [Kept::Queue, Kept::Runs, Kept::Place];
+const REGISTRY: [Kept; 4] = [Kept::Queue, Kept::Runs, Kept::Place, Kept::Credentials];
 
 /// Removes everything that is kept for the agent.
 pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Result<Next> {
@@ -38,6 +40,11 @@ pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Res
             Kept::Runs => runs_have_ended(look, reason).await?,
             Kept::Place => {
                 context.host.remove(life_ref.incarnation.0).await?;
+                true
+            }
+            Kept::Credentials => {
+                let _alone = context.vault.alone(life_ref.incarnation.0).await;
+                context.vault.destroy(life_ref.incarnation.0).await?;
                 true
             }
         };

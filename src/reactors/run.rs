@@ -23,7 +23,7 @@ use trinity_agent_protocol::{ErrorBody, ErrorCode, ExecutionState, ExecutionStat
 use super::dispatch::{self, Refused, stop_request};
 use super::output::Follower;
 use super::wait::Waits;
-use super::{Context, chain};
+use super::{Context, chain, credentials};
 use crate::adapters::Adapter;
 use crate::clock;
 use crate::commands::Cause;
@@ -35,6 +35,7 @@ use crate::domain::{AgentName, ExecutionId, StreamId};
 use crate::event_log::LogError;
 use crate::hosts::link::{self, Link};
 use crate::telemetry::traces::{self, Side, Span};
+use crate::vault;
 
 /// Why a run is refused for good whose time is over there, but not here.
 const CLOCKS_DIFFER: &str = "the clock of the agent's host is ahead of this server's by more than \
@@ -229,6 +230,14 @@ impl Run {
         let adapter = self.context.adapters.get(life.config.runtime);
         let info = self.link.info().await.context("cannot ask the agent server")?;
         let adapter = adapter.as_ref();
+        let credentials = match credentials::read(&self.context.vault, &life).await {
+            Ok(credentials) => credentials,
+            Err(error @ (vault::Error::Damaged { .. } | vault::Error::Rotated)) => {
+                let refused = Refused { class: ErrorClass::Spawn, error: chain(&error) };
+                return self.reject(refused, &look.cause).await;
+            }
+            Err(error) => return Err(error).context("cannot open the agent's credentials"),
+        };
         let start = dispatch::start_request(
             &self.context,
             adapter,
@@ -236,7 +245,7 @@ impl Run {
             request,
             &self.grant,
             &look.active,
-            &info,
+            (&info, &credentials),
         );
         let start = match start {
             Ok(start) => start,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use trinity_agent_protocol::{ErrorCode, Exit, Info, StartRequest, StopReason};
+use trinity_agent_protocol::{ErrorCode, Exit, Info, Masks, StartRequest, StopReason};
 
 use super::look::Look;
-use super::{chain, dispatch};
+use super::{chain, credentials, dispatch};
 use crate::hosts::link::{self, Link};
+use crate::vault::Credentials;
 
 /// How long the agent's own `startup.sh` may take.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -23,21 +24,24 @@ const PREFIX: &str = "startup-";
 
 /// Runs the script, if there is one, unless this life of the agent server has seen it end well: an
 /// agent that was frozen goes on. Gives what it said when it fails.
-pub(super) async fn run(look: &Look<'_>, info: &Info) -> Result<(), String> {
+pub(super) async fn run(
+    look: &Look<'_>,
+    info: &Info,
+    credentials: &Credentials,
+) -> Result<(), String> {
     let id = format!("{PREFIX}{}", info.boot_id);
-    start(look, info, &id).await.map_err(|error| chain(&error))?;
+    start(look, request(look, info, credentials), &id).await.map_err(|error| chain(&error))?;
     let exit = until_ended(look.link, &id).await?;
     if let Some(error) = error_of(&exit) {
         // So that the next attempt is one.
         look.link.delete(&id).await.map_err(|error| chain(&error))?;
-        return Err(error);
+        return Err(Masks::new(credentials.masked()).text(&error).into_owned());
     }
     forget_earlier(look.link, &id).await.map_err(|error| chain(&error))
 }
 
 /// Starts the script; an attempt that failed and was forgotten is followed by one of the next epoch.
-async fn start(look: &Look<'_>, info: &Info, id: &str) -> Result<(), link::Error> {
-    let mut request = request(look, info);
+async fn start(look: &Look<'_>, mut request: StartRequest, id: &str) -> Result<(), link::Error> {
     loop {
         match look.link.start(id, &request).await {
             Err(link::Error::Refused(body)) if body.code == ErrorCode::Tombstone => {
@@ -48,7 +52,7 @@ async fn start(look: &Look<'_>, info: &Info, id: &str) -> Result<(), link::Error
     }
 }
 
-fn request(look: &Look<'_>, info: &Info) -> StartRequest {
+fn request(look: &Look<'_>, info: &Info, credentials: &Credentials) -> StartRequest {
     let context = look.context;
     let grace = Duration::from_millis(context.grace_ms);
     let script = "test ! -e startup.sh || exec sh ./startup.sh";
@@ -61,6 +65,8 @@ fn request(look: &Look<'_>, info: &Info) -> StartRequest {
         env: named.chain(dispatch::temporary(info)).collect(),
         stdin: String::new(),
         files: Vec::new(),
+        // What an earlier start has written may still be in the workspace.
+        masked: credentials::masked(credentials),
         cwd: None,
         timeout_ms: millis(TIMEOUT),
         grace_ms: context.grace_ms,

@@ -7,5 +7,5 @@ mod offline;
 mod past;
 mod restart;
 mod runs;
-mod support;
+pub mod support;
 mod terminal;

@@ -72,6 +72,11 @@ const ROWS: &[Row] = &[
     ("GET", "/api/agents/{name}/shares", Access, ""),
     ("POST", "/api/agents/{name}/share", Owner, r#"{"username":"guest"}"#),
     ("DELETE", "/api/agents/{name}/share/{username}", Owner, ""),
+    ("GET", "/api/agents/{name}/credentials/status", Access, ""),
+    ("PUT", "/api/agents/{name}/credentials/{key}", Owner, r#"{"value":"a-secret"}"#),
+    ("POST", "/api/agents/{name}/credentials/inject", Owner, r#"{"files":{".env":"A=b"}}"#),
+    ("POST", "/api/agents/{name}/credentials/hot-reload", Owner, r#"{"credentials_text":"A=b"}"#),
+    ("POST", "/api/agents/{name}/credentials/reload", Owner, "{}"),
     ("GET", "/api/agents/{name}/queue", Access, ""),
     ("GET", "/api/agents/{name}/slots/history", Access, ""),
     ("POST", "/api/agents/{name}/task", Access, r#"{"message":"m","async_mode":true}"#),
@@ -106,6 +111,7 @@ const ROWS: &[Row] = &[
     ("POST", "/api/projections/{name}/rebuild", Admin, ""),
     ("GET", "/api/replay", Auth, ""),
     ("GET", "/api/stream", Auth, ""),
+    ("DELETE", "/api/agents/{name}/credentials/{key}", Owner, ""),
     ("POST", "/api/agents/{name}/queue/clear", Owner, ""),
     ("POST", "/api/agents/{name}/queue/release", Owner, ""),
     ("POST", "/api/agents/{name}/start", Access, ""),
@@ -178,7 +184,7 @@ async fn callers(t: &TestApp) -> (Callers, String) {
 async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let (method, route, _, body) = row;
     let path = route.replace("{name}", "scout").replace("{id}", id).replace("{position}", "1");
-    let path = path.replace("{username}", "nobody");
+    let path = path.replace("{username}", "nobody").replace("{key}", "API_KEY");
     let path = path.replace("{target}", "scout").replace("{selection_id}", id);
     let path = path.replace("/start", "/start?wait_ms=0").replace("/stop", "/stop?wait_ms=0");
     let method: Method = method.parse().unwrap();

@@ -18,6 +18,8 @@ use crate::store::fresh_database;
 
 /// How long anything may take before a test gives up; generous, because the machine may be busy.
 pub const WAIT_MAX: Duration = Duration::from_mins(1);
+/// The master key of credentials where several servers may share a database.
+const SECRET_KEY: &str = "4242424242424242424242424242424242424242424242424242424242424242";
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// The executable under test.
@@ -90,8 +92,22 @@ impl Server {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: environment.iter().map(owned).collect(),
             user: None,
+            log: None,
         };
         Self::launch(launch, temporary, data_dir, database_url).await
+    }
+
+    /// Starts a server with these environment variables that prints into a file.
+    pub async fn start_with_log(environment: &[(&str, &str)]) -> (Self, PathBuf) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let temporary = passable_folder();
+        let (data_dir, log) = (temporary.path().join("data"), temporary.path().join("log"));
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(owned).collect();
+        let launch =
+            Launch { arguments: Vec::new(), environment, user: None, log: Some(log.clone()) };
+        let database_url = fresh_database().await;
+        (Self::launch(launch, temporary, data_dir, database_url).await, log)
     }
 
     /// Starts a server as this user, who is not root; only root can do so.
@@ -108,6 +124,7 @@ impl Server {
             arguments: Vec::new(),
             environment: vec![("HOME".into(), temporary.path().display().to_string())],
             user: Some((uid, executable)),
+            log: None,
         };
         Self::launch(launch, temporary, data_dir, fresh_database().await).await
     }
@@ -381,6 +398,8 @@ struct Launch {
     environment: Vec<(String, String)>,
     /// Who starts it, and what; this user and the executable under test when absent.
     user: Option<(u32, PathBuf)>,
+    /// Where everything goes that it prints; to the test's own output when absent.
+    log: Option<PathBuf>,
 }
 
 impl Launch {
@@ -395,6 +414,8 @@ impl Launch {
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .env_remove("TRINITY_DATABASE_URL")
+            // Every node of a test's database has the same key.
+            .envs(database_url.map(|_| ("TRINITY_SECRET_KEY", SECRET_KEY)))
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
@@ -409,6 +430,10 @@ impl Launch {
                 .env("TRINITY_AGENT_HOST", "docker")
                 .env("TRINITY_DOCKER_HOST", docker::address())
                 .env("TRINITY_AGENT_IMAGE", docker::image());
+        }
+        if let Some(path) = &self.log {
+            let log = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+            command.stdout(log.try_clone().unwrap()).stderr(log);
         }
         let mut child = command.spawn().unwrap();
         let http = reqwest::Client::new();

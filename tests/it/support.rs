@@ -30,6 +30,9 @@ use crate::store::fresh_database;
 /// The administrator's password.
 pub const PASSWORD: &str = "correct horse";
 
+/// The master key of credentials that all nodes of a test have.
+const SECRET_KEY: &str = "4242424242424242424242424242424242424242424242424242424242424242";
+
 /// How long a condition may take before a test gives up; generous, because the machine may be busy.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
@@ -81,6 +84,7 @@ impl TestApp {
         let mut settings = Settings {
             data_dir: Some(dir.path().join("data")),
             database_url: fresh_database().await.map(Into::into),
+            secret_key: Some(SECRET_KEY.to_owned().into()),
             ..Settings::default()
         };
         settle(&mut settings);
@@ -100,6 +104,7 @@ impl TestApp {
                 let settings = Settings {
                     data_dir: Some(self.dir.path().join("second")),
                     database_url: Some(url.clone()),
+                    secret_key: Some(SECRET_KEY.to_owned().into()),
                     ..Settings::default()
                 };
                 App::open(Config::load(settings).unwrap()).await.unwrap()

@@ -13,7 +13,7 @@ const LINE_WIDTH_MAX: usize = 110;
 
 /// Which modules of ours, and which crates that do I/O, each module may use. What is not listed here
 /// (`app`, `cli`, `main`, `demo`) may use everything.
-const MAY_USE: [(&str, &[&str], &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 15] = [
     ("domain", &["domain"], &[]),
     (
         "event_log",
@@ -39,6 +39,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 14] = [
             "projections",
             "state",
             "telemetry",
+            "vault",
         ],
         &["tokio", "rand", "nix"],
     ),
@@ -58,6 +59,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 14] = [
             "projections",
             "state",
             "telemetry",
+            "vault",
             "web",
         ],
         &["tokio", "axum", "rand"],
@@ -65,6 +67,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 14] = [
     ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
+    ("vault", &["vault", "config", "data_dir", "db"], &["rand", "tokio"]),
     ("web", &["web"], &["axum", "rand"]),
 ];
 

@@ -4,18 +4,22 @@
 //! named by its id; `epoch` counts the attempts at it, so that a late message of an older attempt
 //! can be told from the current one. Bodies are JSON, output is NDJSON, refusals are [`ErrorBody`].
 
+mod credentials;
 mod error;
 mod execution;
 mod isolation;
+mod masks;
 mod output;
 pub mod paths;
 mod start;
 
+pub use credentials::{CREDENTIAL_FILES_MAX, CredentialFile, CredentialFiles, path_is_below};
 pub use error::{ErrorBody, ErrorCode, SpawnErrorClass};
 pub use execution::{
     ExecutionState, ExecutionStatus, Exit, Stop, StopPhase, StopReason, StopRequest,
 };
 pub use isolation::{Isolation, IsolationKind};
+pub use masks::{MASK, MASKED_BYTES_MIN, MASKED_TEXTS_MAX, Masks};
 pub use output::{Dropped, LineStream, OutputLine};
 pub use start::{FileSpec, InvalidRequest, StartRequest, execution_id_is_valid};
 

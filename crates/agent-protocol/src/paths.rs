@@ -6,6 +6,9 @@ pub const INFO: &str = "/info";
 /// `GET`: the [`crate::ExecutionStatus`] of every execution that has a state folder.
 pub const EXECUTIONS: &str = "/executions";
 
+/// `PUT`: writes the files that hold credentials, see [`crate::CredentialFiles`].
+pub const CREDENTIALS: &str = "/credentials";
+
 /// `POST`: stops every run and ends the agent server, see [`crate::ShutdownRequest`].
 pub const SHUTDOWN: &str = "/shutdown";
 

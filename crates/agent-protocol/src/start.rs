@@ -39,6 +39,9 @@ pub struct StartRequest {
     /// Files that exist while the run lasts.
     #[serde(default)]
     pub files: Vec<FileSpec>,
+    /// Texts that are taken out of the output before it is stored; see [`crate::Masks`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masked: Vec<String>,
     /// The working directory; the agent's workspace when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
@@ -157,6 +160,7 @@ impl fmt::Debug for StartRequest {
             .field("env", &format_args!("{:?} (values left out)", self.env.keys()))
             .field("stdin_bytes", &self.stdin.len())
             .field("files", &self.files)
+            .field("masked", &self.masked.len())
             .field("cwd", &self.cwd)
             .field("timeout_ms", &self.timeout_ms)
             .field("grace_ms", &self.grace_ms)
@@ -191,6 +195,7 @@ mod tests {
             env: BTreeMap::from([("API_KEY".into(), "sk-secret".into())]),
             stdin: "the prompt".into(),
             files: vec![FileSpec { name: "mcp.json".into(), content: "{}".into(), mode: 0o600 }],
+            masked: vec!["sk-secret".into()],
             cwd: None,
             timeout_ms: 10_000,
             grace_ms: 5_000,

@@ -9,16 +9,18 @@ use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, body};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use trinity_agent_protocol::{
-    ErrorBody, ErrorCode, ExecutionStatus, Info, OUTPUT_LINES_MAX, REQUEST_BYTES_MAX,
-    ShutdownRequest, StartRequest, StopReason, StopRequest, execution_id_is_valid, paths,
+    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, Info, OUTPUT_LINES_MAX,
+    REQUEST_BYTES_MAX, ShutdownRequest, StartRequest, StopReason, StopRequest,
+    execution_id_is_valid, paths,
 };
 
+use crate::credentials::{self, CredentialsLock};
 use crate::executions::{Executions, Started};
 use crate::output::{self, Wanted};
 
@@ -27,6 +29,7 @@ use crate::output::{self, Wanted};
 pub(crate) struct Server {
     pub executions: Arc<Executions>,
     pub info: Info,
+    pub credentials: Arc<CredentialsLock>,
     pub shutdown: mpsc::Sender<ShutdownRequest>,
 }
 
@@ -37,6 +40,7 @@ pub(crate) fn router(server: Server) -> Router {
     let execution = get(show).put(start).delete(delete);
     Router::new()
         .route(paths::INFO, get(info))
+        .route(paths::CREDENTIALS, put(put_credentials))
         .route(paths::EXECUTIONS, get(list))
         .route("/executions/{id}", execution)
         .route("/executions/{id}/output", get(read_output))
@@ -53,6 +57,12 @@ pub(crate) fn router(server: Server) -> Router {
 
 async fn info(State(server): State<Server>) -> Json<Info> {
     Json(server.info)
+}
+
+async fn put_credentials(State(server): State<Server>, body: Bytes) -> Answer<StatusCode> {
+    let wanted: CredentialFiles = parse(&body)?;
+    credentials::put(&server.executions, &server.credentials, wanted).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn list(State(server): State<Server>) -> Json<Vec<ExecutionStatus>> {

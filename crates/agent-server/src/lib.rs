@@ -10,6 +10,7 @@ pub mod bridge;
 mod cli;
 mod clock;
 mod confine;
+mod credentials;
 mod detach;
 mod door;
 mod executions;
@@ -23,6 +24,7 @@ mod runner;
 mod serve;
 mod state;
 mod supervise;
+mod workspace;
 
 pub use cli::Command;
 pub use isolation::{IsolationArgs, landlock_abi};

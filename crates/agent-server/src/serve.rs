@@ -135,7 +135,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let (shutdown, asked) = mpsc::channel(1);
     let token = args.require_token.then(door::new_token);
     announce(&executions.state, &args.socket, token.clone(), isolation)?;
-    let server = Server { executions: Arc::clone(&executions), info, shutdown };
+    let credentials = Arc::default();
+    let server = Server { executions: Arc::clone(&executions), info, credentials, shutdown };
     let connections = Connections::new(server, token);
     let result = accept(listener, executions, connections, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);

@@ -8,10 +8,12 @@
 //! executions/<id>/out.ndjson      the numbered output
 //! executions/<id>/exit.json       how it ended, the final status
 //! tombstones/<id>.json            an epoch that will never start (again)
+//! credentials.json                which files of the workspace hold credentials, not what
 //! trash/                          folders being removed
 //! ```
 //! No file holds an environment, standard input or a file of a run.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -26,6 +28,9 @@ use crate::processes::ProcessIdentity;
 
 /// The file in a state folder that holds the [`ServerRecord`] of its agent server.
 const SERVER_FILE: &str = "server.json";
+
+/// The file in a state folder that lists the files which hold credentials.
+const CREDENTIALS_FILE: &str = "credentials.json";
 
 /// Which process serves a state folder, or last did, and where it listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +105,15 @@ impl State {
 
     pub(crate) fn write_server(&self, record: &ServerRecord) -> io::Result<()> {
         write_durable(&self.root, SERVER_FILE, record)
+    }
+
+    /// The files of the workspace that hold credentials, or may.
+    pub(crate) fn credential_paths(&self) -> io::Result<BTreeSet<String>> {
+        Ok(optional(read_json(&self.root.join(CREDENTIALS_FILE)))?.unwrap_or_default())
+    }
+
+    pub(crate) fn write_credential_paths(&self, paths: &BTreeSet<String>) -> io::Result<()> {
+        write_durable(&self.root, CREDENTIALS_FILE, paths)
     }
 
     pub(crate) fn execution(&self, id: &str) -> ExecutionFolder {

@@ -58,6 +58,9 @@ pub struct Life {
     pub skills: BTreeSet<String>,
     /// Names of credentials, never values.
     pub credentials: BTreeSet<String>,
+    /// How often they were changed, or asked to be given anew.
+    #[serde(default)]
+    pub credentials_version: u64,
     /// Digest of the instruction file.
     pub instructions_sha256: Option<String>,
     /// Digest of the picture.
@@ -107,6 +110,7 @@ impl Life {
             tags: BTreeSet::new(),
             skills: BTreeSet::new(),
             credentials: BTreeSet::new(),
+            credentials_version: 0,
             instructions_sha256: None,
             avatar_sha256: None,
             folders: (false, false),
@@ -197,7 +201,11 @@ impl Life {
             E::SkillsChanged { names } => self.skills.clone_from(names),
             E::TagsChanged { tags } => self.tags.clone_from(tags),
             E::AvatarChanged { sha256 } => self.avatar_sha256.clone_from(sha256),
-            E::CredentialsChanged { names } => self.credentials.clone_from(names),
+            E::CredentialsChanged { names, .. } => {
+                self.credentials.clone_from(names);
+                self.credentials_version += 1;
+            }
+            E::CredentialsReloadRequested {} => self.credentials_version += 1,
             E::FoldersChanged { expose, consume } => self.folders = (*expose, *consume),
             E::AgentShared { user } => {
                 self.shares.insert(*user);

@@ -421,7 +421,10 @@ fn settings() -> Vec<(Setting, AgentEvent)> {
         (S::SetSkills { names: words() }, E::SkillsChanged { names: words() }),
         (S::SetTags { tags: words() }, E::TagsChanged { tags: words() }),
         (S::SetAvatar { sha256: Some(sha256()) }, E::AvatarChanged { sha256: Some(sha256()) }),
-        (S::SetCredentials { names: words() }, E::CredentialsChanged { names: words() }),
+        (
+            S::SetCredentials { names: words(), changed: BTreeSet::new() },
+            E::CredentialsChanged { names: words(), changed: BTreeSet::new() },
+        ),
         (
             S::SetFolders { expose: true, consume: false },
             E::FoldersChanged { expose: true, consume: false },
@@ -453,6 +456,25 @@ fn every_setting_is_recorded_in_any_live_phase_and_once() {
         assert_eq!(changed.phase, P::Running);
         given::<Agent>(running([event])).when(C::Configure(setting)).then_nothing();
     }
+}
+
+fn new_value() -> AgentEvent {
+    let names = BTreeSet::from(["one".to_owned(), "two".to_owned()]);
+    E::CredentialsChanged { names, changed: BTreeSet::from(["one".to_owned()]) }
+}
+
+#[test]
+fn a_new_value_under_an_old_name_is_recorded_each_time() {
+    let E::CredentialsChanged { names, changed } = new_value() else { unreachable!() };
+    let set = C::Configure(Setting::SetCredentials { names, changed });
+    given::<Agent>(running([new_value()])).when(set).then([new_value()]);
+    let reload = C::Configure(Setting::ReloadCredentials);
+    given::<Agent>(running([])).when(reload).then([E::CredentialsReloadRequested {}]);
+    let version = |events: Vec<_>| {
+        after::<Agent>(running([]).into_iter().chain(events)).life.unwrap().credentials_version
+    };
+    assert_eq!(version(vec![]), 0);
+    assert_eq!(version(vec![new_value(), new_value(), E::CredentialsReloadRequested {}]), 3);
 }
 
 #[test]
@@ -556,6 +578,8 @@ fn the_json_of_every_event_is_frozen() {
         E::AgentReinitialized {},
         E::AgentUnshared { user: id(11) },
         E::PermissionRevoked { callee: name("other"), reason: RevokeReason::Requested },
+        new_value(),
+        E::CredentialsReloadRequested {},
     ];
     events.extend(settings().into_iter().map(|(_, event)| event));
     assert_frozen::<Agent>(events, AgentEvent::VARIANTS);

@@ -3,6 +3,7 @@
 mod agents;
 mod authorization;
 mod bulk;
+mod credentials;
 mod edges;
 mod errors;
 mod etag;

@@ -150,6 +150,95 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/credentials/hot-reload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets variables from text of the form of `.env`, and gives them to the running agent. */
+        post: operations["post_agents_by_name_credentials_hot_reload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/credentials/inject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets credentials from files: the lines of `.env` become variables, any other path a file. */
+        post: operations["post_agents_by_name_credentials_inject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/credentials/reload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives a running agent its credentials once more, as they are in the vault. */
+        post: operations["post_agents_by_name_credentials_reload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/credentials/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows which credentials an agent has, by name, and what of them is in force. */
+        get: operations["get_agents_by_name_credentials_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/credentials/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets one credential: a variable, or a file when its name has a dot or a slash.
+         * @description A running agent is given it at once: runs that start from now on have the variable.
+         */
+        put: operations["put_agents_by_name_credentials_by_key"];
+        post?: never;
+        /** Removes one credential, also from the running agent; runs that have it keep it to their end. */
+        delete: operations["delete_agents_by_name_credentials_by_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/executions": {
         parameters: {
             query?: never;
@@ -1746,6 +1835,39 @@ export interface components {
             /** @description 1 to 64 characters; names that differ only in case are the same. */
             username: string;
         };
+        /** @description A credential without its value. */
+        Credential: {
+            /** @description What becomes of it: `variable` or `file`. */
+            kind: string;
+            /** @description The name of a variable, or the path of a file. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it was set.
+             */
+            updated_at: string;
+        };
+        /** @description Which credentials there are, and which the running agent has. */
+        CredentialsStatus: {
+            agent_name: string;
+            /** @description All of them, by name. */
+            credentials: components["schemas"]["Credential"][];
+            /** @description Why it does not have them as they are, if that failed. */
+            error?: string | null;
+            /** @description Whether the agent runs and has them as they are. */
+            in_force: boolean;
+            /** @description The names of what it was given then. */
+            injected: string[];
+            /**
+             * Format: date-time
+             * @description When it was last given any.
+             */
+            injected_at?: string | null;
+            /** @description Those among what was set whose values are too short to be taken out of output. */
+            not_masked: string[];
+            /** Format: int64 */
+            position: number;
+        };
         /** @description The disk of the data directory. */
         DiskOfSystem: {
             /**
@@ -2126,6 +2248,18 @@ export interface components {
             /** @description Why it is not more, and what would make it so; null when nothing is missing. */
             shortfall: string | null;
         };
+        /** @description Variables as text. */
+        HotReload: {
+            /** @description Lines of the form `NAME=value`; variables that are not among them stay. */
+            credentials_text: string;
+        };
+        /** @description Files that hold credentials. */
+        Inject: {
+            /** @description Contents by path in the workspace; the lines of `.env` become variables. */
+            files: {
+                [key: string]: string;
+            };
+        };
         /** @description A page of keys, newest first. */
         Keys: {
             items: components["schemas"]["ApiKey"][];
@@ -2487,6 +2621,11 @@ export interface components {
              * @description The number.
              */
             max_parallel_tasks: number;
+        };
+        /** @description The value of one credential. */
+        SetCredential: {
+            /** @description The value; it is never shown again. At most 65536 bytes. */
+            value: string;
         };
         /** @description The model that tasks use when they name none. */
         SetModel: {
@@ -3296,6 +3435,202 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Capacity"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_credentials_hot_reload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HotReload"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialsStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_credentials_inject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Inject"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialsStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_credentials_reload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialsStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_credentials_status: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialsStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_credentials_by_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+                /** @description The credential's name */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetCredential"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialsStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_agents_by_name_credentials_by_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+                /** @description The credential's name */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialsStatus"];
                 };
             };
             default: components["responses"]["Problem"];

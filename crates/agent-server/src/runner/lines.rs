@@ -1,6 +1,8 @@
 //! Splits a stream of bytes into lines of bounded length.
 
-use trinity_agent_protocol::LINE_BYTES_MAX;
+use std::borrow::Cow;
+
+use trinity_agent_protocol::{LINE_BYTES_MAX, Masks};
 
 /// One line as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,17 @@ pub(super) struct Line {
     pub truncated: Option<u64>,
     /// The stream ended without a newline.
     pub partial: bool,
+}
+
+impl Line {
+    /// Takes out what is secret.
+    pub(super) fn mask(&mut self, masks: &Masks) {
+        if self.truncated.is_some() {
+            self.bytes = masks.cut(&self.bytes);
+        } else if let Cow::Owned(masked) = masks.bytes(&self.bytes) {
+            self.bytes = masked;
+        }
+    }
 }
 
 /// Holds the line that is not complete yet.

@@ -9,7 +9,8 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
 use trinity_agent_protocol::{
-    Dropped, LineStream, OUTPUT_BYTES_MAX, OUTPUT_TAIL_BYTES_MAX, OutputLine, STDERR_TAIL_BYTES_MAX,
+    Dropped, LineStream, Masks, OUTPUT_BYTES_MAX, OUTPUT_TAIL_BYTES_MAX, OutputLine,
+    STDERR_TAIL_BYTES_MAX,
 };
 
 use super::lines::Line;
@@ -27,6 +28,8 @@ pub(super) struct Store {
     encoded: u64,
     stored: Stored,
     stderr_tail: VecDeque<u8>,
+    /// What nothing that is stored may hold.
+    masks: Masks,
     bounds: Bounds,
     /// The last lines of an output that went over its bound.
     tail: VecDeque<HeldLine>,
@@ -57,9 +60,10 @@ struct HeldLine {
 }
 
 impl Store {
-    pub(super) fn new(file: File) -> Self {
+    pub(super) fn new(file: File, masks: Masks) -> Self {
         Self {
             file,
+            masks,
             pending: Vec::new(),
             pending_ends: VecDeque::new(),
             written: 0,
@@ -97,7 +101,8 @@ impl Store {
 
     /// Takes lines that were read at `at`. They are in the file after the next [`Self::flush`].
     pub(super) fn push(&mut self, at: DateTime<Utc>, stream: LineStream, lines: Vec<Line>) {
-        for line in lines {
+        for mut line in lines {
+            line.mask(&self.masks);
             if stream == LineStream::Stderr {
                 self.remember_stderr(&line);
             }
@@ -222,7 +227,7 @@ mod tests {
     fn over_the_bound_the_tail_is_kept_and_the_middle_counted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut store = Store::new(File::create(&path).unwrap());
+        let mut store = Store::new(File::create(&path).unwrap(), Masks::default());
         store.bounds = Bounds { bytes: 100, tail_bytes: 8 };
         push(&mut store, &["first", "second", "dropped", "kept", "last"]);
         store.finish();
@@ -238,7 +243,7 @@ mod tests {
     #[test]
     fn a_full_disk_stalls_and_gives_up_only_when_told() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut store = Store::new(full);
+        let mut store = Store::new(full, Masks::default());
         push(&mut store, &["one", "two"]);
         let error = store.flush().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -253,7 +258,8 @@ mod tests {
     fn what_waited_for_the_disk_is_written_without_a_gap() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut store = Store::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut store = Store::new(full, Masks::default());
         push(&mut store, &["one"]);
         store.flush().unwrap_err();
         store.file = File::create(&path).unwrap();
@@ -267,7 +273,8 @@ mod tests {
     #[test]
     fn the_tail_of_stderr_is_bounded_and_starts_at_a_character() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::new(File::create(folder.path().join("out")).unwrap());
+        let mut store =
+            Store::new(File::create(folder.path().join("out")).unwrap(), Masks::default());
         let long = "ä".repeat(STDERR_TAIL_BYTES_MAX);
         store.push(DateTime::UNIX_EPOCH, LineStream::Stderr, vec![line(&long), line("end")]);
         let tail = store.stderr_tail();

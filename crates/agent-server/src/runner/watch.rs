@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use trinity_agent_protocol::{
-    ExecutionState, ExecutionStatus, Exit, LineStream, Stop, StopPhase, StopReason,
+    ExecutionState, ExecutionStatus, Exit, LineStream, Masks, Stop, StopPhase, StopReason,
 };
 
 use super::child::{self, Spawned};
@@ -78,6 +78,7 @@ pub(super) async fn run(
         }
     };
     let Spawned { child, stdin, stdout, stderr } = spawned;
+    let masks = Masks::new(spec.request.masked.iter().map(String::as_str));
     let pid = i32::try_from(child.id())?;
     report.send_modify(|report| {
         report.pid = Some(pid);
@@ -90,7 +91,7 @@ pub(super) async fn run(
         ended: None,
         started,
         pipes: [Pipe::new(stdout, LineStream::Stdout), Pipe::new(stderr, LineStream::Stderr)],
-        store: Store::new(output),
+        store: Store::new(output, masks),
         stop: None,
         kill_at: None,
         spec,

@@ -213,6 +213,7 @@ pub(crate) fn shell(script: &str) -> StartRequest {
         env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
         stdin: String::new(),
         files: Vec::new(),
+        masked: Vec::new(),
         cwd: None,
         timeout_ms: 60_000,
         grace_ms: 500,

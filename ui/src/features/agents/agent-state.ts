@@ -36,6 +36,7 @@ const NEEDS_SERVER = new Set([
   "McpServersChanged",
   "SkillsChanged",
   "CredentialsChanged",
+  "CredentialsReloadRequested",
   "FoldersChanged",
   "GitSyncConfigured",
   "InstructionsChanged",

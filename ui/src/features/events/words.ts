@@ -41,6 +41,7 @@ export const EVENT_TYPES = {
     "TagsChanged",
     "AvatarChanged",
     "CredentialsChanged",
+    "CredentialsReloadRequested",
     "FoldersChanged",
     "GitSyncConfigured",
   ],

@@ -1,0 +1,151 @@
+//! Credentials: given to an agent at its start and when they change, and looked for in its output.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use trinity_agent_protocol::{CredentialFile, CredentialFiles, Masks};
+use uuid::Uuid;
+
+use super::chain;
+use super::look::Look;
+use crate::domain::agent::Life;
+use crate::hosts::link;
+use crate::vault::{self, Credentials, Injection, SecretText, Vault};
+
+/// Opens the credentials of a life; nothing is asked for one that never had any.
+pub(super) async fn read(vault: &Vault, life: &Life) -> Result<Credentials, vault::Error> {
+    if life.credentials_version == 0 {
+        return Ok(Credentials::default());
+    }
+    vault.read(life.incarnation.0).await
+}
+
+/// Every value, for an agent server that is to take them out of what it stores.
+pub(super) fn masked(credentials: &Credentials) -> Vec<String> {
+    credentials.masked().map(str::to_owned).collect()
+}
+
+/// Writes the files that hold the agent's credentials, and keeps that it was done.
+pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result<(), Failed> {
+    let Look { context, life, link, .. } = look;
+    if life.credentials_version == 0 {
+        return Ok(());
+    }
+    // From here on the agent may know them: whoever reads its output looks for them first.
+    context.vault.announce();
+    let file = |(path, content): (String, String)| CredentialFile { path, content };
+    let files = CredentialFiles { files: credentials.files().into_iter().map(file).collect() };
+    link.put_credentials(&files).await?;
+    let injection = Injection {
+        version: life.credentials_version,
+        at: context.log.now(),
+        names: credentials.names().into_iter().collect(),
+        error: None,
+    };
+    context.vault.record_injection(life.incarnation.0, &injection).await?;
+    Ok(())
+}
+
+/// Why credentials were not given.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    /// They cannot be opened, or it cannot be kept that they were given.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// The agent server did not take them.
+    #[error(transparent)]
+    Link(#[from] link::Error),
+}
+
+/// Gives a running agent its credentials whenever they have changed.
+#[derive(Debug, Default)]
+pub(super) struct Injector {
+    /// Which of the agent's changes is known to be in force.
+    in_force: Option<u64>,
+    /// What was last said to have failed.
+    failed: Option<String>,
+}
+
+impl Injector {
+    /// Gives them if they are not in force. What fails is kept for who asks, and tried again.
+    pub(super) async fn look(&mut self, look: &Look<'_>) -> anyhow::Result<()> {
+        let Look { context, life, life_ref, .. } = look;
+        let (vault, incarnation) = (&context.vault, life.incarnation.0);
+        let wanted = life.credentials_version;
+        if wanted == 0 || self.in_force == Some(wanted) {
+            return Ok(());
+        }
+        let before = vault.injection(incarnation).await.context("cannot ask the vault")?;
+        let is_given = |known: &Injection| known.version == wanted && known.error.is_none();
+        if !before.as_ref().is_some_and(is_given) {
+            let given = match read(vault, life).await {
+                Ok(credentials) => inject(look, &credentials).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = given {
+                let error = chain(&error);
+                return self.keep_failure(look, before, error).await;
+            }
+            tracing::info!(agent = %life_ref.name, "has its credentials");
+        }
+        (self.in_force, self.failed) = (Some(wanted), None);
+        Ok(())
+    }
+
+    async fn keep_failure(
+        &mut self,
+        look: &Look<'_>,
+        before: Option<Injection>,
+        error: String,
+    ) -> anyhow::Result<()> {
+        if self.failed.as_ref() == Some(&error) {
+            return Ok(());
+        }
+        tracing::warn!(agent = %look.life_ref.name, "its credentials are not in force: {error}");
+        let nothing =
+            || Injection { version: 0, at: look.context.log.now(), names: Vec::new(), error: None };
+        let failed = Injection { error: Some(error.clone()), ..before.unwrap_or_else(nothing) };
+        let vault = &look.context.vault;
+        let kept = vault.record_injection(look.life.incarnation.0, &failed).await;
+        kept.context("cannot keep why credentials are not in force")?;
+        self.failed = Some(error);
+        Ok(())
+    }
+}
+
+/// Takes what an agent may know out of its output, for as long as one run is followed.
+///
+/// A value that is changed while the run goes on stays known: the run may have it from before.
+#[derive(Debug)]
+pub(super) struct OutputMasks {
+    incarnation: Uuid,
+    generation: Option<u64>,
+    values: BTreeSet<SecretText>,
+    masks: Masks,
+}
+
+impl OutputMasks {
+    pub(super) fn new(incarnation: Uuid) -> Self {
+        let (values, masks) = (BTreeSet::new(), Masks::default());
+        Self { incarnation, generation: None, values, masks }
+    }
+
+    /// What to look for in output that has come by now.
+    pub(super) async fn newest(&mut self, vault: &Vault) -> anyhow::Result<&Masks> {
+        let generation = vault.generation();
+        if self.generation != Some(generation) {
+            let read = vault.read(self.incarnation).await;
+            let credentials = read.context("cannot tell what is secret in the output")?;
+            let texts = credentials.masked().map(|text| SecretText::from(text.to_owned()));
+            self.values.extend(texts);
+            self.masks = Masks::new(self.values.iter().map(SecretText::expose));
+            self.generation = Some(generation);
+        }
+        Ok(&self.masks)
+    }
+
+    /// What to look for in what was concluded from that output.
+    pub(super) fn known(&self) -> &Masks {
+        &self.masks
+    }
+}

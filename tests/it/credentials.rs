@@ -1,0 +1,285 @@
+//! Credentials through the whole system: a run has them, and nothing that is stored shows them.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::cli::support::User;
+use crate::server::{Server, until};
+
+/// Values that are found wherever they are left.
+const SECRET: &str = "sk-test-\"3f9a1c7e\\k5b2d";
+const NEWER: &str = "sk-test-0d4c8b6a2f1e";
+const IN_A_FILE: &str = "ghp0123456789abcdefghij";
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+async fn workspace(server: &Server, agent: &str) -> PathBuf {
+    let agent = server.get(&format!("/api/agents/{agent}")).await.expect(200);
+    let incarnation = agent["incarnation"].as_str().unwrap();
+    server.data_dir.join("agents").join(incarnation).join("workspace")
+}
+
+async fn set(server: &Server, agent: &str, name: &str, value: &str) -> Value {
+    let path = format!("/api/agents/{agent}/credentials/{name}");
+    server.put(&path, json!({ "value": value })).await.expect(200)
+}
+
+async fn status(server: &Server, agent: &str) -> Value {
+    server.get(&format!("/api/agents/{agent}/credentials/status")).await.expect(200)
+}
+
+/// Every file below a folder that holds one of the texts, workspaces left out: there they belong.
+fn files_with(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("workspace") {
+                found.extend(files_with(&path, texts));
+            }
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            let holds = |text: &&str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+            found.extend(texts.iter().any(holds).then_some(path));
+        }
+    }
+    found
+}
+
+/// Every table of a Postgres database that holds one of the texts, as text or as bytes.
+async fn tables_with(url: &str, texts: &[&str]) -> Vec<String> {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let names = "SELECT table_name::text FROM information_schema.tables \
+                 WHERE table_schema = 'public' AND table_type = 'BASE TABLE'";
+    let names: Vec<String> = sqlx::query_scalar(names).fetch_all(&mut connection).await.unwrap();
+    assert!(names.iter().any(|name| name == "vault_credentials"));
+    let mut found = Vec::new();
+    for name in names {
+        let rows = format!("SELECT t::text FROM {name} t");
+        let rows: Vec<String> = sqlx::query_scalar(&rows).fetch_all(&mut connection).await.unwrap();
+        let hex = |text: &str| text.bytes().fold(String::new(), |hex, b| format!("{hex}{b:02x}"));
+        let holds =
+            |row: &String| texts.iter().any(|text| row.contains(text) || row.contains(&hex(text)));
+        found.extend(rows.iter().any(holds).then_some(name));
+    }
+    found
+}
+
+async fn assert_stored_nowhere(server: &Server, log: &Path, texts: &[&str]) {
+    assert_eq!(files_with(&server.data_dir, texts), Vec::<PathBuf>::new());
+    let said = std::fs::read_to_string(log).unwrap();
+    assert!(!said.is_empty() && !texts.iter().any(|text| said.contains(text)), "{said}");
+    let events = json!(server.events().await).to_string();
+    for text in texts {
+        let quoted = serde_json::to_string(text).unwrap();
+        assert!(!events.contains(text) && !events.contains(quoted.trim_matches('"')), "{events}");
+    }
+    if let Some(url) = &server.database_url {
+        assert_eq!(tables_with(url, texts).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_run_has_its_credentials_and_nothing_that_is_stored_shows_them() {
+    let (server, log) = Server::start_with_log(&[("TRINITY_LOG", "debug")]).await;
+    server.agent("scout").await;
+    let set_one = set(&server, "scout", "API_TOKEN", SECRET).await;
+    assert_eq!(set_one["in_force"], true, "{set_one}");
+    let files = json!({"files": {
+        ".mcp.json": format!("{{\n  \"token\": \"{IN_A_FILE}\"\n}}"),
+        ".env": "# more\nSECOND_TOKEN='other-secret-value'\n",
+    }});
+    let injected = server.post("/api/agents/scout/credentials/inject", files).await.expect(200);
+    assert_eq!(injected["in_force"], true, "{injected}");
+    assert_eq!(injected["injected"], json!([".mcp.json", "API_TOKEN", "SECOND_TOKEN"]));
+    let ops = [
+        "exec printf %s \"$API_TOKEN\" | sha256sum",
+        "exec . ./.env; printf %s \"$API_TOKEN\" | sha256sum",
+        "exec echo \"the key is $API_TOKEN\"",
+        "exec cat .env .mcp.json",
+        "exec echo \"complaint about $SECOND_TOKEN\" >&2",
+        "say done",
+    ];
+    let id = server.script("scout", &ops).await;
+    let record = server.until_ended(&id).await;
+    assert_eq!(record["status"], "completed", "{record}");
+    let lines = json!(server.lines(&id).await).to_string();
+    assert_eq!(lines.matches(&sha256(SECRET)).count(), 2, "it had the value twice: {lines}");
+    assert!(lines.contains("the key is ***") && lines.contains("complaint about ***"), "{lines}");
+    let texts = ["sk-test-", "5b2d", IN_A_FILE, "other-secret-value"];
+    assert!(!texts.iter().any(|text| lines.contains(text)), "{lines}");
+    assert_stored_nowhere(&server, &log, &[SECRET, "5b2d", IN_A_FILE, "other-secret-value"]).await;
+
+    // A failure quotes what the run has said last.
+    let ops = ["exec echo \"failed with $API_TOKEN\" >&2", "exit 3"];
+    let id = server.script("scout", &ops).await;
+    let record = server.until_ended(&id).await;
+    assert_eq!(record["status"], "failed", "{record}");
+    assert!(!record.to_string().contains("5b2d"), "{record}");
+    let events = json!(server.events().await).to_string();
+    assert!(events.contains("CredentialsChanged") && events.contains("SECOND_TOKEN"));
+    assert_stored_nowhere(&server, &log, &[SECRET, "5b2d"]).await;
+}
+
+#[tokio::test]
+async fn a_value_that_changes_under_a_run_is_masked_old_and_new() {
+    let (server, log) = Server::start_with_log(&[]).await;
+    server.agent("scout").await;
+    set(&server, "scout", "API_TOKEN", SECRET).await;
+    let ops = [
+        "exec while [ ! -e go ]; do echo waiting $API_TOKEN; sleep 0.2; done",
+        "exec echo \"old $API_TOKEN\"; cat .env",
+    ];
+    let id = server.script("scout", &ops).await;
+    server.until_status(&id, "running").await;
+    // While it runs, its output is in a file of its supervisor too.
+    assert_eq!(files_with(&server.data_dir, &["5b2d"]), Vec::<PathBuf>::new());
+    let newer = set(&server, "scout", "API_TOKEN", NEWER).await;
+    assert_eq!(newer["in_force"], true, "{newer}");
+    let workspace = workspace(&server, "scout").await;
+    let env = std::fs::read_to_string(workspace.join(".env")).unwrap();
+    assert_eq!(env, format!("API_TOKEN={NEWER}\n"));
+    std::fs::write(workspace.join("go"), "").unwrap();
+    let record = server.until_ended(&id).await;
+    assert_eq!(record["status"], "completed", "{record}");
+    let lines = json!(server.lines(&id).await).to_string();
+    assert!(lines.contains("old ***") && lines.contains("API_TOKEN=***"), "{lines}");
+    assert!(!lines.contains("5b2d") && !lines.contains(NEWER), "{lines}");
+    until("the run is forgotten", async || {
+        files_with(&server.data_dir, &[NEWER]).is_empty().then_some(())
+    })
+    .await;
+    assert_stored_nowhere(&server, &log, &[NEWER, "5b2d"]).await;
+}
+
+#[tokio::test]
+async fn credentials_outlive_stop_crash_and_restart_and_go_when_removed() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    set(&server, "scout", "API_TOKEN", SECRET).await;
+    set(&server, "scout", "keys%2Fservice.pem", IN_A_FILE).await;
+    let workspace = workspace(&server, "scout").await;
+    let mode = std::fs::metadata(workspace.join(".env")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(std::fs::read_to_string(workspace.join("keys/service.pem")).unwrap(), IN_A_FILE);
+
+    server.post("/api/agents/scout/stop", json!({})).await.expect(200);
+    std::fs::remove_file(workspace.join(".env")).unwrap();
+    server.crash().await;
+    assert_eq!(status(&server, "scout").await["in_force"], false);
+    server.post("/api/agents/scout/start", json!({})).await.expect(200);
+    let after = status(&server, "scout").await;
+    assert_eq!(after["in_force"], true, "{after}");
+    let env = std::fs::read_to_string(workspace.join(".env")).unwrap();
+    assert!(env.contains("sk-test-"), "{env}");
+
+    // What the agent does away with comes back when it is asked for.
+    std::fs::remove_file(workspace.join(".env")).unwrap();
+    let path = "/api/agents/scout/credentials";
+    let reloaded = server.post(&format!("{path}/reload"), json!({})).await.expect(200);
+    assert_eq!(reloaded["in_force"], true, "{reloaded}");
+    assert!(workspace.join(".env").exists());
+
+    for name in ["API_TOKEN", "keys%2Fservice.pem"] {
+        let removed = server.delete(&format!("{path}/{name}")).await.expect(200);
+        assert_eq!(removed["in_force"], true, "{removed}");
+    }
+    assert!(!workspace.join(".env").exists() && !workspace.join("keys/service.pem").exists());
+    let id = server.script("scout", &["exec echo \"[$API_TOKEN]\""]).await;
+    server.until_status(&id, "completed").await;
+    assert!(json!(server.lines(&id).await).to_string().contains("[]"));
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_of_a_file_is_said_and_overcome_by_itself() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let workspace = workspace(&server, "scout").await;
+    std::fs::create_dir(workspace.join(".env")).unwrap();
+    let set_one = set(&server, "scout", "API_TOKEN", SECRET).await;
+    assert_eq!(set_one["in_force"], false, "{set_one}");
+    assert!(set_one["error"].as_str().unwrap().contains(".env"), "{set_one}");
+    let id = server.script("scout", &["exec printf %s \"$API_TOKEN\" | sha256sum"]).await;
+    server.until_status(&id, "completed").await;
+    assert!(json!(server.lines(&id).await).to_string().contains(&sha256(SECRET)));
+    std::fs::remove_dir(workspace.join(".env")).unwrap();
+    until("they are in force", async || {
+        let status = status(&server, "scout").await;
+        (status["in_force"] == true && status["error"].is_null()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_in_the_workspace_leads_no_secret_out_of_it() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let workspace = workspace(&server, "scout").await;
+    let outside = server.data_dir.join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, workspace.join("keys")).unwrap();
+    let refused = set(&server, "scout", "keys%2Fa.pem", IN_A_FILE).await;
+    assert!(refused["error"].as_str().unwrap().contains("keys/a.pem"), "{refused}");
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_deleted_agent_leaves_no_credential_to_the_next_of_its_name() {
+    let (server, log) = Server::start_with_log(&[]).await;
+    server.agent("scout").await;
+    set(&server, "scout", "API_TOKEN", SECRET).await;
+    let first = server.get("/api/agents/scout").await.expect(200);
+    let incarnation = first["incarnation"].as_str().unwrap().to_owned();
+    server.delete("/api/agents/scout").await.expect(200);
+    server.agent("scout").await;
+    let next = status(&server, "scout").await;
+    assert_eq!((&next["credentials"], &next["injected"]), (&json!([]), &json!([])));
+    assert!(next["injected_at"].is_null(), "{next}");
+    let id = server.script("scout", &["exec echo \"[$API_TOKEN]\""]).await;
+    server.until_status(&id, "completed").await;
+    assert!(json!(server.lines(&id).await).to_string().contains("[]"));
+    assert_stored_nowhere(&server, &log, &[SECRET, "5b2d"]).await;
+    let keys = stored_keys(&server).await;
+    assert!(!keys.contains(&incarnation), "the data key is there still: {keys:?}");
+}
+
+/// The lives that have a data key.
+async fn stored_keys(server: &Server) -> Vec<String> {
+    let select = "SELECT incarnation FROM vault_agents";
+    if let Some(url) = &server.database_url {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        return sqlx::query_scalar(select).fetch_all(&mut connection).await.unwrap();
+    }
+    let db = rusqlite::Connection::open(server.data_dir.join("state.db")).unwrap();
+    let mut select = db.prepare(select).unwrap();
+    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn the_command_line_sets_lists_and_removes_without_showing_a_value() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let user = User::of(&server);
+    let words = ["credential", "set", "scout", "API_TOKEN", "--text"];
+    let done = user.run_with_input(&words, &format!("{SECRET}\n")).await.exits(0);
+    assert!(done.stdout.contains("in force") && !done.stdout.contains("5b2d"), "{done:?}");
+    let env = std::fs::read_to_string(workspace(&server, "scout").await.join(".env")).unwrap();
+    assert_eq!(env, format!("API_TOKEN='{SECRET}'\n"), "without the newline");
+    user.run_with_input(&["credential", "set", "scout", "keys/a.pem"], "x\ny\n").await.exits(0);
+    let listed = user.run(&["credential", "ls", "scout", "--text"]).await.exits(0).stdout;
+    assert!(listed.contains("API_TOKEN") && listed.contains("keys/a.pem"), "{listed}");
+    assert!(!listed.contains("5b2d"), "{listed}");
+    user.run(&["credential", "rm", "scout", "keys/a.pem"]).await.exits(0);
+    user.run(&["credential", "rm", "scout", "keys/a.pem"]).await.exits(0);
+    user.run(&["credential", "rm", "nobody", "A"]).await.exits(4);
+    user.run_with_input(&["credential", "set", "scout", "PATH"], "x").await.exits(2);
+    user.run_with_input(&["credential", "set", "scout", "EMPTY"], "").await.exits(2);
+    let left = user.run(&["credential", "ls", "scout", "--json"]).await.exits(0).json();
+    assert_eq!(left["credentials"][0]["name"], "API_TOKEN", "{left}");
+    assert_eq!(left["credentials"].as_array().unwrap().len(), 1);
+}
