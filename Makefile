@@ -24,7 +24,8 @@ run: tools ui
 
 test: tools
 	@scripts/install-missing faketime=faketime jq=jq curl=curl
-	scripts/with-postgres scripts/with-docker scripts/test-image scripts/run-tests $(TEST)
+	scripts/with-postgres scripts/with-redis scripts/with-docker scripts/test-image \
+		scripts/run-tests $(TEST)
 	scripts/ui test
 	cargo build --bin trinity
 	scripts/ui e2e

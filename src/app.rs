@@ -26,6 +26,7 @@ use crate::hosts::docker::{self, DockerHost, Endpoint};
 use crate::hosts::process::{Options, ProcessHost};
 use crate::projections::{self, Views};
 use crate::reactors;
+use crate::redis::Redis;
 use crate::state::State;
 use crate::telemetry::{logs, metrics};
 use crate::vault::Vault;
@@ -60,6 +61,8 @@ pub struct App {
     pub state: State,
     /// The credentials of agents.
     pub vault: Vault,
+    /// What saves work, where there is one.
+    pub redis: Option<Redis>,
     /// Where agents live.
     pub host: Arc<dyn AgentHost>,
     /// The CLIs.
@@ -102,6 +105,11 @@ impl App {
         let vault =
             Vault::open(state.db.clone(), config.secret_key.as_ref(), &data_dir, clock::now());
         let vault = vault.await.context("cannot open the vault")?;
+        let redis = match &config.redis_url {
+            Some(url) => Some(Redis::open(url, &format!("trinity:{}", log.log_id()))?),
+            None => None,
+        };
+        let vault = vault.with_copies(redis.clone());
         let setup = api::auth::Setup::prepare(&config, &data_dir, &log, &state).await?;
         Ok(Arc::new(Self {
             config,
@@ -111,6 +119,7 @@ impl App {
             views,
             state,
             vault,
+            redis,
             host,
             adapters,
             setup,

@@ -178,6 +178,10 @@ pub struct Settings {
     #[arg(skip)]
     pub secret_key: Option<Secret>,
 
+    /// Redis that also holds the encrypted credentials: redis://[USER:PASSWORD@]HOST:PORT/
+    #[arg(long, env = "TRINITY_REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<Secret>,
+
     /// Executions that may wait for one agent [default: 1000]
     #[arg(long, env = "TRINITY_QUEUE_LENGTH_MAX", value_name = "N")]
     pub queue_length_max: Option<usize>,
@@ -239,6 +243,8 @@ pub struct Config {
     pub admin_password: Option<Secret>,
     /// Master key of the credentials; none is a file of the data directory.
     pub secret_key: Option<Secret>,
+    /// Redis that also holds the encrypted credentials.
+    pub redis_url: Option<Secret>,
     /// Executions that may wait for one agent.
     pub queue_length_max: usize,
     /// Milliseconds between the interrupt and the kill of a run that is stopped.
@@ -301,6 +307,7 @@ impl Config {
                 .secret_key
                 .or_else(|| variable(SECRET_KEY_VARIABLE).map(Secret::from))
                 .or(file.secret_key),
+            redis_url: settings.redis_url.or(file.redis_url),
             queue_length_max: queue_length_max.unwrap_or(QUEUE_LENGTH_MAX),
             grace_ms: grace_ms.unwrap_or(GRACE_MS_DEFAULT),
             transcript_retention_days,

@@ -34,6 +34,8 @@ pub mod hosts;
 pub mod projections;
 // Effects, and the reports of them.
 pub mod reactors;
+// A Redis that may be away at any moment.
+pub mod redis;
 // What must survive and events cannot rebuild.
 pub mod state;
 // Logs, metrics, traces.

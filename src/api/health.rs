@@ -41,8 +41,8 @@ struct Health {
     agent_host: &'static str,
     /// What keeps agents apart that are started from now on.
     isolation: IsolationHealth,
-    /// Redis, where it is used; null where it is not.
-    redis: Option<String>,
+    /// Redis, where it is used: `connected` or `away`, which costs latency alone; null where it is not.
+    redis: Option<&'static str>,
 }
 
 /// What keeps agents apart.
@@ -106,7 +106,11 @@ async fn look(state: &ApiState) -> Health {
         projections,
         agent_host: app.config.agent_host.into(),
         isolation: IsolationHealth::of(state),
-        redis: None,
+        redis: match &app.redis {
+            Some(redis) if redis.is_there().await => Some("connected"),
+            Some(_) => Some("away"),
+            None => None,
+        },
     }
 }
 

@@ -6,6 +6,7 @@
 //! opened in memory only, for those who give them to an agent or look for them in its output.
 
 pub mod cipher;
+mod copies;
 pub mod env_file;
 pub mod master;
 mod rotate;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::config::Secret;
 use crate::data_dir::DataDir;
 use crate::db::Db;
+use crate::redis::Redis;
 
 pub use cipher::Key;
 pub use master::{Master, Source};
@@ -35,6 +37,7 @@ pub use values::{
 };
 
 use cipher::{Purpose, SEALED_EXTRA_BYTES};
+use copies::Copies;
 use store::{AgentRow, CredentialRow, Store};
 
 /// How often a change is tried on top of what others have stored meanwhile.
@@ -82,6 +85,7 @@ pub struct Vault {
     /// Moved on whenever values may be new to whoever looks for them in output.
     generation: Arc<AtomicU64>,
     lanes: Arc<[Arc<Mutex<()>>; LANES]>,
+    copies: Option<Copies>,
 }
 
 impl Vault {
@@ -109,7 +113,20 @@ impl Vault {
 
     fn on(store: Store, master: Key) -> Self {
         let fingerprint = master.fingerprint().into();
-        Self { store, master, fingerprint, generation: Arc::default(), lanes: Arc::default() }
+        Self {
+            store,
+            master,
+            fingerprint,
+            generation: Arc::default(),
+            lanes: Arc::default(),
+            copies: None,
+        }
+    }
+
+    /// Lets a Redis hold copies of what is stored, sealed as it is.
+    #[must_use]
+    pub fn with_copies(self, redis: Option<Redis>) -> Self {
+        Self { copies: redis.map(Copies::new), ..self }
     }
 
     /// Waits until nobody else of this process changes the credentials of that agent, and keeps
@@ -150,6 +167,10 @@ impl Vault {
             self.check_bounds(incarnation, changes).await?;
             let stored = self.store.change(incarnation, before.as_ref(), new_key, sealed, now);
             if stored.await? {
+                if self.copies.is_some() {
+                    let revision = before.map_or(0, |before| before.revision) + 1;
+                    self.rows(incarnation, revision).await?;
+                }
                 self.generation.fetch_add(1, Ordering::Release);
                 return Ok(());
             }
@@ -169,11 +190,28 @@ impl Vault {
             return Ok(Credentials::default());
         };
         let data_key = self.unwrap(incarnation, &row)?;
-        let rows = self.store.credentials(incarnation).await?;
+        let rows = self.rows(incarnation, row.revision).await?;
         rows.iter()
             .map(|row| open(&data_key, incarnation, row))
             .collect::<Result<_, _>>()
             .map(Credentials)
+    }
+
+    /// The sealed credentials at a revision or a later one, from a copy where there is one.
+    async fn rows(&self, incarnation: Uuid, revision: u64) -> Result<Vec<CredentialRow>, Error> {
+        let Some(copies) = &self.copies else {
+            return Ok(self.store.credentials(incarnation).await?);
+        };
+        if let Some(rows) = copies.get(incarnation, revision).await {
+            return Ok(rows);
+        }
+        let rows = self.store.credentials(incarnation).await?;
+        // Rows that were changed while they were read are of no one revision.
+        let after = self.store.agent(incarnation).await?;
+        if after.is_some_and(|after| after.revision == revision) {
+            copies.put(incarnation, revision, &rows).await;
+        }
+        Ok(rows)
     }
 
     /// Names and times of one life's credentials; nothing is opened for it.
@@ -190,7 +228,11 @@ impl Vault {
     /// Removes everything of one life of an agent, its data key first of all. Removing what is gone
     /// is a no-op.
     pub async fn destroy(&self, incarnation: Uuid) -> Result<(), Error> {
-        Ok(self.store.destroy(incarnation).await?)
+        self.store.destroy(incarnation).await?;
+        if let Some(copies) = &self.copies {
+            copies.remove(incarnation).await;
+        }
+        Ok(())
     }
 
     /// What was last given to the running agent.

@@ -11,7 +11,7 @@ use crate::cli::support::User;
 use crate::server::{Server, until};
 
 /// Values that are found wherever they are left.
-const SECRET: &str = "sk-test-\"3f9a1c7e\\k5b2d";
+const SECRET: &str = "sk-test-\"3f9a1c7e\\kzq7x";
 const NEWER: &str = "sk-test-0d4c8b6a2f1e";
 const IN_A_FILE: &str = "ghp0123456789abcdefghij";
 
@@ -111,19 +111,19 @@ async fn a_run_has_its_credentials_and_nothing_that_is_stored_shows_them() {
     let lines = json!(server.lines(&id).await).to_string();
     assert_eq!(lines.matches(&sha256(SECRET)).count(), 2, "it had the value twice: {lines}");
     assert!(lines.contains("the key is ***") && lines.contains("complaint about ***"), "{lines}");
-    let texts = ["sk-test-", "5b2d", IN_A_FILE, "other-secret-value"];
+    let texts = ["sk-test-", "kzq7x", IN_A_FILE, "other-secret-value"];
     assert!(!texts.iter().any(|text| lines.contains(text)), "{lines}");
-    assert_stored_nowhere(&server, &log, &[SECRET, "5b2d", IN_A_FILE, "other-secret-value"]).await;
+    assert_stored_nowhere(&server, &log, &[SECRET, "kzq7x", IN_A_FILE, "other-secret-value"]).await;
 
     // A failure quotes what the run has said last.
     let ops = ["exec echo \"failed with $API_TOKEN\" >&2", "exit 3"];
     let id = server.script("scout", &ops).await;
     let record = server.until_ended(&id).await;
     assert_eq!(record["status"], "failed", "{record}");
-    assert!(!record.to_string().contains("5b2d"), "{record}");
+    assert!(!record.to_string().contains("kzq7x"), "{record}");
     let events = json!(server.events().await).to_string();
     assert!(events.contains("CredentialsChanged") && events.contains("SECOND_TOKEN"));
-    assert_stored_nowhere(&server, &log, &[SECRET, "5b2d"]).await;
+    assert_stored_nowhere(&server, &log, &[SECRET, "kzq7x"]).await;
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_value_that_changes_under_a_run_is_masked_old_and_new() {
     let id = server.script("scout", &ops).await;
     server.until_status(&id, "running").await;
     // While it runs, its output is in a file of its supervisor too.
-    assert_eq!(files_with(&server.data_dir, &["5b2d"]), Vec::<PathBuf>::new());
+    assert_eq!(files_with(&server.data_dir, &["kzq7x"]), Vec::<PathBuf>::new());
     let newer = set(&server, "scout", "API_TOKEN", NEWER).await;
     assert_eq!(newer["in_force"], true, "{newer}");
     let workspace = workspace(&server, "scout").await;
@@ -149,12 +149,12 @@ async fn a_value_that_changes_under_a_run_is_masked_old_and_new() {
     assert_eq!(record["status"], "completed", "{record}");
     let lines = json!(server.lines(&id).await).to_string();
     assert!(lines.contains("old ***") && lines.contains("API_TOKEN=***"), "{lines}");
-    assert!(!lines.contains("5b2d") && !lines.contains(NEWER), "{lines}");
+    assert!(!lines.contains("kzq7x") && !lines.contains(NEWER), "{lines}");
     until("the run is forgotten", async || {
         files_with(&server.data_dir, &[NEWER]).is_empty().then_some(())
     })
     .await;
-    assert_stored_nowhere(&server, &log, &[NEWER, "5b2d"]).await;
+    assert_stored_nowhere(&server, &log, &[NEWER, "kzq7x"]).await;
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_deleted_agent_leaves_no_credential_to_the_next_of_its_name() {
     let id = server.script("scout", &["exec echo \"[$API_TOKEN]\""]).await;
     server.until_status(&id, "completed").await;
     assert!(json!(server.lines(&id).await).to_string().contains("[]"));
-    assert_stored_nowhere(&server, &log, &[SECRET, "5b2d"]).await;
+    assert_stored_nowhere(&server, &log, &[SECRET, "kzq7x"]).await;
     let keys = stored_keys(&server).await;
     assert!(!keys.contains(&incarnation), "the data key is there still: {keys:?}");
 }
@@ -267,13 +267,13 @@ async fn the_command_line_sets_lists_and_removes_without_showing_a_value() {
     let user = User::of(&server);
     let words = ["credential", "set", "scout", "API_TOKEN", "--text"];
     let done = user.run_with_input(&words, &format!("{SECRET}\n")).await.exits(0);
-    assert!(done.stdout.contains("in force") && !done.stdout.contains("5b2d"), "{done:?}");
+    assert!(done.stdout.contains("in force") && !done.stdout.contains("kzq7x"), "{done:?}");
     let env = std::fs::read_to_string(workspace(&server, "scout").await.join(".env")).unwrap();
     assert_eq!(env, format!("API_TOKEN='{SECRET}'\n"), "without the newline");
     user.run_with_input(&["credential", "set", "scout", "keys/a.pem"], "x\ny\n").await.exits(0);
     let listed = user.run(&["credential", "ls", "scout", "--text"]).await.exits(0).stdout;
     assert!(listed.contains("API_TOKEN") && listed.contains("keys/a.pem"), "{listed}");
-    assert!(!listed.contains("5b2d"), "{listed}");
+    assert!(!listed.contains("kzq7x"), "{listed}");
     user.run(&["credential", "rm", "scout", "keys/a.pem"]).await.exits(0);
     user.run(&["credential", "rm", "scout", "keys/a.pem"]).await.exits(0);
     user.run(&["credential", "rm", "nobody", "A"]).await.exits(4);

@@ -27,6 +27,7 @@ mod processes;
 mod projections;
 mod readme;
 mod real_clis;
+mod redis;
 mod retention;
 mod scenarios;
 mod server;

@@ -13,7 +13,7 @@ const LINE_WIDTH_MAX: usize = 110;
 
 /// Which modules of ours, and which crates that do I/O, each module may use. What is not listed here
 /// (`app`, `cli`, `main`, `demo`) may use everything.
-const MAY_USE: [(&str, &[&str], &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 16] = [
     ("domain", &["domain"], &[]),
     (
         "event_log",
@@ -67,7 +67,8 @@ const MAY_USE: [(&str, &[&str], &[&str]); 15] = [
     ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
-    ("vault", &["vault", "config", "data_dir", "db"], &["rand", "tokio"]),
+    ("redis", &["config"], &["redis", "tokio"]),
+    ("vault", &["vault", "config", "data_dir", "db", "redis"], &["rand", "tokio"]),
     ("web", &["web"], &["axum", "rand"]),
 ];
 

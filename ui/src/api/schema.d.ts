@@ -232,7 +232,7 @@ export interface paths {
          */
         put: operations["put_agents_by_name_credentials_by_key"];
         post?: never;
-        /** Removes one credential, also from the running agent; runs that have it keep it to their end. */
+        /** Removes one credential, if it is there, also from the running agent; runs that have it keep it to their end. */
         delete: operations["delete_agents_by_name_credentials_by_key"];
         options?: never;
         head?: never;
@@ -2176,7 +2176,7 @@ export interface components {
             projections: {
                 [key: string]: components["schemas"]["ProjectionHealth"];
             };
-            /** @description Redis, where it is used; null where it is not. */
+            /** @description Redis, where it is used: `connected` or `away`, which costs latency alone; null where it is not. */
             redis?: string | null;
             /**
              * @description `healthy`, or `degraded` when the event log does not answer, or something that is shown may
