@@ -1,7 +1,7 @@
 //! Nothing is lost when the server, its agent servers, or the machine go down.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -120,7 +120,7 @@ async fn submit_steadily(
     server: &Server,
     agents: &[String],
     count: usize,
-    so_far: &AtomicUsize,
+    so_far: &Mutex<Vec<String>>,
 ) -> Vec<(String, String)> {
     let mut acknowledged = Vec::new();
     for number in 0..count {
@@ -137,11 +137,24 @@ async fn submit_steadily(
         let Some(answer) = server.try_send(request).await else { break };
         if answer.status.as_u16() == 202 {
             let id = answer.body["execution_id"].as_str().unwrap().to_owned();
+            so_far.lock().unwrap().push(id.clone());
             acknowledged.push((id, mark));
-            so_far.fetch_add(1, Ordering::Relaxed);
         }
     }
     acknowledged
+}
+
+/// In every third round, waits until one of these is at work: a server that was only just started
+/// accepts much before anything starts.
+async fn at_work(round: usize, ids: &Mutex<Vec<String>>) {
+    if round % 3 != 0 {
+        return;
+    }
+    until("one of them is at work", async || {
+        let ids: Vec<String> = ids.lock().unwrap().clone();
+        ids.iter().any(|id| !Server::processes(id).is_empty()).then_some(())
+    })
+    .await;
 }
 
 /// The execution completed with its exact output: each line once, in order.
@@ -170,20 +183,24 @@ async fn kills_under_load_lose_nothing_and_leave_nothing_stuck() {
     let mut survived = 0;
     for round in 0..kills() {
         // Killed at another instant of the work each time.
-        let so_far = AtomicUsize::new(0);
+        let so_far = Mutex::new(Vec::<String>::new());
         let alive = async {
             let enough = 1 + round % 11;
             until("so many are accepted", async || {
-                (so_far.load(Ordering::Relaxed) >= enough).then_some(())
+                (so_far.lock().unwrap().len() >= enough).then_some(())
             })
             .await;
+            at_work(round, &so_far).await;
             tokio::time::sleep(Duration::from_millis(7 * (round as u64 % 13))).await;
         };
         let submitted = {
             let submit = submit_steadily(&server, &agents, 24, &so_far);
             tokio::pin!(submit);
             tokio::select! {
-                submitted = &mut submit => submitted,
+                submitted = &mut submit => {
+                    at_work(round, &so_far).await;
+                    submitted
+                }
                 () = alive => {
                     let pid = server.pid();
                     nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
