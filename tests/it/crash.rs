@@ -147,7 +147,7 @@ async fn submit_steadily(
 /// In every third round, waits until one of these is at work: a server that was only just started
 /// accepts much before anything starts.
 async fn at_work(round: usize, ids: &Mutex<Vec<String>>) {
-    if round % 3 != 0 {
+    if !round.is_multiple_of(3) {
         return;
     }
     until("one of them is at work", async || {
