@@ -178,7 +178,7 @@ pub struct Settings {
     #[arg(skip)]
     pub secret_key: Option<Secret>,
 
-    /// Redis that also holds the encrypted credentials: redis://[USER:PASSWORD@]HOST:PORT/
+    /// Redis that also holds the encrypted credentials: `redis://USER:PASSWORD@HOST:PORT/`
     #[arg(long, env = "TRINITY_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<Secret>,
 
