@@ -207,8 +207,12 @@ impl Filter for ExecutionFilter {
 impl ExecutionFilter {
     /// Whether it asks for more than is counted as executions come and go.
     pub(super) fn is_beyond_counts(&self) -> bool {
-        let has_words = self.q.as_deref().is_some_and(|text| !text.trim().is_empty());
-        has_words || self.has_cost() || self.parent_execution_id.is_some()
+        self.words().is_some() || self.has_cost() || self.parent_execution_id.is_some()
+    }
+
+    /// The text that is searched for, if there is any in it.
+    fn words(&self) -> Option<&str> {
+        self.q.as_deref().filter(|text| !text.trim().is_empty())
     }
 
     fn has_cost(&self) -> bool {

@@ -48,8 +48,7 @@ pub(super) async fn find(
     if range.is_empty() || lives.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Found::default());
     }
-    let text = filter.q.as_deref().filter(|text| !text.trim().is_empty());
-    if let Some(text) = text {
+    if let Some(text) = filter.words() {
         let Some(search) = Search::begin(db, text, range, filter.order).await? else {
             return Ok(Found::default());
         };
