@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use serde::de::DeserializeOwned;
@@ -76,6 +77,11 @@ pub struct Answer {
     /// The body, as it came.
     pub body: String,
     next: Option<String>,
+}
+
+/// Writes a name as one segment of a path, whatever is in it.
+pub fn segment(name: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(name, NON_ALPHANUMERIC)
 }
 
 impl Call {

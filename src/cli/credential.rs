@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Session;
-use super::client::{Answer, Call};
+use super::client::{Answer, Call, segment};
 use super::error::{Error, Exit, Result};
 use super::output::{Form, cell, print};
 use super::server::Common;
@@ -98,8 +98,7 @@ impl Args {
 
 /// The path of one credential; a file's name has slashes of its own.
 fn path(agent: &AgentName, name: &str) -> String {
-    let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
-    format!("/api/agents/{agent}/credentials/{name}")
+    format!("/api/agents/{agent}/credentials/{}", segment(name))
 }
 
 /// Reads a value without showing it, or all that is piped in.

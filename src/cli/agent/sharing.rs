@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::Session;
-use super::super::client::{Answer, Call};
+use super::super::client::{Answer, Call, segment};
 use super::super::error::Result;
 use super::super::output::{Form, print};
 use super::super::text::clean;
@@ -46,11 +46,8 @@ impl Session {
     }
 
     pub(super) async fn unshare(&self, args: UnshareArgs) -> Result<()> {
-        let user: String = form_urlencoded::byte_serialize(args.user.as_bytes()).collect();
-        // In a path a plus is a plus.
-        let user = user.replace('+', "%20");
-        let answer =
-            self.client.call(Call::delete(format!("{}/share/{user}", path(&args.name)))).await?;
+        let share = format!("{}/share/{}", path(&args.name), segment(&args.user));
+        let answer = self.client.call(Call::delete(share)).await?;
         let line = format!("{} may not operate {} any more", clean(&args.user), args.name);
         self.shared(&answer, &line)
     }
