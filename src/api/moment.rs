@@ -73,6 +73,15 @@ impl Moment<'_> {
         }
     }
 
+    /// Makes sure that this life of the agent was there at that moment.
+    pub async fn must_have(&self, on: &OnAgent) -> Result<()> {
+        let found = self.agents().find(&on.life.name).await?;
+        match found.filter(|agent| agent.incarnation == on.life.incarnation) {
+            Some(_) => Ok(()),
+            None => Err(self.not_there(on)),
+        }
+    }
+
     /// The answer when an agent was not there at that moment.
     ///
     /// Now, the log has it and the read model does not, yet.

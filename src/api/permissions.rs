@@ -84,11 +84,8 @@ async fn show(
     query: ReadQuery<AgentAsOf>,
 ) -> Result<Reply<Permissions>> {
     let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
+    moment.must_have(&on).await?;
     let source = on.life.name.clone();
-    let found = moment.agents().find(&source).await?;
-    if found.is_none_or(|agent| agent.incarnation != on.life.incarnation) {
-        return Err(moment.not_there(&on));
-    }
     let callees = moment.permissions().callees(&source).await?;
     let callees: BTreeSet<_> = callees.into_iter().map(|grant| grant.callee).collect();
     let callers = moment.permissions().callers(&source).await?;

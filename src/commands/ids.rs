@@ -57,7 +57,7 @@ pub fn api_key_id(secret: &str) -> AccountId {
 
 /// SHA-256 in hexadecimal, as digests are recorded.
 pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn derived_or_new(key: Option<IdempotencyKey<'_>>) -> Uuid {
@@ -82,15 +82,6 @@ fn digest(parts: &[&str]) -> [u8; 32] {
         hasher.update(part);
     }
     hasher.finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing into a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

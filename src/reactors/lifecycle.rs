@@ -168,9 +168,7 @@ fn config_hash(life: &Life) -> String {
         "folders": life.folders,
         "runtime": config.runtime,
     });
-    Sha256::digest(parts.to_string())
-        .iter()
-        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    hex::encode(Sha256::digest(parts.to_string()))
 }
 
 /// Compares a running agent with what its host shows.

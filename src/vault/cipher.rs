@@ -85,9 +85,7 @@ impl Key {
         digest.update(b"trinity-vault key fingerprint");
         digest.update(self.0);
         let bytes = digest.finalize();
-        bytes[..FINGERPRINT_BYTES]
-            .iter()
-            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+        hex::encode(&bytes[..FINGERPRINT_BYTES])
     }
 
     /// Seals a text for one purpose.

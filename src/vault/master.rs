@@ -38,7 +38,7 @@ pub fn parse(text: &str) -> anyhow::Result<Key> {
     let text = text.trim();
     let unpadded = text.trim_end_matches('=');
     let bytes = match text.len() {
-        64 => hex(text),
+        64 => hex::decode(text).ok(),
         _ => STANDARD_NO_PAD.decode(unpadded).or_else(|_| URL_SAFE_NO_PAD.decode(unpadded)).ok(),
     };
     let bytes = bytes.map(Zeroizing::new);
@@ -51,19 +51,10 @@ pub fn parse(text: &str) -> anyhow::Result<Key> {
     })
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks_exact(2);
-    digits.map(|two| u8::from_str_radix(str::from_utf8(two).ok()?, 16).ok()).collect()
-}
-
 /// A key as text for a file.
 fn text_of(key: &Key) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 1));
-    for byte in key.expose() {
-        for half in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(half), 16).unwrap_or('0'));
-        }
-    }
+    text.push_str(&Zeroizing::new(hex::encode(key.expose())));
     text.push('\n');
     text
 }

@@ -80,11 +80,8 @@ async fn shares(
     query: ReadQuery<AgentAsOf>,
 ) -> Result<Reply<AgentShares>> {
     let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
+    moment.must_have(&on).await?;
     let agent_name = on.life.name.clone();
-    let found = moment.agents().find(&agent_name).await?;
-    if found.is_none_or(|agent| agent.incarnation != on.life.incarnation) {
-        return Err(moment.not_there(&on));
-    }
     let shares = moment.agents().shares(&agent_name).await?;
     let position = moment.position;
     Ok(Reply::ok(position, AgentShares { agent_name, shares, position }))

@@ -168,8 +168,7 @@ fn host_config(options: &Options, spec: &AgentSpec) -> HostConfig {
 fn hash(body: &ContainerCreateBody) -> String {
     // Through a value, whose members have an order.
     let canonical = serde_json::to_value(body).unwrap_or_default().to_string();
-    let digest = Sha256::digest(canonical);
-    digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    hex::encode(Sha256::digest(canonical))
 }
 
 /// Where a container's bytes are put that the engine copies into its volume.
