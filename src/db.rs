@@ -109,6 +109,18 @@ impl Statement {
         self
     }
 
+    /// Appends the condition that what stands before is one of these numbers.
+    ///
+    /// They are one parameter however many there are, so that the statement is planned once.
+    pub fn among(&mut self, db: &Db, numbers: &[i64]) -> &mut Self {
+        let list = numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        if db.is_sqlite() {
+            self.push(" IN (SELECT value FROM json_each(").bind(format!("[{list}]")).push("))")
+        } else {
+            self.push(" = ANY(").bind(format!("{{{list}}}")).push("::bigint[])")
+        }
+    }
+
     /// Appends another statement to one that has no placeholder yet.
     #[cfg(test)]
     pub(crate) fn append(&mut self, other: &Self) -> &mut Self {

@@ -11,10 +11,11 @@ const BEGIN_RELAXED: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 /// What every connection to Postgres is opened with.
 ///
-/// No statement here runs long enough to be worth compiling, but the planner takes the page of a list
-/// for expensive because of a subquery that is hardly ever run, and spent half a second on it.
+/// No statement here runs long enough to be worth compiling or to be shared among processes, but the
+/// planner takes some for expensive: it spent half a second on compiling the page of a list, and 8 ms
+/// on starting two processes for sums that took 3.
 pub fn settings(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("jit", "off")])
+    options.options([("jit", "off"), ("max_parallel_workers_per_gather", "0")])
 }
 
 /// A pool, and how durable its transactions are.

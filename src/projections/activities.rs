@@ -188,7 +188,7 @@ impl Activities<'_> {
             return Ok(Page { items: Vec::new(), next_cursor });
         }
         let mut select = select();
-        select.push(" AND a.row_no IN (").bind_list(keyset::values(&found.row_nos)).push(")");
+        select.push(" AND a.row_no").among(self.0, &found.row_nos);
         select.push(&format!(" ORDER BY a.row_no {}", Order::NewestFirst.word()));
         Ok(Page { items: self.0.fetch(select).await?, next_cursor })
     }

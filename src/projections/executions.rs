@@ -264,7 +264,7 @@ impl Executions<'_> {
             return Ok(Vec::new());
         }
         let mut select = Statement::new(select(Texts::Cut));
-        select.push(" AND e.row_no IN (").bind_list(keyset::values(row_nos)).push(")");
+        select.push(" AND e.row_no").among(self.0, row_nos);
         select.push(&format!(" ORDER BY e.row_no {}", order.word()));
         self.0.fetch(select).await
     }

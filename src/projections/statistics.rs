@@ -121,13 +121,10 @@ impl Statistics<'_> {
     ) -> Result<(Sums, bool), db::Error> {
         let found = Executions(self.0).matching(filter, lives).await?;
         let mut sums = Sums::default();
-        for chunk in power_chunks(&found.row_nos, db::LOOKUP_KEYS_MAX) {
-            let mut select = select_sums();
-            select.push("e.row_no IN (").bind_list(values(chunk)).push(")");
-            select.push(BY_KIND);
-            for row in self.0.query(select).await? {
-                sums.add(row)?;
-            }
+        let mut select = select_sums();
+        select.push("e.row_no").among(self.0, &found.row_nos).push(BY_KIND);
+        for row in self.0.query(select).await? {
+            sums.add(row)?;
         }
         Ok((sums, found.rest.is_some()))
     }

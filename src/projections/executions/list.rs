@@ -3,7 +3,7 @@
 
 use super::words::Search;
 use super::{ExecutionFilter, ExecutionRow, NARROWED_COLUMNS, narrow};
-use crate::db::{self, Db, Param as _, Record as _, Statement, power_chunks};
+use crate::db::{self, Db, Param as _, Record as _, Statement};
 use crate::domain::IncarnationId;
 use crate::projections::keyset::{Branches, Found, Range, any_of, values};
 use crate::projections::page::PageRequest;
@@ -157,15 +157,14 @@ async fn fitting(
     if lives.is_none() && !filter.narrows_rows() {
         return Ok(offered);
     }
-    let mut kept = std::collections::HashSet::new();
-    for chunk in power_chunks(&offered, db::LOOKUP_KEYS_MAX) {
-        kept.extend(db.fetch_column::<i64>(looking_at(chunk, filter, lives)).await?);
-    }
+    let kept = db.fetch_column::<i64>(looking_at(db, &offered, filter, lives)).await?;
+    let kept: std::collections::HashSet<_> = kept.into_iter().collect();
     Ok(offered.into_iter().filter(|row_no| kept.contains(row_no)).collect())
 }
 
 /// The statement that looks at rows by their numbers.
 fn looking_at(
+    db: &Db,
     offered: &[i64],
     filter: &ExecutionFilter,
     lives: Option<&[IncarnationId]>,
@@ -173,11 +172,10 @@ fn looking_at(
     let table = ExecutionRow::TABLE;
     let mut select = Statement::new(format!(
         "SELECT e.row_no FROM \
-         (SELECT e.row_no, {NARROWED_COLUMNS} FROM {table} e WHERE e.row_no IN ("
+         (SELECT e.row_no, {NARROWED_COLUMNS} FROM {table} e WHERE e.row_no"
     ));
     // The limit keeps SQLite from walking every row of a status or a life instead of these.
-    let limit = db::LOOKUP_KEYS_MAX;
-    select.bind_list(values(offered)).push(&format!(") LIMIT {limit}) e WHERE 1 = 1"));
+    select.among(db, offered).push(&format!(" LIMIT {LOOKED_AT_MAX}) e WHERE 1 = 1"));
     narrow(&mut select, filter, lives);
     select
 }
@@ -251,7 +249,7 @@ mod tests {
             ..ExecutionFilter::default()
         };
         let offered: Vec<i64> = (0..512).collect();
-        let plan = plan(&db, &looking_at(&offered, &filter, Some(&life))).await;
+        let plan = plan(&db, &looking_at(&db, &offered, &filter, Some(&life))).await;
         let reads: Vec<_> = plan.iter().filter(|line| line.contains("USING")).collect();
         assert!(
             matches!(reads[..], [read] if read.contains("row_no=?") || read.contains("rowid=?"))

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Statistics, percentile, scopes};
-use crate::db::{self, Db, Record as _, Statement, power_chunks};
+use crate::db::{self, Db, Record as _, Statement};
 use crate::domain::execution::{ErrorClass, Status};
 use crate::domain::{AgentName, ExecutionId, IncarnationId};
 use crate::projections::executions::counts::{DAY, HOUR, MINUTE_MICROS, buckets};
@@ -313,17 +313,14 @@ async fn last_errors(
     db: &Db,
     row_nos: &[i64],
 ) -> Result<BTreeMap<i64, (ExecutionId, Option<String>)>, db::Error> {
+    let mut select = Statement::new(format!(
+        "SELECT e.row_no, e.id, substr(e.error, 1, {PREVIEW_CHARS_MAX}) FROM {} e WHERE e.row_no",
+        ExecutionRow::TABLE,
+    ));
+    select.among(db, row_nos);
     let mut found = BTreeMap::new();
-    for chunk in power_chunks(row_nos, db::LOOKUP_KEYS_MAX) {
-        let mut select = Statement::new(format!(
-            "SELECT e.row_no, e.id, substr(e.error, 1, {PREVIEW_CHARS_MAX}) FROM {} e \
-             WHERE e.row_no IN (",
-            ExecutionRow::TABLE,
-        ));
-        select.bind_list(values(chunk)).push(")");
-        for mut row in db.query(select).await? {
-            found.insert(row.take()?, (row.take()?, row.take()?));
-        }
+    for mut row in db.query(select).await? {
+        found.insert(row.take()?, (row.take()?, row.take()?));
     }
     Ok(found)
 }
