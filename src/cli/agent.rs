@@ -57,6 +57,10 @@ enum Command {
     Model(settings::ModelArgs),
     /// Show or set whether schedules may start work
     Autonomy(settings::AutonomyArgs),
+    /// Show or set the limits of an agent's container
+    Resources(settings::ResourcesArgs),
+    /// Show or set whether runs may become root inside of their container
+    Capabilities(settings::CapabilitiesArgs),
     /// Let another user operate an agent, or show who may
     Share(sharing::ShareArgs),
     /// Take back that another user may operate an agent
@@ -130,6 +134,15 @@ struct CreateArgs {
     /// Let schedules start work
     #[arg(long)]
     autonomy: bool,
+    /// Processors that its container may use, such as 1.5
+    #[arg(long, value_name = "N")]
+    cpu: Option<String>,
+    /// Memory that its container may use, such as 512m or 2g
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Let runs become root inside of their container
+    #[arg(long)]
+    full_capabilities: bool,
     /// Leave it stopped
     #[arg(long)]
     no_start: bool,
@@ -152,6 +165,8 @@ impl Args {
             Command::Timeout(args) => session.timeout(args).await,
             Command::Model(args) => session.model(args).await,
             Command::Autonomy(args) => session.autonomy(args).await,
+            Command::Resources(args) => session.resources(args).await,
+            Command::Capabilities(args) => session.capabilities(args).await,
             Command::Share(args) => session.share(args).await,
             Command::Unshare(args) => session.unshare(args).await,
         }
@@ -174,9 +189,16 @@ impl CreateArgs {
             ("execution_timeout_seconds", self.timeout.map(Value::from)),
             ("tools", Some(Value::from(self.tools.clone())).filter(|_| !self.tools.is_empty())),
             ("autonomy", self.autonomy.then_some(Value::Bool(true))),
+            ("resources", self.resources()),
+            ("full_capabilities", self.full_capabilities.then_some(Value::Bool(true))),
         ];
         let said = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         Value::Object(said.collect::<Map<String, Value>>())
+    }
+
+    fn resources(&self) -> Option<Value> {
+        let is_said = self.cpu.is_some() || self.memory.is_some();
+        is_said.then(|| serde_json::json!({ "cpu": self.cpu, "memory": self.memory }))
     }
 }
 
@@ -401,6 +423,9 @@ fn block(agent: &Agent) -> Vec<(&'static str, String)> {
     let created = |at| format!("{} ({})", time(at), ago(at, clock::now()));
     rows.extend(agent.created.map(|at| ("created", created(at))));
     rows.extend(agent.container_id.clone().map(|id| ("host reference", id)));
+    if agent.restart_needed {
+        rows.push(("changed", "in force from the next start on".to_owned()));
+    }
     rows.extend(agent.isolation.as_ref().map(|isolation| ("isolation", isolation.to_string())));
     if let Some(failure) = &agent.failure {
         rows.push(("failed step", failure.step.clone()));

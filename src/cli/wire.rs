@@ -28,6 +28,8 @@ pub struct Agent {
     pub slots: SlotCounts,
     pub execution_timeout_seconds: Option<u32>,
     pub isolation: Option<Value>,
+    #[serde(default)]
+    pub restart_needed: bool,
 }
 
 impl Agent {

@@ -14,6 +14,7 @@
 
 mod config;
 mod life;
+mod setting;
 mod words;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ pub use config::{
     TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN, check_capacity, check_timeout,
 };
 pub use life::Life;
+pub use setting::Setting;
 pub use words::{ObservedStatus, Phase, RevokeReason, Step, StopReason};
 
 use super::{AccountId, AgentName, Decider, Event, IncarnationId, StreamType, aggregate};
@@ -66,53 +68,6 @@ pub enum AgentCommand {
     Reinitialize,
     /// Changes one setting.
     Configure(Setting),
-}
-
-/// One thing that can be set on an agent in any live phase.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Setting {
-    /// Switches scheduled work on or off.
-    SetAutonomy { enabled: bool },
-    /// Protects files of the workspace from the agent.
-    SetReadOnly(ReadOnly),
-    /// Sets processor and memory limits; they apply at the next start.
-    SetResources(Resources),
-    /// Sets how many executions may run at once.
-    SetCapacity { max_parallel_tasks: u32 },
-    /// Sets the longest time an execution may run.
-    SetExecutionTimeout { seconds: u32 },
-    /// Sets the model that tasks use when they name none.
-    SetModel { model: Option<String> },
-    /// Grants or withdraws the container's full capabilities.
-    SetCapabilities { full_capabilities: bool },
-    /// Says that the instruction file has changed.
-    SetInstructions { sha256: String },
-    /// Sets the tools that bound every task's.
-    SetTools { tools: Vec<String> },
-    /// Sets the external MCP servers by name.
-    SetMcpServers { mcp_servers: Vec<String> },
-    /// Sets the attached skills by name.
-    SetSkills { names: BTreeSet<String> },
-    /// Sets the tags.
-    SetTags { tags: BTreeSet<String> },
-    /// Says that the picture has changed; none means removed.
-    SetAvatar { sha256: Option<String> },
-    /// Says which credentials exist, never their values, and which of them are new or gone.
-    SetCredentials { names: BTreeSet<String>, changed: BTreeSet<String> },
-    /// Has the credentials given to the running agent once more.
-    ReloadCredentials,
-    /// Opens or closes the shared folders in both directions.
-    SetFolders { expose: bool, consume: bool },
-    /// Lets another user operate the agent.
-    Share { user: AccountId },
-    /// Takes that back.
-    Unshare { user: AccountId },
-    /// Connects the workspace to a git repository.
-    ConfigureGitSync { repository: String, branch: String },
-    /// Lets this agent call another.
-    Grant { callee: AgentName, callee_incarnation: IncarnationId },
-    /// Takes that back.
-    Revoke { callee: AgentName, reason: RevokeReason },
 }
 
 /// Everything a new life begins with.
@@ -347,73 +302,6 @@ impl Agent {
             }
             _ => vec![],
         }
-    }
-
-    fn configure(&self, setting: Setting) -> Result<Vec<AgentEvent>, AgentError> {
-        use AgentEvent as E;
-        use Setting as S;
-        let life = self.live()?;
-        let config = &life.config;
-        let (changed, event) = match setting {
-            S::SetAutonomy { enabled } => {
-                (config.autonomy != enabled, E::AutonomyChanged { enabled })
-            }
-            S::SetReadOnly(read_only) => {
-                (config.read_only != read_only, E::ReadOnlyChanged(read_only))
-            }
-            S::SetResources(new) => (config.resources != new, E::ResourcesChanged(new)),
-            S::SetCapacity { max_parallel_tasks } => {
-                check_capacity(max_parallel_tasks)?;
-                let changed = config.max_parallel_tasks != max_parallel_tasks;
-                (changed, E::CapacityChanged { max_parallel_tasks })
-            }
-            S::SetExecutionTimeout { seconds } => {
-                check_timeout(seconds)?;
-                let changed = config.execution_timeout_seconds != seconds;
-                (changed, E::ExecutionTimeoutChanged { seconds })
-            }
-            S::SetModel { model } => (config.model != model, E::ModelChanged { model }),
-            S::SetCapabilities { full_capabilities } => (
-                config.full_capabilities != full_capabilities,
-                E::CapabilitiesChanged { full_capabilities },
-            ),
-            S::SetInstructions { sha256 } => (
-                life.instructions_sha256.as_ref() != Some(&sha256),
-                E::InstructionsChanged { sha256 },
-            ),
-            S::SetTools { tools } => (config.tools != tools, E::ToolsChanged { tools }),
-            S::SetMcpServers { mcp_servers } => {
-                (config.mcp_servers != mcp_servers, E::McpServersChanged { mcp_servers })
-            }
-            S::SetSkills { names } => (life.skills != names, E::SkillsChanged { names }),
-            S::SetTags { tags } => (life.tags != tags, E::TagsChanged { tags }),
-            S::SetAvatar { sha256 } => (life.avatar_sha256 != sha256, E::AvatarChanged { sha256 }),
-            S::SetCredentials { names, changed } => (
-                life.credentials != names || !changed.is_empty(),
-                E::CredentialsChanged { names, changed },
-            ),
-            S::ReloadCredentials => (true, E::CredentialsReloadRequested {}),
-            S::SetFolders { expose, consume } => {
-                (life.folders != (expose, consume), E::FoldersChanged { expose, consume })
-            }
-            S::Share { user } => (!life.shares.contains(&user), E::AgentShared { user }),
-            S::Unshare { user } => (life.shares.contains(&user), E::AgentUnshared { user }),
-            S::ConfigureGitSync { repository, branch } => (
-                life.git_sync.as_ref() != Some(&(repository.clone(), branch.clone())),
-                E::GitSyncConfigured { repository, branch },
-            ),
-            S::Grant { callee, callee_incarnation } => {
-                if callee == config.name {
-                    return Err(AgentError::SelfGrant);
-                }
-                let changed = life.grants.get(&callee) != Some(&callee_incarnation);
-                (changed, E::PermissionGranted { callee, callee_incarnation })
-            }
-            S::Revoke { callee, reason } => {
-                (life.grants.contains_key(&callee), E::PermissionRevoked { callee, reason })
-            }
-        };
-        Ok(if changed { vec![event] } else { vec![] })
     }
 }
 

@@ -148,6 +148,8 @@ pub struct ContainerSpec {
     pub nano_cpus: Option<i64>,
     /// The most memory, in bytes.
     pub memory_bytes: Option<i64>,
+    /// Whether runs may become root inside of it.
+    pub full_capabilities: bool,
 }
 
 /// An agent as its host shows it.

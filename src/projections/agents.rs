@@ -180,6 +180,7 @@ pub struct Resources {
 
 /// An agent with everything that its page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent fields of the wire")]
 pub struct AgentDetail {
     #[serde(flatten)]
     pub agent: AgentRow,
@@ -199,6 +200,8 @@ pub struct AgentDetail {
     pub credentials: BTreeSet<String>,
     pub read_only: ReadOnly,
     pub full_capabilities: bool,
+    /// Whether something was set that is in force only from the next start on.
+    pub restart_needed: bool,
     pub folders: Folders,
     #[schema(required = true)]
     pub git_sync: Option<GitSync>,
@@ -464,7 +467,8 @@ impl AgentRecord {
 
     fn into_detail(self, viewer: &Viewer, shares: Vec<SharedWith>) -> AgentDetail {
         let life = self.life.0.clone();
-        let (expose_enabled, consume_enabled) = life.folders;
+        let ((expose_enabled, consume_enabled), restart_needed) =
+            (life.folders, life.needs_restart());
         let agent = self.into_row(viewer);
         let owns = agent.is_owner || matches!(viewer, Viewer::Admin(_) | Viewer::System);
         AgentDetail {
@@ -485,6 +489,7 @@ impl AgentRecord {
                 allowed_patterns: life.config.read_only.allowed_patterns,
             },
             full_capabilities: life.config.full_capabilities,
+            restart_needed,
             folders: Folders { expose_enabled, consume_enabled },
             git_sync: life.git_sync.map(|(repository, branch)| GitSync { repository, branch }),
         }

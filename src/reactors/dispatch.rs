@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use nix::unistd::Uid;
-use trinity_agent_protocol::{Info, StartRequest, StopReason, StopRequest};
+use trinity_agent_protocol::{Info, IsolationKind, StartRequest, StopReason, StopRequest};
 
 use super::{Context, credentials};
 use crate::adapters::tools::ToolSet;
@@ -93,8 +93,13 @@ pub(super) fn start_request(
         deadline: deadline(active),
         uid: None,
         gid: None,
-        allow_new_privileges: false,
+        allow_new_privileges: may_gain_privileges(life, info),
     })
+}
+
+/// Whether a run may become root: in a container of its own, where its owner wants that.
+pub(super) fn may_gain_privileges(life: &Life, info: &Info) -> bool {
+    life.config.full_capabilities && info.isolation.kind == IsolationKind::Container
 }
 
 /// The variables among the credentials.

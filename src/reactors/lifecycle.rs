@@ -5,19 +5,21 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta};
-use sha2::{Digest as _, Sha256};
 
 use super::look::{Look, Next};
 use super::{chain, credentials, startup};
 use crate::clock;
 use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
-use crate::domain::agent::{AgentConfig, Life, ObservedStatus, Phase, Step};
+use crate::domain::agent::{AgentConfig, ObservedStatus, Phase, Step};
 use crate::domain::execution::CancelReason;
 use crate::hosts::{self, AgentSpec, ContainerSpec, Status};
 
 /// The wait before the first restart after a crash; it doubles with every further crash.
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(500);
+
+/// The label that says which configuration a place was made with.
+const CONFIG_HASH: &str = "trinity.config-hash";
 
 /// A step that failed, and why.
 struct Failure {
@@ -52,7 +54,7 @@ pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
 /// Makes the agent's place as its configuration stands, or makes sure that it is like that.
 async fn make(look: &Look<'_>) -> Result<String, Failure> {
     let Look { context, life_ref, life, .. } = look;
-    let AgentConfig { base_image, resources, .. } = &life.config;
+    let AgentConfig { base_image, resources, full_capabilities, .. } = &life.config;
     let spec = AgentSpec {
         name: life_ref.name.to_string(),
         incarnation: life_ref.incarnation.0,
@@ -61,6 +63,7 @@ async fn make(look: &Look<'_>) -> Result<String, Failure> {
             image: base_image.clone(),
             nano_cpus: resources.nano_cpus().map_err(Failure::at(Step::Validate))?,
             memory_bytes: resources.memory_bytes().map_err(Failure::at(Step::Validate))?,
+            full_capabilities: *full_capabilities,
         },
         workspace_files: instructions(look).into_iter().collect(),
     };
@@ -95,13 +98,13 @@ fn labels(look: &Look<'_>) -> std::collections::BTreeMap<String, String> {
         ("runtime", Some(runtime.to_owned())),
         ("cpu", resources.cpu.clone()),
         ("memory", resources.memory.clone()),
-        ("config-hash", Some(config_hash(life))),
         ("created", created(life_ref)),
         ("template", template.clone()),
         ("full-capabilities", Some(full_capabilities.to_string())),
     ];
     let said = labels.into_iter().filter_map(|(key, value)| Some((key, value?)));
-    said.map(|(key, value)| (format!("trinity.{key}"), value)).collect()
+    let said = said.map(|(key, value)| (format!("trinity.{key}"), value));
+    said.chain([(CONFIG_HASH.to_owned(), life.place_hash())]).collect()
 }
 
 /// When a life began, which its id tells.
@@ -113,12 +116,12 @@ fn created(life_ref: &LifeRef) -> Option<String> {
 
 /// Brings the agent up: its place, its script, its health.
 pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
-    let Look { context, life_ref, life, cause, .. } = look;
+    let Look { context, life_ref, cause, .. } = look;
     match bring_up(look).await {
-        Ok(host_ref) => {
+        Ok(up) => {
             let now = context.log.now();
-            let hash = config_hash(life);
-            reports::started(&context.log, life_ref, host_ref, hash, now, cause).await?;
+            let Up { host_ref, config_hash } = up;
+            reports::started(&context.log, life_ref, host_ref, config_hash, now, cause).await?;
             tracing::info!(agent = %life_ref.name, "running");
             Ok(Next::Again)
         }
@@ -144,10 +147,22 @@ pub(super) async fn restart(look: &Look<'_>) -> anyhow::Result<Next> {
     }
 }
 
-async fn bring_up(look: &Look<'_>) -> Result<String, Failure> {
+/// A place that is up, and the configuration it was made with.
+struct Up {
+    host_ref: String,
+    config_hash: String,
+}
+
+async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     let Look { context, life_ref, link, .. } = look;
-    let host_ref = make(look).await?;
     let incarnation = life_ref.incarnation.0;
+    // What is frozen, or was started by a server that did not live to say so, is not made anew.
+    let before = context.host.inspect(incarnation).await.map_err(Failure::at(Step::Start))?;
+    let made_with = before
+        .filter(|before| !before.state.is_at_rest())
+        .and_then(|mut before| before.labels.remove(CONFIG_HASH));
+    let config_hash = made_with.unwrap_or_else(|| look.life.place_hash());
+    let host_ref = make(look).await?;
     context.host.start(incarnation).await.map_err(Failure::at(Step::Start))?;
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
     let read = credentials::read(&context.vault, look.life).await;
@@ -155,20 +170,7 @@ async fn bring_up(look: &Look<'_>) -> Result<String, Failure> {
     let script = startup::run(look, &info, &credentials).await;
     script.map_err(|error| Failure { step: Step::Startup, error })?;
     credentials::inject(look, &credentials).await.map_err(Failure::at(Step::EnvFiles))?;
-    Ok(host_ref)
-}
-
-/// What the place of the agent was started with; another value means that it must be made anew.
-fn config_hash(life: &Life) -> String {
-    let config = &life.config;
-    let parts = serde_json::json!({
-        "base_image": config.base_image,
-        "resources": config.resources,
-        "full_capabilities": config.full_capabilities,
-        "folders": life.folders,
-        "runtime": config.runtime,
-    });
-    hex::encode(Sha256::digest(parts.to_string()))
+    Ok(Up { host_ref, config_hash })
 }
 
 /// Compares a running agent with what its host shows.

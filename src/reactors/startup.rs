@@ -73,7 +73,7 @@ fn request(look: &Look<'_>, info: &Info, credentials: &Credentials) -> StartRequ
         deadline: after(context.log.now(), TIMEOUT + grace + SUPERVISOR_MARGIN),
         uid: None,
         gid: None,
-        allow_new_privileges: false,
+        allow_new_privileges: dispatch::may_gain_privileges(look.life, info),
     }
 }
 

@@ -79,6 +79,68 @@ async fn an_agent_has_its_limits_and_labels_and_a_changed_one_at_its_next_start(
 }
 
 #[tokio::test]
+async fn other_limits_and_capabilities_are_in_force_from_the_next_start_on() {
+    let server = server().await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let path = |below: &str| format!("/api/agents/{name}{below}");
+    let says = async |commands: &[&str]| {
+        let ops: Vec<_> = commands.iter().map(|command| format!("exec {command}")).collect();
+        let id = server.script(&name, &ops.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let ended = server.until_ended(&id).await;
+        assert_eq!(ended["status"], "completed", "{ended}");
+        serde_json::to_string(&server.lines(&id).await).unwrap()
+    };
+    let limit = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max \
+                 2>/dev/null || true";
+    let become_root = "/bin/su -c 'echo now-$(id -u)' 2>/dev/null || echo now-$(id -u)";
+    let first = says(&["echo kept > note", become_root, limit]).await;
+    assert!(first.contains("now-10001") && !first.contains("134217728"), "{first}");
+    let container = server.get(&path("")).await.expect(200)["container_id"].clone();
+
+    let refused = server.put(&path("/resources"), json!({"cpu": "1"})).await.expect(422);
+    assert!(refused["detail"].as_str().unwrap().contains("memory"), "{refused}");
+    let tiny = json!({"cpu": null, "memory": "2"});
+    let refused = server.put(&path("/resources"), tiny).await.expect(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/memory", "{refused}");
+    let set = json!({"cpu": "0.5", "memory": "128m"});
+    let set = server.put(&path("/resources"), set).await.expect(200);
+    assert_eq!((&set["cpu"], &set["restart_needed"]), (&json!("0.5"), &json!(true)));
+    let set = server.put(&path("/capabilities"), json!({"full_capabilities": true})).await;
+    assert_eq!(set.expect(200)["restart_needed"], true);
+    for below in ["", "/resources", "/capabilities"] {
+        let shown = server.get(&path(below)).await.expect(200);
+        assert_eq!(shown["restart_needed"], true, "{below}: {shown}");
+    }
+    let meanwhile = says(&[become_root, limit]).await;
+    assert!(meanwhile.contains("now-10001") && !meanwhile.contains("134217728"), "{meanwhile}");
+
+    // What is frozen goes on as it was: that is no start of its container.
+    docker(&["pause", &format!("agent-{name}")]);
+    server.until_phase(&name, "paused").await;
+    server.post(&path("/start"), json!({})).await.expect(200);
+    assert_eq!(server.get(&path("")).await.expect(200)["restart_needed"], true);
+
+    server.post(&path("/stop"), json!({})).await.expect(200);
+    server.post(&path("/start"), json!({})).await.expect(200);
+    let shown = server.get(&path("")).await.expect(200);
+    assert_eq!(shown["restart_needed"], false, "{shown}");
+    assert_ne!(shown["container_id"], container, "it was made anew");
+    let then = says(&["cat note", become_root, limit]).await;
+    assert!(then.contains("kept") && then.contains("134217728"), "{then}");
+    assert!(then.contains("\"now-0\""), "{then}");
+
+    let set = json!({"cpu": null, "memory": "128m"});
+    let set = server.put(&path("/resources"), set).await.expect(200);
+    assert_eq!(set["restart_needed"], true);
+    let set = json!({"cpu": "0.5", "memory": "128m"});
+    let set = server.put(&path("/resources"), set).await.expect(200);
+    assert_eq!(set["restart_needed"], false, "it is as it was started with");
+    server.delete(&path("")).await.expect(200);
+    server.audit().await;
+}
+
+#[tokio::test]
 async fn what_happens_to_a_container_by_hand_is_seen_and_mended() {
     let server = server().await;
     let name = fresh_name();

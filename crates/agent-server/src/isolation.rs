@@ -24,7 +24,7 @@ pub struct IsolationArgs {
     #[arg(long)]
     landlock: bool,
     /// Says that this agent server is alone in a container, which keeps its runs apart.
-    #[arg(long, conflicts_with_all = ["run_uid", "landlock"])]
+    #[arg(long, conflicts_with = "landlock")]
     container: bool,
     /// A folder that no run reaches, whatever it is in; repeatable.
     #[arg(long, value_name = "DIR")]
@@ -77,7 +77,7 @@ impl IsolationArgs {
     /// When Landlock is wanted and this kernel has none: better no agent than one in the open.
     pub(crate) fn in_force(&self) -> io::Result<Isolation> {
         if self.container {
-            let uid = Some(nix::unistd::geteuid().as_raw());
+            let uid = Some(self.run_uid.unwrap_or(nix::unistd::geteuid().as_raw()));
             return Ok(Isolation { kind: IsolationKind::Container, uid, landlock_abi: None });
         }
         let landlock_abi = match (self.landlock, landlock_abi()) {

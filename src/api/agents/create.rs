@@ -72,7 +72,7 @@ pub(super) struct CreateAgent {
     /// The longest time an execution may run, in seconds.
     #[schema(minimum = 10, maximum = 86400, default = 900)]
     execution_timeout_seconds: Option<u32>,
-    /// Whether the container keeps its capabilities.
+    /// Whether runs may become root inside of their container, on hosts that have containers.
     full_capabilities: Option<bool>,
 }
 
@@ -162,7 +162,7 @@ async fn owner(state: &ApiState, caller: &Caller) -> Result<AccountId> {
 fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
     let name = parse_name(&asked.name)?;
     let runtime = asked.runtime.unwrap_or_default();
-    refuse_without_effect(&asked, state.app.host.enforces_limits())?;
+    refuse_without_effect(state, &asked)?;
     if let Some(image) =
         asked.base_image.as_ref().filter(|image| !state.app.config.allows_image(image))
     {
@@ -227,15 +227,15 @@ fn parse_name(text: &str) -> Result<AgentName> {
 }
 
 /// No setting is taken that would change nothing: whoever asks for a limit relies on it.
-fn refuse_without_effect(asked: &CreateAgent, host_enforces_limits: bool) -> Result<()> {
+fn refuse_without_effect(state: &ApiState, asked: &CreateAgent) -> Result<()> {
     let resources = asked.resources.clone().unwrap_or_default();
     let of_containers = [
         ("/resources/cpu", resources.cpu.is_some()),
         ("/resources/memory", resources.memory.is_some()),
         ("/base_image", asked.base_image.is_some()),
+        ("/full_capabilities", asked.full_capabilities == Some(true)),
     ];
     let of_none = [
-        ("/full_capabilities", asked.full_capabilities == Some(true)),
         ("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled)),
         ("/mcp_servers", asked.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty())),
         ("/github_repo", asked.github_repo.is_some()),
@@ -244,18 +244,31 @@ fn refuse_without_effect(asked: &CreateAgent, host_enforces_limits: bool) -> Res
         let detail = "there is no template of this name; leave template out";
         return Err(ApiError::field("/template", detail).with_code(Code::InvalidParameter));
     }
-    let first = |settings: &[(&'static str, bool)]| {
-        settings.iter().find(|(_, is_set)| *is_set).map(|(pointer, _)| *pointer)
-    };
-    if let Some(pointer) = first(&of_containers).filter(|_| !host_enforces_limits) {
-        let detail = "agents that live as processes of this machine cannot have this; those in \
-                      containers can, see --agent-host";
-        return Err(not_enforceable(pointer, detail));
-    }
+    refuse_without_container(state, &of_containers)?;
     match first(&of_none) {
         Some(pointer) => Err(not_enforceable(pointer, "no agent of this server can have this")),
         None => Ok(()),
     }
+}
+
+/// Refuses what only a container can be held to, where agents live in none.
+pub(super) fn refuse_without_container(
+    state: &ApiState,
+    settings: &[(&'static str, bool)],
+) -> Result<()> {
+    match first(settings).filter(|_| !state.app.host.enforces_limits()) {
+        Some(pointer) => {
+            let detail = "agents that live as processes of this machine cannot have this; those in \
+                          containers can, see --agent-host";
+            Err(not_enforceable(pointer, detail))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The first of the settings that is made.
+fn first(settings: &[(&'static str, bool)]) -> Option<&'static str> {
+    settings.iter().find(|(_, is_set)| *is_set).map(|(pointer, _)| *pointer)
 }
 
 fn not_enforceable(pointer: &str, detail: &str) -> ApiError {

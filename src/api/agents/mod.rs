@@ -1,5 +1,6 @@
 //! Agents: the list, one agent, creation, start, stop, deletion.
 
+mod container;
 mod create;
 mod settings;
 mod sharing;
@@ -52,6 +53,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(transition::start))
         .routes(routes!(transition::stop))
         .merge(settings::router())
+        .merge(container::router())
         .merge(sharing::router())
         .merge(slots::router())
         .merge(slot_history::router())

@@ -16,7 +16,7 @@ use crate::api::extract::{Body, Fields, Fresh, NoParams, Query, ReadQuery};
 use crate::api::reply::Reply;
 use crate::commands::agents;
 use crate::domain::AgentName;
-use crate::domain::agent::{Agent, AgentConfig, Setting};
+use crate::domain::agent::{Agent, Life, Setting};
 use crate::event_log::Receipt;
 
 /// Whether scheduled work runs.
@@ -97,8 +97,8 @@ async fn autonomy(
     known: IfNoneMatch,
     query: ReadQuery<NoParams>,
 ) -> Result<Response> {
-    let Current { config, version, position } = current(&state, &on, query.fresh).await?;
-    let body = Autonomy { agent_name: on.life.name, enabled: config.autonomy, position };
+    let Current { life, version, position } = current(&state, &on, query.fresh).await?;
+    let body = Autonomy { agent_name: on.life.name, enabled: life.config.autonomy, position };
     Ok(Reply::ok(position, body).unless_known(version, &known))
 }
 
@@ -137,8 +137,8 @@ async fn timeout(
     known: IfNoneMatch,
     query: ReadQuery<NoParams>,
 ) -> Result<Response> {
-    let Current { config, version, position } = current(&state, &on, query.fresh).await?;
-    let execution_timeout_seconds = config.execution_timeout_seconds;
+    let Current { life, version, position } = current(&state, &on, query.fresh).await?;
+    let execution_timeout_seconds = life.config.execution_timeout_seconds;
     let body = Timeout { agent_name: on.life.name, execution_timeout_seconds, position };
     Ok(Reply::ok(position, body).unless_known(version, &known))
 }
@@ -178,8 +178,8 @@ async fn model(
     known: IfNoneMatch,
     query: ReadQuery<NoParams>,
 ) -> Result<Response> {
-    let Current { config, version, position } = current(&state, &on, query.fresh).await?;
-    let body = ModelSetting { agent_name: on.life.name, model: config.model, position };
+    let Current { life, version, position } = current(&state, &on, query.fresh).await?;
+    let body = ModelSetting { agent_name: on.life.name, model: life.config.model, position };
     Ok(Reply::ok(position, body).unless_known(version, &known))
 }
 
@@ -218,16 +218,16 @@ pub(in crate::api) fn check_model(state: &ApiState, on: &OnAgent, name: &str) ->
 }
 
 /// The agent as it stands, once the log has what the caller must see.
-struct Current {
-    config: AgentConfig,
-    version: i64,
-    position: i64,
+pub(super) struct Current {
+    pub(super) life: Life,
+    pub(super) version: i64,
+    pub(super) position: i64,
 }
 
-async fn current(state: &ApiState, on: &OnAgent, fresh: Fresh) -> Result<Current> {
+pub(super) async fn current(state: &ApiState, on: &OnAgent, fresh: Fresh) -> Result<Current> {
     state.wait_for_log(fresh).await?;
     let agent = state.app.log.state::<Agent>(&on.life.name).await?;
     let life = agent.state.life.filter(|life| life.incarnation == on.life.incarnation);
-    let config = life.ok_or_else(|| no_agent(&on.life.name))?.config;
-    Ok(Current { config, version: agent.version, position: state.app.log.head() })
+    let life = life.ok_or_else(|| no_agent(&on.life.name))?;
+    Ok(Current { life, version: agent.version, position: state.app.log.head() })
 }

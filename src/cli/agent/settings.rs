@@ -47,6 +47,26 @@ pub struct AutonomyArgs {
     value: Option<Switch>,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct ResourcesArgs {
+    /// Name of the agent
+    name: AgentName,
+    /// Processors such as 1.5, or "default"
+    #[arg(long, value_name = "N")]
+    cpu: Option<String>,
+    /// Memory such as 512m or 2g, or "default"
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CapabilitiesArgs {
+    /// Name of the agent
+    name: AgentName,
+    /// Whether runs may become root inside of their container
+    value: Option<Switch>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Switch {
     On,
@@ -62,6 +82,20 @@ struct Setting {
     model: Option<String>,
     #[serde(alias = "autonomy")]
     enabled: Option<bool>,
+    cpu: Option<String>,
+    memory: Option<String>,
+    full_capabilities: Option<bool>,
+    restart_needed: Option<bool>,
+}
+
+/// What stands for the server's own limit.
+const DEFAULT: &str = "default";
+
+impl Setting {
+    /// What is to be said after a setting that a running agent does not have yet.
+    fn when(&self) -> &'static str {
+        if self.restart_needed == Some(true) { "; in force from the next start on" } else { "" }
+    }
 }
 
 impl Session {
@@ -102,6 +136,41 @@ impl Session {
         self.setting(&args.name, "autonomy", body, |setting| match setting.enabled {
             Some(true) => "schedules may start work".to_owned(),
             _ => "schedules start no work".to_owned(),
+        })
+        .await
+    }
+
+    pub(super) async fn resources(&self, args: ResourcesArgs) -> Result<()> {
+        let ResourcesArgs { name, cpu, memory } = args;
+        let body = if cpu.is_some() || memory.is_some() {
+            // The request replaces both, so what was not said stays as it is.
+            let now = self.client.call(Call::get(format!("{}/resources", path(&name)))).await?;
+            let now: Setting = now.read()?;
+            let wanted = |said: Option<String>, now: Option<String>| match said {
+                Some(said) => Some(said).filter(|said| said != DEFAULT),
+                None => now,
+            };
+            let (cpu, memory) = (wanted(cpu, now.cpu), wanted(memory, now.memory));
+            Some(json!({ "cpu": cpu, "memory": memory }))
+        } else {
+            None
+        };
+        self.setting(&name, "resources", body, |setting| {
+            let said = |limit: &Option<String>| match limit {
+                Some(limit) => clean(limit),
+                None => "the server's limit".to_owned(),
+            };
+            let (cpu, memory) = (said(&setting.cpu), said(&setting.memory));
+            format!("processors {cpu}, memory {memory}{}", setting.when())
+        })
+        .await
+    }
+
+    pub(super) async fn capabilities(&self, args: CapabilitiesArgs) -> Result<()> {
+        let body = args.value.map(|value| json!({ "full_capabilities": value == Switch::On }));
+        self.setting(&args.name, "capabilities", body, |setting| {
+            let may = if setting.full_capabilities == Some(true) { "may" } else { "cannot" };
+            format!("runs {may} become root in their container{}", setting.when())
         })
         .await
     }

@@ -68,7 +68,7 @@ pub struct AgentConfig {
     pub max_parallel_tasks: u32,
     /// The longest time an execution may run, in seconds.
     pub execution_timeout_seconds: u32,
-    /// Whether the container keeps its capabilities.
+    /// Whether runs may become root inside of their container.
     #[serde(default)]
     pub full_capabilities: bool,
 }
@@ -160,6 +160,12 @@ impl Resources {
             .map(Some)
             .ok_or_else(|| ConfigError::Memory(text.clone()))
     }
+
+    /// Refuses values outside their ranges.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.nano_cpus()?;
+        self.memory_bytes().map(drop)
+    }
 }
 
 /// Reads a decimal number such as `1.5` without the rounding of floating point.
@@ -231,8 +237,7 @@ impl AgentConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         check_capacity(self.max_parallel_tasks)?;
         check_timeout(self.execution_timeout_seconds)?;
-        self.resources.nano_cpus()?;
-        self.resources.memory_bytes().map(drop)
+        self.resources.check()
     }
 }
 

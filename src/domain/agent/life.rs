@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
@@ -74,6 +75,23 @@ pub struct Life {
 }
 
 impl Life {
+    /// Names what the agent's place is made from; another value means that it is to be made anew.
+    pub fn place_hash(&self) -> String {
+        let parts = serde_json::json!({
+            "base_image": self.config.base_image,
+            "resources": self.config.resources,
+            "full_capabilities": self.config.full_capabilities,
+            "folders": self.folders,
+            "runtime": self.config.runtime,
+        });
+        hex::encode(Sha256::digest(parts.to_string()))
+    }
+
+    /// Whether something was set that is in force only from the next start on.
+    pub fn needs_restart(&self) -> bool {
+        self.config_hash.as_ref().is_some_and(|started_with| *started_with != self.place_hash())
+    }
+
     fn recent_crashes(&self, at: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> + '_ {
         let since = at - TimeDelta::seconds(CRASH_WINDOW_SECONDS);
         self.crashes.iter().copied().filter(move |crash| *crash > since)

@@ -584,3 +584,39 @@ fn the_json_of_every_event_is_frozen() {
     events.extend(settings().into_iter().map(|(_, event)| event));
     assert_frozen::<Agent>(events, AgentEvent::VARIANTS);
 }
+
+#[test]
+fn what_is_in_force_only_from_the_next_start_on_is_known_until_then() {
+    let fresh = after::<Agent>(life([])).life.unwrap();
+    assert!(!fresh.needs_restart(), "it has not started yet");
+    let with = |config_hash: String| E::AgentStarted { host_ref: "host-1".into(), config_hash };
+    let start = [provisioned(), E::AgentStartRequested {}, with(fresh.place_hash())];
+    let needs = |events: Vec<AgentEvent>| {
+        let events = life(start.clone().into_iter().chain(events));
+        after::<Agent>(events).life.unwrap().needs_restart()
+    };
+    let limit = |memory: Option<&str>| {
+        E::ResourcesChanged(Resources { cpu: None, memory: memory.map(Into::into) })
+    };
+    let capabilities = |full_capabilities: bool| E::CapabilitiesChanged { full_capabilities };
+    assert!(!needs(vec![]));
+    assert!(!needs(vec![E::ModelChanged { model: Some("m".into()) }]), "that is so at once");
+    assert!(needs(vec![limit(Some("1g"))]));
+    assert!(!needs(vec![limit(Some("1g")), limit(None)]));
+    assert!(needs(vec![capabilities(true), E::AgentStopRequested {}, stopped()]));
+    let mut changed = fresh;
+    changed.config.full_capabilities = true;
+    assert!(!needs(vec![capabilities(true), with(changed.place_hash())]));
+}
+
+#[test]
+fn limits_out_of_range_are_refused() {
+    for (cpu, memory, error) in [
+        (Some("0"), None, ConfigError::Cpu("0".into())),
+        (None, Some("1"), ConfigError::Memory("1".into())),
+    ] {
+        let resources = Resources { cpu: cpu.map(Into::into), memory: memory.map(Into::into) };
+        let set = C::Configure(Setting::SetResources(resources));
+        given::<Agent>(running([])).when(set).then_refused(&R::Config(error));
+    }
+}

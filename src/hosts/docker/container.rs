@@ -8,7 +8,6 @@ use bollard::models::{
 };
 use sha2::{Digest as _, Sha256};
 use trinity_agent_protocol::{Isolation, IsolationKind};
-use uuid::Uuid;
 
 use super::{AgentNetwork, Options};
 use crate::hosts::{AgentSpec, HostState, HostedAgent};
@@ -31,6 +30,9 @@ pub(super) const AGENT_SERVER: &str = "/usr/local/bin/trinity-agent";
 /// The user and group of everything in a container.
 pub(super) const AGENT_UID: u32 = 10_001;
 
+/// The user and group of what supervises runs that may become root.
+const ROOT: u32 = 0;
+
 /// Where the volume is mounted. Its root belongs to nobody in the container.
 pub(super) const VOLUME: &str = "/agent";
 
@@ -39,6 +41,25 @@ const WORKSPACE: &str = "/agent/workspace";
 
 /// The state folder of the agent server.
 const STATE: &str = "/agent/state";
+
+/// The same where the agent server is root, whose files the agent's own user could not use later on.
+const STATE_OF_ROOT: &str = "/agent/state-of-root";
+
+/// What an agent with full capabilities may use, once it is root: enough to install packages, to keep
+/// the owners of files, to become another user, and to serve on any port. Its supervisor needs the
+/// right to end what it started.
+const CAPABILITIES: [&str; 10] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETUID",
+];
 
 /// In memory: the socket, and files that exist while a run lasts.
 const RUN_DIR: &str = "/run/trinity";
@@ -93,10 +114,10 @@ pub(super) fn body(options: &Options, spec: &AgentSpec) -> ContainerCreateBody {
     let mut body = ContainerCreateBody {
         hostname: Some(spec.name.clone()),
         image: Some(spec.container.image.clone().unwrap_or_else(|| options.image.clone())),
-        user: Some(format!("{AGENT_UID}:{AGENT_UID}")),
+        user: Some(user(spec)),
         working_dir: Some(WORKSPACE.to_owned()),
         entrypoint: Some(vec![AGENT_SERVER.to_owned()]),
-        cmd: Some(command(spec.incarnation)),
+        cmd: Some(command(spec)),
         // The image's own probe and signal are for what it would run by itself.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
         stop_signal: Some("SIGTERM".to_owned()),
@@ -109,15 +130,25 @@ pub(super) fn body(options: &Options, spec: &AgentSpec) -> ContainerCreateBody {
     body
 }
 
-fn command(incarnation: Uuid) -> Vec<String> {
+/// Who supervises the agent's runs. What a run does as root only root can end, so where runs may
+/// become root their supervisor is it; the runs themselves begin as the agent's user all the same.
+fn user(spec: &AgentSpec) -> String {
+    let uid = if spec.container.full_capabilities { ROOT } else { AGENT_UID };
+    format!("{uid}:{uid}")
+}
+
+fn command(spec: &AgentSpec) -> Vec<String> {
+    let is_root = spec.container.full_capabilities;
+    let run_uid = is_root.then(|| ("--run-uid", AGENT_UID.to_string()));
     let places = [
-        ("--state", STATE),
-        ("--socket", SOCKET),
-        ("--workspace", WORKSPACE),
-        ("--files", FILES),
-        ("--incarnation", &incarnation.to_string()),
+        ("--state", if is_root { STATE_OF_ROOT } else { STATE }.to_owned()),
+        ("--socket", SOCKET.to_owned()),
+        ("--workspace", WORKSPACE.to_owned()),
+        ("--files", FILES.to_owned()),
+        ("--incarnation", spec.incarnation.to_string()),
     ];
-    let words = places.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
+    let words = places.into_iter().chain(run_uid);
+    let words = words.flat_map(|(flag, value)| [flag.to_owned(), value]);
     ["serve".to_owned(), "--container".to_owned()].into_iter().chain(words).collect()
 }
 
@@ -129,7 +160,10 @@ fn host_config(options: &Options, spec: &AgentSpec) -> HostConfig {
         AgentNetwork::None => "none".to_owned(),
         AgentNetwork::Internal | AgentNetwork::Outbound => container_name(spec),
     };
-    let owned = format!("mode=0700,uid={AGENT_UID},gid={AGENT_UID}");
+    let full = wanted.full_capabilities;
+    // Runs of another user than the agent server's pass through, and change nothing there.
+    let (mode, owner) = if full { ("0711", ROOT) } else { ("0700", AGENT_UID) };
+    let owned = format!("mode={mode},uid={owner},gid={owner}");
     let tmpfs = [
         (RUN_DIR, format!("rw,noexec,nosuid,nodev,size={TMPFS_BYTES_MAX},{owned}")),
         ("/tmp", format!("rw,noexec,nosuid,nodev,size={TMPFS_BYTES_MAX},mode=1777")),
@@ -153,9 +187,10 @@ fn host_config(options: &Options, spec: &AgentSpec) -> HostConfig {
         pids_limit: Some(PIDS_MAX),
         privileged: Some(false),
         publish_all_ports: Some(false),
-        readonly_rootfs: Some(true),
+        readonly_rootfs: Some(!full),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        cap_add: full.then(|| CAPABILITIES.map(str::to_owned).to_vec()),
+        security_opt: (!full).then(|| vec!["no-new-privileges".to_owned()]),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([("max-size".to_owned(), LOG_SIZE_MAX.to_owned())])),

@@ -61,6 +61,25 @@ async fn a_bad_name_comes_back_with_a_good_one() {
 }
 
 #[tokio::test]
+async fn what_only_containers_are_held_to_is_refused_elsewhere() {
+    let t = TestApp::start().await;
+    t.create_agent("held").await;
+    let of_containers = [
+        ("resources", json!({"cpu": "1", "memory": null}), "/cpu"),
+        ("resources", json!({"cpu": null, "memory": "1g"}), "/memory"),
+        ("capabilities", json!({"full_capabilities": true}), "/full_capabilities"),
+    ];
+    for (setting, value, pointer) in of_containers {
+        let path = format!("/api/agents/held/{setting}");
+        let refused = t.admin().put(&path, value).await.problem(422, "not-enforceable");
+        assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains("--agent-host"), "{refused}");
+        let shown = t.admin().get(&path).await.expect(200);
+        assert_eq!(shown["restart_needed"], false, "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_is_taken_until_its_agent_is_gone() {
     let t = TestApp::start().await;
     let life = t.create_agent("scout").await;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::TestApp;
 
-const SETTINGS: [&str; 3] = ["autonomy", "timeout", "model"];
+const SETTINGS: [&str; 5] = ["autonomy", "timeout", "model", "resources", "capabilities"];
 
 #[tokio::test]
 async fn an_agent_and_its_settings_name_their_version_and_a_change_moves_it() {

@@ -4,10 +4,10 @@ use serde_json::Value;
 use trinity::config::AgentNetwork;
 use trinity::hosts::docker::{DockerHost, Endpoint, Options};
 use trinity::hosts::{AgentHost as _, AgentSpec, ContainerSpec, Error, HostState};
-use trinity_agent_protocol::{StopReason, StopRequest};
+use trinity_agent_protocol::{StartRequest, StopReason, StopRequest};
 use uuid::Uuid;
 
-use super::{Fixture, GRACE, Place, docker_options, ended, shell, wait_for};
+use super::{Fixture, GRACE, Place, docker_options, ended, shell, texts, wait_for};
 use crate::docker::{docker, labelled};
 use crate::server::Server;
 
@@ -83,6 +83,83 @@ async fn a_container_is_held_as_tightly_as_it_can_be() {
     let environment = shown["Config"]["Env"].as_array().cloned().unwrap_or_default();
     let is_path = |variable: &Value| variable.as_str().unwrap().starts_with("PATH=");
     assert!(environment.iter().all(is_path), "{environment:?}");
+    t.finish().await;
+}
+
+/// A run that asks for the rights of set-user-id programs, as those of an agent with full
+/// capabilities do.
+async fn run_free(t: &Fixture, command: &str) -> Vec<String> {
+    let (link, id) = (t.link(), Uuid::new_v4().to_string());
+    let request = StartRequest { allow_new_privileges: true, ..shell(command) };
+    link.start(&id, &request).await.unwrap();
+    texts(&link, &id, 0).await.into_iter().map(|(_, line)| line).collect()
+}
+
+#[tokio::test]
+async fn full_capabilities_let_a_run_become_root_in_its_container_and_do_nothing_else() {
+    let mut t = Fixture::started_at(Place::docker()).await;
+    let held = "/bin/su -c 'id -u' 2>/dev/null || echo no";
+    assert_eq!(run_free(&t, held).await, ["no"], "not by itself");
+    t.run("echo kept > note").await;
+    t.host.stop(t.id(), GRACE).await.unwrap();
+    let (nano_cpus, memory_bytes) = (Some(1_000_000_000), Some(256 * MIB));
+    t.spec.container =
+        ContainerSpec { nano_cpus, memory_bytes, full_capabilities: true, image: None };
+    t.host.create(&t.spec).await.unwrap();
+    t.host.start(t.id()).await.unwrap();
+
+    // A run begins as before, and only a program that makes it root has any right.
+    let status = "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp:|Uid)' /proc/self/status";
+    let fields = |lines: Vec<String>| -> Vec<String> {
+        lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let as_itself = [
+        "Uid: 10001 10001 10001 10001",
+        "CapEff: 0000000000000000",
+        "CapBnd: 00000000a00004fb",
+        "NoNewPrivs: 0",
+        "Seccomp: 2",
+    ];
+    assert_eq!(fields(run_free(&t, status).await), as_itself);
+    assert_eq!(run_free(&t, "cat note; touch /etc/x 2>/dev/null || echo no").await, ["kept", "no"]);
+    let as_root = fields(run_free(&t, &format!("/bin/su -c \"{status}\"")).await);
+    assert_eq!(as_root[..2], ["Uid: 0 0 0 0", "CapEff: 00000000a00004fb"]);
+    let written = run_free(&t, "/bin/su -c 'touch /etc/x && rm /etc/x && echo written'").await;
+    assert_eq!(written, ["written"]);
+    assert_eq!(t.run(held).await, ["no"], "unless the run itself is held");
+    // Root or not: no way to the machine, and no more than its limits.
+    let refused = "/bin/su -c 'exec 2>/dev/null; mkdir /mnt; mount -t tmpfs x /mnt && echo mounts; \
+                   mknod /x b 8 0 && echo devices; hostname other && echo renames; \
+                   echo 1 > /proc/sys/vm/drop_caches && echo kernel; chroot / true && echo chroot; \
+                   cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max'";
+    assert_eq!(run_free(&t, refused).await, [(256 * MIB).to_string()]);
+    let shown = inspect(&t.container());
+    assert_eq!(shown["HostConfig"]["Privileged"], false);
+    assert_eq!(shown["HostConfig"]["NetworkMode"], "none");
+    assert_eq!(shown["Mounts"].as_array().unwrap().len(), 1);
+
+    // What runs as root ends with its run too.
+    let (link, mark) = (t.link(), Uuid::new_v4().to_string());
+    let stubborn = "/bin/su -c \"trap '' INT TERM; echo up; while :; do sleep 1000; done\"";
+    let request = StartRequest { allow_new_privileges: true, ..shell(stubborn) };
+    link.start(&mark, &request).await.unwrap();
+    wait_for(async || (link.status(&mark).await.ok()??.last_seq > 0).then_some(())).await;
+    let processes = docker(&["top", &t.container(), "-eo", "pid,uid,args"]);
+    let is_root =
+        |line: &str| line.split_whitespace().nth(1) == Some("0") && line.contains("sleep 1000");
+    assert!(processes.lines().any(is_root), "{processes}");
+    let stop = StopRequest { epoch: 1, reason: StopReason::Cancel, force: false };
+    link.stop(&mark, &stop).await.unwrap();
+    ended(&link, &mark).await;
+    assert_eq!(Server::processes(&mark), Vec::<i32>::new());
+
+    // And it is taken back as a whole.
+    t.host.stop(t.id(), GRACE).await.unwrap();
+    t.spec.container.full_capabilities = false;
+    t.host.create(&t.spec).await.unwrap();
+    t.host.start(t.id()).await.unwrap();
+    assert_eq!(run_free(&t, held).await, ["no"]);
+    assert_eq!(t.run("cat note").await, ["kept"]);
     t.finish().await;
 }
 

@@ -132,6 +132,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/capabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows whether an agent's runs may become root inside of their container. */
+        get: operations["get_agents_by_name_capabilities"];
+        /**
+         * Lets an agent's runs become root inside of their container, to install packages for example, or no
+         *     longer; in force from its next start on.
+         * @description Agents that do not live in containers cannot have this.
+         */
+        put: operations["put_agents_by_name_capabilities"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/capacity": {
         parameters: {
             query?: never;
@@ -476,6 +498,27 @@ export interface paths {
          *     once than may.
          */
         post: operations["post_agents_by_name_queue_release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/resources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows an agent's processor and memory limits. */
+        get: operations["get_agents_by_name_resources"];
+        /**
+         * Sets an agent's processor and memory limits, in force from its next start on.
+         * @description Agents that do not live in containers cannot have any.
+         */
+        put: operations["put_agents_by_name_resources"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1472,6 +1515,15 @@ export interface components {
              */
             version: number;
         };
+        /** @description Whether runs may become root inside of their container. */
+        AgentCapabilities: {
+            agent_name: string;
+            full_capabilities: boolean;
+            /** Format: int64 */
+            position: number;
+            /** @description Whether something was set that is in force only from the next start on. */
+            restart_needed: boolean;
+        };
         /** @description An agent with everything that its page shows. */
         AgentDetail: components["schemas"]["Agent"] & {
             base_image: string | null;
@@ -1486,9 +1538,23 @@ export interface components {
             github_repo: string | null;
             mcp_servers: string[];
             read_only: components["schemas"]["ReadOnly"];
+            /** @description Whether something was set that is in force only from the next start on. */
+            restart_needed: boolean;
             shares: components["schemas"]["SharedWith"][];
             skills: string[];
             tools: string[];
+        };
+        /** @description Processor and memory limits. */
+        AgentResources: {
+            agent_name: string;
+            /** @description Null is the server's own limit. */
+            cpu?: string | null;
+            /** @description Null is the server's own limit. */
+            memory?: string | null;
+            /** Format: int64 */
+            position: number;
+            /** @description Whether something was set that is in force only from the next start on. */
+            restart_needed: boolean;
         };
         /** @description Who may operate an agent beside its owner and administrators. */
         AgentShares: {
@@ -1761,7 +1827,7 @@ export interface components {
              * @default 900
              */
             execution_timeout_seconds: number | null;
-            /** @description Whether the container keeps its capabilities. */
+            /** @description Whether runs may become root inside of their container, on hosts that have containers. */
             full_capabilities?: boolean | null;
             /** @description The repository the workspace is cloned from. */
             github_repo?: string | null;
@@ -2614,6 +2680,11 @@ export interface components {
             /** @description Whether it does. */
             enabled: boolean;
         };
+        /** @description Whether runs may become root inside of their container. */
+        SetCapabilities: {
+            /** @description Whether they may. */
+            full_capabilities: boolean;
+        };
         /** @description How many executions may run at once. */
         SetCapacity: {
             /**
@@ -2631,6 +2702,13 @@ export interface components {
         SetModel: {
             /** @description Its name; null is the CLI's own default. */
             model: string | null;
+        };
+        /** @description Processor and memory limits; both, since the request replaces what was set. */
+        SetResources: {
+            /** @description Processors, as a decimal number such as `1.5`; null is the server's own limit. */
+            cpu: string | null;
+            /** @description Memory with a unit, such as `2g`; null is the server's own limit. */
+            memory: string | null;
         };
         /** @description How long an execution may run. */
         SetTimeout: {
@@ -3367,6 +3445,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Autonomy"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_capabilities: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Answer 304 without a body if the agent is still at this version */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentCapabilities"];
+                };
+            };
+            /** @description The caller has this version already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_capabilities: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetCapabilities"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentCapabilities"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -4188,6 +4342,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Released"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_resources: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Answer 304 without a body if the agent is still at this version */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentResources"];
+                };
+            };
+            /** @description The caller has this version already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_resources: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetResources"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentResources"];
                 };
             };
             default: components["responses"]["Problem"];

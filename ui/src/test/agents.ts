@@ -47,6 +47,7 @@ export function detail(rest: Partial<AgentDetail> = {}): AgentDetail {
     custom_instructions: null,
     folders: { consume_enabled: false, expose_enabled: false },
     full_capabilities: false,
+    restart_needed: false,
     git_sync: null,
     github_repo: null,
     mcp_servers: [],
