@@ -23,6 +23,7 @@ use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
 use crate::hosts::AgentHost;
 use crate::hosts::docker::{self, DockerHost, Endpoint};
+use crate::hosts::links::Links;
 use crate::hosts::process::{Options, ProcessHost};
 use crate::projections::{self, Views};
 use crate::reactors;
@@ -65,6 +66,8 @@ pub struct App {
     pub redis: Option<Redis>,
     /// Where agents live.
     pub host: Arc<dyn AgentHost>,
+    /// The links to the agents' servers.
+    pub links: Links,
     /// The CLIs.
     pub adapters: Adapters,
     /// Who is allowed in before there is a user.
@@ -120,6 +123,7 @@ impl App {
             state,
             vault,
             redis,
+            links: Links::new(Arc::clone(&host)),
             host,
             adapters,
             setup,
@@ -136,6 +140,7 @@ impl App {
             transcripts: self.state.transcripts.clone(),
             vault: self.vault.clone(),
             host: Arc::clone(&self.host),
+            links: self.links.clone(),
             adapters: self.adapters.clone(),
             node_id: self.node_id,
             path: variable("PATH").unwrap_or_else(|| PATH_DEFAULT.to_owned()),

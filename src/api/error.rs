@@ -54,6 +54,7 @@ pub enum Code {
     SetupDone,
     WrongSetupToken,
     NotFound,
+    NoSuchFile,
     MethodNotAllowed,
     AlreadyExists,
     Conflict,
@@ -106,7 +107,7 @@ impl Code {
             | Self::PermissionDenied
             | Self::SetupDone
             | Self::WrongSetupToken => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchFile => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AlreadyExists
             | Self::Conflict

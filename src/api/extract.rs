@@ -3,7 +3,7 @@
 //! The names that a query or a body may use come from the same derive that writes the OpenAPI
 //! document, so what is documented and what is taken cannot differ.
 
-use axum::body::Bytes;
+use axum::body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -206,9 +206,21 @@ where
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+/// A body as it is, whatever its type.
+#[derive(Debug, Clone)]
+pub struct Bytes(pub body::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Bytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        read(request, state).await.map(Self)
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<body::Bytes, ApiError> {
     let path = request.uri().path().to_owned();
-    Bytes::from_request(request, state).await.map_err(|rejection| {
+    body::Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("the body is larger than {path} takes");
             ApiError::new(Code::BodyTooLarge, detail)

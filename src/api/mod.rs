@@ -15,10 +15,12 @@ mod events;
 pub mod executions;
 mod extract;
 mod fields;
+mod files;
 mod frames;
 mod headers;
 mod health;
 mod idempotency;
+mod inside;
 mod keys;
 mod metrics;
 mod moment;
@@ -78,6 +80,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(keys::router())
         .merge(agents::router())
         .merge(credentials::router())
+        .merge(files::router())
         .merge(tasks::router())
         .merge(executions::router())
         .merge(activities::router())

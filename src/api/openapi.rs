@@ -64,7 +64,7 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 operation.operation_id = Some(operation_id(method, path));
-                complete_operation(operation, level(method, path));
+                complete_operation(operation, method, level(method, path));
             }
         }
     }
@@ -86,11 +86,12 @@ fn operation_id(method: &str, path: &str) -> String {
     format!("{}_{root}{}", method.to_lowercase(), words.join("_"))
 }
 
-fn complete_operation(operation: &mut Operation, level: Option<Level>) {
+fn complete_operation(operation: &mut Operation, method: &str, level: Option<Level>) {
     let word = match level {
         None | Some(Level::Open) => None,
         Some(Level::Auth) => Some("auth"),
         Some(Level::Access) => Some("access"),
+        Some(Level::Inside) => Some("inside"),
         Some(Level::Owner) => Some("owner"),
         Some(Level::Admin) => Some("admin"),
     };
@@ -107,7 +108,8 @@ fn complete_operation(operation: &mut Operation, level: Option<Level>) {
         };
         operation.parameters.iter().flatten().any(is_it)
     };
-    let (is_conditional_read, is_conditional_write) = (takes("If-None-Match"), takes("If-Match"));
+    let is_conditional_read = method == "GET" && takes("If-None-Match");
+    let is_conditional_write = takes("If-Match");
     for (status, response) in &mut operation.responses.responses {
         if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
             response.headers.insert("Position".to_owned(), RefOr::T(position_header()));
@@ -135,7 +137,7 @@ fn position_header() -> Header {
 fn etag_header() -> Header {
     HeaderBuilder::new()
         .schema(Some(String::schema()))
-        .description(Some("The version of the agent, such as `\"v17\"`, for `If-Match`"))
+        .description(Some("The version of what is shown, such as `\"v17\"`, for `If-Match`"))
         .build()
 }
 

@@ -1,5 +1,6 @@
 //! `trinity agent`: creates, shows and controls agents.
 
+mod files;
 mod settings;
 mod sharing;
 
@@ -61,6 +62,8 @@ enum Command {
     Resources(settings::ResourcesArgs),
     /// Show or set whether runs may become root inside of their container
     Capabilities(settings::CapabilitiesArgs),
+    /// List, read, write and edit the files of an agent's workspace
+    Files(files::FilesArgs),
     /// Let another user operate an agent, or show who may
     Share(sharing::ShareArgs),
     /// Take back that another user may operate an agent
@@ -167,6 +170,7 @@ impl Args {
             Command::Autonomy(args) => session.autonomy(args).await,
             Command::Resources(args) => session.resources(args).await,
             Command::Capabilities(args) => session.capabilities(args).await,
+            Command::Files(args) => session.files(args).await,
             Command::Share(args) => session.share(args).await,
             Command::Unshare(args) => session.unshare(args).await,
         }

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-use reqwest::header::{HeaderMap, LINK};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -59,6 +60,7 @@ pub struct Call {
     method: Method,
     path: String,
     query: Vec<(&'static str, String)>,
+    headers: HeaderMap,
     body: Option<Body>,
     idempotency_key: Option<Uuid>,
 }
@@ -67,6 +69,7 @@ pub struct Call {
 enum Body {
     Json(serde_json::Value),
     Form(Vec<(&'static str, Secret)>),
+    Bytes(Bytes),
 }
 
 /// An answer below 400.
@@ -106,7 +109,14 @@ impl Call {
     }
 
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, query: Vec::new(), body: None, idempotency_key: None }
+        Self {
+            method,
+            path,
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: None,
+            idempotency_key: None,
+        }
     }
 
     /// Adds a query parameter, if there is a value.
@@ -134,6 +144,20 @@ impl Call {
     #[must_use]
     pub fn form(mut self, fields: Vec<(&'static str, Secret)>) -> Self {
         self.body = Some(Body::Form(fields));
+        self
+    }
+
+    /// Adds a body as it is.
+    #[must_use]
+    pub fn bytes(mut self, body: Bytes) -> Self {
+        self.body = Some(Body::Bytes(body));
+        self
+    }
+
+    /// Adds a header; one that no header can be is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 
@@ -218,6 +242,16 @@ impl Client {
         Ok(response)
     }
 
+    /// Reads the next part of a body.
+    pub async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>> {
+        response.chunk().await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Reads a whole body.
+    pub async fn body(&self, response: Response) -> Result<Vec<u8>> {
+        read_bytes(response).await.map_err(|error| self.unreachable(&error))
+    }
+
     /// Reads a list that is a plain array, page after page, at most `items_max` items.
     pub async fn list(&self, call: Call, items_max: usize) -> Result<Vec<Box<RawValue>>> {
         let mut items: Vec<Box<RawValue>> = Vec::new();
@@ -284,7 +318,8 @@ impl Client {
         let server = self.server.borrow();
         let mut request = http
             .request(call.method.clone(), format!("{}{}", server.url, call.path))
-            .query(&call.query);
+            .query(&call.query)
+            .headers(call.headers.clone());
         if let Some(token) = &server.token {
             request = request.bearer_auth(token.expose());
         }
@@ -296,6 +331,9 @@ impl Client {
             Some(Body::Form(fields)) => {
                 let fields: Vec<_> = fields.iter().map(|(n, value)| (n, value.expose())).collect();
                 request.form(&fields)
+            }
+            Some(Body::Bytes(bytes)) => {
+                request.header(CONTENT_TYPE, "application/octet-stream").body(bytes.clone())
             }
             None => request,
         }
@@ -368,7 +406,11 @@ enum BodyError {
     TooLong,
 }
 
-async fn read_body(mut response: Response) -> Result<String, BodyError> {
+async fn read_body(response: Response) -> Result<String, BodyError> {
+    Ok(String::from_utf8_lossy(&read_bytes(response).await?).into_owned())
+}
+
+async fn read_bytes(mut response: Response) -> Result<Vec<u8>, BodyError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -376,7 +418,7 @@ async fn read_body(mut response: Response) -> Result<String, BodyError> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 /// The path and query behind `rel="next"` of a `Link` header.

@@ -176,6 +176,7 @@ impl Problem {
         let agent = self.agent().unwrap_or("AGENT");
         match (self.code.as_str(), self.status) {
             (_, 404) if self.instance.contains("/executions/") => Some("trinity exec ls".into()),
+            ("no-such-file", _) => Some(format!("trinity agent files ls {agent}")),
             (_, 404) if self.agent().is_some() => Some("trinity agent ls".into()),
             ("already-exists", _) => Some("trinity agent ls".into()),
             _ if self.step.is_some() => Some(format!("trinity agent show {agent}")),

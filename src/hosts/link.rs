@@ -9,19 +9,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
-use futures::stream::try_unfold;
-use http_body_util::{BodyExt, Full, Limited};
+use futures::stream::{TryStreamExt as _, try_unfold};
+use http_body_util::{BodyDataStream, BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use trinity_agent_protocol::{
-    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, Info, OUTPUT_LINE_WIRE_BYTES_MAX,
-    OutputLine, PROTOCOL_VERSION, ShutdownRequest, StartRequest, StopRequest, paths,
+    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery,
+    FilesQuery, Info, OUTPUT_LINE_WIRE_BYTES_MAX, OutputLine, PROTOCOL_VERSION, ShutdownRequest,
+    StartRequest, StopRequest, paths,
 };
 use uuid::Uuid;
 
@@ -83,6 +84,25 @@ pub enum Started {
 
 /// The lines of an output; ends after the last one, or with an error when the connection breaks.
 pub type OutputStream = Pin<Box<dyn Stream<Item = Result<OutputLine, Error>> + Send>>;
+
+/// The content of a file as it comes over the link.
+pub struct FileContent {
+    /// The version that it is of.
+    pub etag: String,
+    /// How long it is.
+    pub size_bytes: u64,
+    /// The bytes; ends with an error when there turn out to be fewer.
+    pub bytes: Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>,
+}
+
+/// Whether a write made a file that was not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It was not there.
+    Fresh,
+    /// It was.
+    Replaced,
+}
 
 /// Which lines of an output to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +202,46 @@ impl Link {
     /// Writes the files that hold the agent's credentials, these and no others.
     pub async fn put_credentials(&self, files: &CredentialFiles) -> Result<(), Error> {
         self.send(Method::PUT, paths::CREDENTIALS, encode(files)?).await.map(drop)
+    }
+
+    /// Lists a folder of the workspace, one page of it.
+    pub async fn files(&self, query: &FilesQuery) -> Result<FilePage, Error> {
+        self.call(Method::GET, &with_query(paths::FILES, query)?, Bytes::new()).await
+    }
+
+    /// Reads a file of the workspace.
+    pub async fn read_file(&self, query: &FileQuery) -> Result<FileContent, Error> {
+        let path = with_query(paths::FILE_CONTENT, query)?;
+        let answer = self.send(Method::GET, &path, Bytes::new()).await?;
+        let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let etag = text(header::ETAG).map(str::to_owned);
+        let size = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        let (Some(etag), Some(size_bytes)) = (etag, size) else {
+            return Err(Error::Protocol("it does not say which file it sends".into()));
+        };
+        let bytes = BodyDataStream::new(answer.into_body()).map_err(unreachable);
+        Ok(FileContent { etag, size_bytes, bytes: Box::pin(bytes) })
+    }
+
+    /// Writes a file of the workspace in one piece.
+    pub async fn write_file(
+        &self,
+        query: &FileQuery,
+        content: Bytes,
+    ) -> Result<(Written, FileEntry), Error> {
+        let path = with_query(paths::FILE_CONTENT, query)?;
+        let answer = self.send(Method::PUT, &path, content).await?;
+        let written = match answer.status() {
+            StatusCode::CREATED => Written::Fresh,
+            _ => Written::Replaced,
+        };
+        Ok((written, read(answer).await?))
+    }
+
+    /// Removes a file or a folder of the workspace.
+    pub async fn remove_file(&self, query: &FileQuery) -> Result<(), Error> {
+        let path = with_query(paths::FILE_CONTENT, query)?;
+        self.send(Method::DELETE, &path, Bytes::new()).await.map(drop)
     }
 
     /// Tells the agent server to stop every run and to end.
@@ -305,6 +365,11 @@ pub(super) async fn shut_down(stream: ByteStream, grace_ms: u64) -> Result<(), E
         .await
         .map_err(unreachable)?
         .map(drop)
+}
+
+fn with_query(path: &str, query: &impl Serialize) -> Result<String, Error> {
+    let query = serde_urlencoded::to_string(query);
+    Ok(format!("{path}?{}", query.map_err(|error| Error::Protocol(error.to_string()))?))
 }
 
 fn encode(value: &impl Serialize) -> Result<Bytes, Error> {

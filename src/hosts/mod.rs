@@ -8,6 +8,8 @@
 pub mod docker;
 /// The client of an agent server.
 pub mod link;
+/// One link for each agent.
+pub mod links;
 /// Agents as processes of this machine.
 pub mod process;
 

@@ -36,7 +36,7 @@ pub(super) struct AgentTask {
 
 impl AgentTask {
     pub(super) fn new(context: Arc<Context>, life: LifeRef, hint: Arc<Notify>) -> Self {
-        let link = Link::new(Arc::clone(&context.host), life.incarnation.0);
+        let link = context.links.of(life.incarnation.0);
         Self {
             context,
             life,
@@ -83,6 +83,7 @@ impl AgentTask {
                 () = self.context.shutdown.cancelled() => break,
             }
         }
+        self.context.links.forget(self.life.incarnation.0);
         self.life.incarnation
     }
 

@@ -47,6 +47,7 @@ use crate::adapters::Adapters;
 use crate::domain::ExecutionId;
 use crate::event_log::EventLog;
 use crate::hosts::AgentHost;
+use crate::hosts::links::Links;
 use crate::projections::Views;
 use crate::state::transcripts::Transcripts;
 use crate::vault::Vault;
@@ -67,6 +68,8 @@ pub struct Context {
     pub vault: Vault,
     /// Where agents live.
     pub host: Arc<dyn AgentHost>,
+    /// The links to the agents' servers.
+    pub links: Links,
     /// The CLIs.
     pub adapters: Adapters,
     /// This node; on hosts bound to one machine only its own agents are looked after.

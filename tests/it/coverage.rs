@@ -19,13 +19,15 @@ enum Level {
     Auth,
     /// Whoever may operate the agent.
     Access,
+    /// Whoever may operate the agent, and of agents it alone.
+    Inside,
     /// Who owns the agent.
     Owner,
     /// Administrators.
     Admin,
 }
 
-use Level::{Access, Admin, Auth, Open, Owner};
+use Level::{Access, Admin, Auth, Inside, Open, Owner};
 
 /// Method, route, who may pass, and a body that would be taken.
 type Row = (&'static str, &'static str, Level, &'static str);
@@ -81,6 +83,10 @@ const ROWS: &[Row] = &[
     ("POST", "/api/agents/{name}/credentials/inject", Owner, r#"{"files":{".env":"A=b"}}"#),
     ("POST", "/api/agents/{name}/credentials/hot-reload", Owner, r#"{"credentials_text":"A=b"}"#),
     ("POST", "/api/agents/{name}/credentials/reload", Owner, "{}"),
+    ("GET", "/api/agents/{name}/files", Inside, ""),
+    ("PUT", "/api/agents/{name}/files", Inside, "text"),
+    ("DELETE", "/api/agents/{name}/files", Inside, ""),
+    ("GET", "/api/agents/{name}/files/download", Inside, ""),
     ("GET", "/api/agents/{name}/queue", Access, ""),
     ("GET", "/api/agents/{name}/slots/history", Access, ""),
     ("POST", "/api/agents/{name}/task", Access, r#"{"message":"m","async_mode":true}"#),
@@ -150,6 +156,8 @@ struct Callers {
     other_agent: Client,
     /// Another agent that may call this one.
     calling_agent: Client,
+    /// The agent.
+    itself: Client,
     /// A user with whom the agent is shared.
     guest: Client,
     owner: Client,
@@ -177,6 +185,7 @@ async fn callers(t: &TestApp) -> (Callers, String) {
         stranger: t.user("stranger").await,
         other_agent: t.as_agent(&other).await,
         calling_agent: t.as_agent(&calling).await,
+        itself: t.as_agent(&life).await,
         guest,
         owner,
         admin: t.admin(),
@@ -191,6 +200,7 @@ async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let path = path.replace("{username}", "nobody").replace("{key}", "API_KEY");
     let path = path.replace("{target}", "scout").replace("{selection_id}", id);
     let path = path.replace("/start", "/start?wait_ms=0").replace("/stop", "/stop?wait_ms=0");
+    let path = if path.contains("/files") { format!("{path}?path=note") } else { path };
     let method: Method = method.parse().unwrap();
     let path = if method == Method::DELETE && path.ends_with("/scout") {
         format!("{path}?wait_ms=0")
@@ -210,9 +220,9 @@ async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     (status, problem["code"].as_str().unwrap().to_owned())
 }
 
-/// Whether the request was let through, whatever became of it then.
-fn passed(status: u16) -> bool {
-    !matches!(status, 401 | 403) && status < 500
+/// Whether the request was let through, whatever became of it then: nobody runs agents here.
+fn passed(status: u16, code: &str) -> bool {
+    !matches!(status, 401 | 403) && status < 500 || code == "agent-not-running"
 }
 
 #[tokio::test]
@@ -229,8 +239,8 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
         let lets_in = async |client: &Client| {
             let (status, code) = send(client, row, &id).await;
             let is_setup = code == "setup-done";
-            assert!(passed(status) || is_setup, "{what}: {status} {code}");
-            let is_hidden = status == 404 && matches!(level, Access | Owner);
+            assert!(passed(status, &code) || is_setup, "{what}: {status} {code}");
+            let is_hidden = status == 404 && matches!(level, Access | Inside | Owner);
             assert!(!is_hidden, "{what}: {status} {code}");
         };
         if *level == Open {
@@ -252,6 +262,15 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
                 }
                 lets_in(&callers.admin).await;
             }
+            Inside => {
+                refused(&callers.stranger, 404, "not-found").await;
+                for client in [&callers.other_agent, &callers.calling_agent] {
+                    refused(client, 403, "permission_denied").await;
+                }
+                for client in [&callers.itself, &callers.guest, &callers.owner, &callers.admin] {
+                    lets_in(client).await;
+                }
+            }
             Owner => {
                 refused(&callers.stranger, 404, "not-found").await;
                 refused(&callers.other_agent, 403, "permission_denied").await;
@@ -265,7 +284,7 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
                     refused(client, 403, "missing_scope").await;
                 }
                 let (status, code) = send(&callers.admin, row, &id).await;
-                assert!(passed(status), "{what}: {status} {code}");
+                assert!(passed(status, &code), "{what}: {status} {code}");
             }
         }
     }

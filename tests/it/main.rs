@@ -21,6 +21,7 @@ mod docker;
 mod duckdb;
 mod event_log;
 mod failures;
+mod files;
 mod hosts;
 mod isolation;
 mod processes;

@@ -20,12 +20,15 @@ pub struct ErrorBody {
     /// The epoch that stands in the way, with the codes of a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
+    /// The version of the file that is there, with [`ErrorCode::FileChanged`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
 }
 
 impl ErrorBody {
     /// Makes a body with a code and a message alone.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), class: None, errno: None, epoch: None }
+        Self { code, message: message.into(), class: None, errno: None, epoch: None, etag: None }
     }
 }
 
@@ -53,6 +56,14 @@ pub enum ErrorCode {
     Occupied,
     /// 409: the execution has not ended, so it cannot be deleted.
     StillRunning,
+    /// 404: no such file in the workspace.
+    NoSuchFile,
+    /// 409: the file, or what is in its way, is nothing that can be treated so; the message says why.
+    FileRefused,
+    /// 412: the file is not the version that was meant.
+    FileChanged,
+    /// 403: the file holds credentials.
+    FileHoldsCredentials,
     /// 422: the timeout and the grace do not fit before the deadline.
     DeadlineTooNear,
     /// 503: the process could not be started; nothing ran.

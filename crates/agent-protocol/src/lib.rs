@@ -7,6 +7,7 @@
 mod credentials;
 mod error;
 mod execution;
+mod files;
 mod isolation;
 mod masks;
 mod output;
@@ -17,6 +18,9 @@ pub use credentials::{CREDENTIAL_FILES_MAX, CredentialFile, CredentialFiles, pat
 pub use error::{ErrorBody, ErrorCode, SpawnErrorClass};
 pub use execution::{
     ExecutionState, ExecutionStatus, Exit, Stop, StopPhase, StopReason, StopRequest,
+};
+pub use files::{
+    FILE_BYTES_MAX, FILE_ENTRIES_MAX, FileEntry, FileKind, FilePage, FileQuery, FilesQuery,
 };
 pub use isolation::{Isolation, IsolationKind};
 pub use masks::{MASK, MASKED_BYTES_MIN, MASKED_TEXTS_MAX, Masks};

@@ -9,6 +9,12 @@ pub const EXECUTIONS: &str = "/executions";
 /// `PUT`: writes the files that hold credentials, see [`crate::CredentialFiles`].
 pub const CREDENTIALS: &str = "/credentials";
 
+/// `GET`: lists a folder of the workspace, see [`crate::FilesQuery`] and [`crate::FilePage`].
+pub const FILES: &str = "/files";
+
+/// `GET` reads, `PUT` writes, `DELETE` removes one file, see [`crate::FileQuery`].
+pub const FILE_CONTENT: &str = "/files/content";
+
 /// `POST`: stops every run and ends the agent server, see [`crate::ShutdownRequest`].
 pub const SHUTDOWN: &str = "/shutdown";
 

@@ -13,15 +13,18 @@ use axum::routing::{get, post, put};
 use axum::{Router, body};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
+use tokio_util::io::ReaderStream;
 use trinity_agent_protocol::{
-    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, Info, OUTPUT_LINES_MAX,
-    REQUEST_BYTES_MAX, ShutdownRequest, StartRequest, StopReason, StopRequest,
-    execution_id_is_valid, paths,
+    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery,
+    FilesQuery, Info, OUTPUT_LINES_MAX, REQUEST_BYTES_MAX, ShutdownRequest, StartRequest,
+    StopReason, StopRequest, execution_id_is_valid, paths,
 };
 
 use crate::credentials::{self, CredentialsLock};
 use crate::executions::{Executions, Started};
+use crate::files::{Files, Written};
 use crate::output::{self, Wanted};
 
 /// What the handlers share.
@@ -30,8 +33,12 @@ pub(crate) struct Server {
     pub executions: Arc<Executions>,
     pub info: Info,
     pub credentials: Arc<CredentialsLock>,
+    pub files: Arc<Files>,
     pub shutdown: mpsc::Sender<ShutdownRequest>,
 }
+
+/// How many bytes of a file are read at once.
+const FILE_READ_BYTES: usize = 64 * 1024;
 
 type Answer<T> = Result<T, Refusal>;
 
@@ -41,6 +48,8 @@ pub(crate) fn router(server: Server) -> Router {
     Router::new()
         .route(paths::INFO, get(info))
         .route(paths::CREDENTIALS, put(put_credentials))
+        .route(paths::FILES, get(list_files))
+        .route(paths::FILE_CONTENT, get(read_file).put(write_file).delete(remove_file))
         .route(paths::EXECUTIONS, get(list))
         .route("/executions/{id}", execution)
         .route("/executions/{id}/output", get(read_output))
@@ -62,6 +71,50 @@ async fn info(State(server): State<Server>) -> Json<Info> {
 async fn put_credentials(State(server): State<Server>, body: Bytes) -> Answer<StatusCode> {
     let wanted: CredentialFiles = parse(&body)?;
     credentials::put(&server.executions, &server.credentials, wanted).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn list_files(
+    State(server): State<Server>,
+    query: Result<Query<FilesQuery>, QueryRejection>,
+) -> Answer<Json<FilePage>> {
+    Ok(Json(server.files.list(asked(query)?).await?))
+}
+
+async fn read_file(
+    State(server): State<Server>,
+    query: Result<Query<FileQuery>, QueryRejection>,
+) -> Answer<Response> {
+    let (entry, file) = server.files.open(asked(query)?).await?;
+    // What is added meanwhile is not of this version; what is cut off breaks the answer.
+    let content = tokio::fs::File::from_std(file).take(entry.size_bytes);
+    let body = Body::from_stream(ReaderStream::with_capacity(content, FILE_READ_BYTES));
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, entry.size_bytes.to_string()),
+        (header::ETAG, entry.etag),
+    ];
+    Ok((headers, body).into_response())
+}
+
+async fn write_file(
+    State(server): State<Server>,
+    query: Result<Query<FileQuery>, QueryRejection>,
+    body: Bytes,
+) -> Answer<(StatusCode, Json<FileEntry>)> {
+    let (written, entry) = server.files.write(asked(query)?, body).await?;
+    let code = match written {
+        Written::Fresh => StatusCode::CREATED,
+        Written::Replaced => StatusCode::OK,
+    };
+    Ok((code, Json(entry)))
+}
+
+async fn remove_file(
+    State(server): State<Server>,
+    query: Result<Query<FileQuery>, QueryRejection>,
+) -> Answer<StatusCode> {
+    server.files.remove(asked(query)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -123,8 +176,7 @@ async fn read_output(
     Path(id): Path<String>,
     query: Result<Query<OutputQuery>, QueryRejection>,
 ) -> Answer<Response> {
-    let Query(query) =
-        query.map_err(|error| refusal(ErrorCode::InvalidRequest, error.body_text()))?;
+    let query = asked(query)?;
     let id = checked(id)?;
     let Some(execution) = server.executions.find(&id) else {
         return Err(refusal(ErrorCode::NotFound, format!("no execution {id} here")));
@@ -142,6 +194,11 @@ async fn shutdown(State(server): State<Server>, body: Bytes) -> Answer<StatusCod
     // Full means that a shutdown is under way.
     let _ = server.shutdown.try_send(request);
     Ok(StatusCode::ACCEPTED)
+}
+
+fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Answer<T> {
+    let refused = |error: QueryRejection| refusal(ErrorCode::InvalidRequest, error.body_text());
+    query.map(|Query(query)| query).map_err(refused)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
@@ -174,11 +231,14 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self.0.code {
             ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
-            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::NotFound | ErrorCode::NoSuchFile => StatusCode::NOT_FOUND,
+            ErrorCode::FileHoldsCredentials => StatusCode::FORBIDDEN,
+            ErrorCode::FileChanged => StatusCode::PRECONDITION_FAILED,
             ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             ErrorCode::StaleEpoch
             | ErrorCode::Tombstone
             | ErrorCode::Occupied
+            | ErrorCode::FileRefused
             | ErrorCode::StillRunning => StatusCode::CONFLICT,
             ErrorCode::DeadlineTooNear => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorCode::SpawnFailed | ErrorCode::Busy | ErrorCode::ShuttingDown => {

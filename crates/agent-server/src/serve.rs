@@ -19,6 +19,7 @@ use trinity_agent_protocol::{
 
 use crate::door::{self, Connections};
 use crate::executions::{Execution, Executions, Places, starting};
+use crate::files::Files;
 use crate::http::Server;
 use crate::isolation::IsolationArgs;
 use crate::processes::{ProcessIdentity, close_inherited};
@@ -136,7 +137,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let token = args.require_token.then(door::new_token);
     announce(&executions.state, &args.socket, token.clone(), isolation)?;
     let credentials = Arc::default();
-    let server = Server { executions: Arc::clone(&executions), info, credentials, shutdown };
+    let files = Arc::new(Files::new(Arc::clone(&executions)));
+    let server = Server { executions: Arc::clone(&executions), info, credentials, files, shutdown };
     let connections = Connections::new(server, token);
     let result = accept(listener, executions, connections, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);

@@ -28,13 +28,15 @@ pub enum Level {
     /// Whoever may operate the agent: its owner, those it is shared with, administrators, and
     /// agents that may call it.
     Access,
+    /// Whoever may operate the agent, and of agents it alone.
+    Inside,
     /// Its owner and administrators.
     Owner,
     /// Administrators.
     Admin,
 }
 
-use Level::{Access, Admin, Auth, Open, Owner};
+use Level::{Access, Admin, Auth, Inside, Open, Owner};
 
 /// Every route, and who may pass; one without a row lets nobody pass.
 pub const TABLE: &[(&str, &str, Level)] = &[
@@ -92,6 +94,10 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("POST", "/api/agents/{name}/credentials/inject", Owner),
     ("POST", "/api/agents/{name}/credentials/hot-reload", Owner),
     ("POST", "/api/agents/{name}/credentials/reload", Owner),
+    ("GET", "/api/agents/{name}/files", Inside),
+    ("PUT", "/api/agents/{name}/files", Inside),
+    ("DELETE", "/api/agents/{name}/files", Inside),
+    ("GET", "/api/agents/{name}/files/download", Inside),
     ("GET", "/api/agents/{name}/queue", Access),
     ("GET", "/api/agents/{name}/slots/history", Access),
     ("POST", "/api/agents/{name}/queue/clear", Owner),
@@ -219,7 +225,7 @@ pub async fn authorize(
         match level {
             Open | Auth => {}
             Admin => require_admin(&caller)?,
-            Access | Owner => {
+            Access | Inside | Owner => {
                 let target = target(&state, &caller, &mut parts).await?;
                 require(&caller, &target, level)?;
                 parts.extensions.insert(target);
@@ -252,7 +258,9 @@ fn require_admin(caller: &Caller) -> Result<()> {
 fn require(caller: &Caller, target: &OnAgent, level: Level) -> Result<()> {
     let name = &target.life.name;
     match (&caller.identity, target.rights, level) {
-        (_, Rights::Own, _) | (_, Rights::Operate, Access) => Ok(()),
+        (_, Rights::Own, _)
+        | (_, Rights::Operate, Access)
+        | (Identity::User { .. }, Rights::Operate, Inside) => Ok(()),
         (Identity::Agent(by), Rights::Operate, _) => Err(permission_denied(
             &by.name,
             name,

@@ -168,7 +168,11 @@ async fn every_read_that_reads_the_log_takes_a_position_and_says_where_it_is() {
         assert!(takes("min_position") && takes("wait_ms"), "{path} takes no position");
         let filled = path.replace("{name}", "scout").replace("{position}", "1");
         let filled = filled.replace("{id}", &id.to_string());
-        let needed = if path.ends_with("/check") { "caller=scout&callee=scout&" } else { "" };
+        let needed = match path.rsplit('/').next() {
+            Some("check") => "caller=scout&callee=scout&",
+            Some("download") => "path=note&",
+            _ => "",
+        };
         let filled = format!("{filled}?{needed}min_position=");
         let ahead = t.admin().get(&format!("{filled}{}&wait_ms=0", head + 1_000)).await;
         assert_eq!(ahead.status.as_u16(), 503, "{path}: {}", ahead.body);

@@ -392,6 +392,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists a folder of the agent's workspace, by name; a file is shown by itself. */
+        get: operations["get_agents_by_name_files"];
+        /**
+         * Writes a file of the agent's workspace in one piece, with the folders above it; at most 16 MiB.
+         * @description The body is the file's content, whatever its type. Writing the file with the agent's
+         *     instructions, such as `CLAUDE.md`, changes what runs do that start from now on.
+         */
+        put: operations["put_agents_by_name_files"];
+        post?: never;
+        /** Deletes a file of the agent's workspace, or a folder. */
+        delete: operations["delete_agents_by_name_files"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/files/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Downloads a file of the agent's workspace; it is never shown as a page. */
+        get: operations["get_agents_by_name_files_download"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/model": {
         parameters: {
             query?: never;
@@ -1782,6 +1822,19 @@ export interface components {
              */
             password: string;
         };
+        /** @description What has become of a file. */
+        Changed: {
+            agent_name: string;
+            file: components["schemas"]["File"] | null;
+            /** @description Whether these are the agent's instructions, which runs that start from now on read. */
+            is_instructions: boolean;
+            path: string;
+            /** Format: int64 */
+            position: number;
+            status: components["schemas"]["ChangedStatus"];
+        };
+        /** @enum {string} */
+        ChangedStatus: "created" | "replaced" | "deleted";
         /** @description Whether one agent may call another. */
         Checked: {
             allowed: boolean;
@@ -1795,7 +1848,7 @@ export interface components {
          * @description What went wrong, as a word that stays the same for programs.
          * @enum {string}
          */
-        Code: "malformed-body" | "malformed-request" | "unknown-parameter" | "invalid-parameter" | "invalid-cursor" | "invalid-name" | "invalid-password" | "not-authenticated" | "wrong-credentials" | "forbidden" | "cross-site" | "missing_scope" | "permission_denied" | "setup-done" | "wrong-setup-token" | "not-found" | "method-not-allowed" | "already-exists" | "conflict" | "execution-cancelled" | "would-deadlock" | "transcript-removed" | "precondition-failed" | "body-too-large" | "unsupported-media-type" | "unknown-field" | "invalid-field" | "invalid-parent" | "idempotency-key-reused" | "not-enforceable" | "queue-full" | "too-many-attempts" | "too-many-requests" | "internal" | "execution-failed" | "agent-not-running" | "host-unavailable" | "projection-lag" | "log-unavailable" | "store-unavailable" | "overloaded" | "not-ready" | "execution-timeout";
+        Code: "malformed-body" | "malformed-request" | "unknown-parameter" | "invalid-parameter" | "invalid-cursor" | "invalid-name" | "invalid-password" | "not-authenticated" | "wrong-credentials" | "forbidden" | "cross-site" | "missing_scope" | "permission_denied" | "setup-done" | "wrong-setup-token" | "not-found" | "no-such-file" | "method-not-allowed" | "already-exists" | "conflict" | "execution-cancelled" | "would-deadlock" | "transcript-removed" | "precondition-failed" | "body-too-large" | "unsupported-media-type" | "unknown-field" | "invalid-field" | "invalid-parent" | "idempotency-key-reused" | "not-enforceable" | "queue-full" | "too-many-attempts" | "too-many-requests" | "internal" | "execution-failed" | "agent-not-running" | "host-unavailable" | "projection-lag" | "log-unavailable" | "store-unavailable" | "overloaded" | "not-ready" | "execution-timeout";
         /** @description What was done. */
         Committed: {
             /** @description How many of each status. */
@@ -1807,6 +1860,11 @@ export interface components {
             /** @description One for each execution of the selection. */
             results: components["schemas"]["BulkResult"][];
         };
+        /**
+         * Format: binary
+         * @description The bytes of a file.
+         */
+        Content: string;
         /**
          * Format: double
          * @description An amount of money: whole millionths of a dollar in a column, dollars on the wire.
@@ -2214,6 +2272,43 @@ export interface components {
             detail: string;
             /** @description Where: a JSON pointer into the body, or the name of a query parameter after `?`. */
             pointer: string;
+        };
+        /** @description What a path of the workspace names. */
+        File: {
+            /** @description Its version, for `If-Match`. */
+            etag: string;
+            /** @description Whether it holds credentials: then it is neither read nor changed as a file. */
+            holds_credentials: boolean;
+            kind: components["schemas"]["FileKind"];
+            /**
+             * Format: date-time
+             * @description When its content last changed.
+             */
+            modified_at: string;
+            /** @description Where, below the workspace; empty for the workspace itself. */
+            path: string;
+            /**
+             * Format: int64
+             * @description How long its content is.
+             */
+            size_bytes: number;
+        };
+        /**
+         * @description What a file is.
+         * @enum {string}
+         */
+        FileKind: "file" | "folder" | "link" | "other";
+        /** @description A page of a folder; without items when the path names no folder. */
+        Folder: {
+            agent_name: string;
+            /** @description What the path names. */
+            file: components["schemas"]["File"];
+            /** @description What is in it, by name. */
+            items: components["schemas"]["File"][];
+            /** @description Where the next page begins; none when this is the last. */
+            next_cursor: string | null;
+            /** Format: int64 */
+            position: number;
         };
         /** @description Whether the agent's shared folder is open, and whether it sees others'. */
         Folders: {
@@ -3261,7 +3356,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3301,7 +3396,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3313,7 +3408,7 @@ export interface operations {
             };
             202: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3396,7 +3491,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3437,7 +3532,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3581,7 +3676,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3615,7 +3710,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3649,7 +3744,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3679,7 +3774,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3745,7 +3840,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3777,7 +3872,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4070,6 +4165,164 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    get_agents_by_name_files: {
+        parameters: {
+            query?: {
+                /** @description The folder, below the workspace; the workspace itself when left out. */
+                path?: string;
+                /** @description The most entries to answer with. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Folder"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_files: {
+        parameters: {
+            query: {
+                /** @description The file, below the workspace: relative, without `.` and `..`. */
+                path: string;
+            };
+            header?: {
+                /** @description Only if the file is still at this version, as `ETag` named it; 412 when it is not. */
+                "If-Match"?: string | null;
+                /** @description `*`: only if there is no such file; 412 when there is. */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": components["schemas"]["Content"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            201: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_agents_by_name_files: {
+        parameters: {
+            query: {
+                /** @description The file or folder, below the workspace: relative, without `.` and `..`. */
+                path: string;
+                /** @description Delete a folder with everything in it. */
+                recursive?: boolean;
+            };
+            header?: {
+                /** @description Only if the file is still at this version, as `ETag` named it; 412 when it is not. */
+                "If-Match"?: string | null;
+                /** @description `*`: only if there is no such file; 412 when there is. */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_files_download: {
+        parameters: {
+            query: {
+                /** @description The file, below the workspace: relative, without `.` and `..`. */
+                path: string;
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the file, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": components["schemas"]["Content"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_agents_by_name_model: {
         parameters: {
             query?: {
@@ -4092,7 +4345,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4133,7 +4386,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4444,7 +4697,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4476,7 +4729,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4579,7 +4832,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4591,7 +4844,7 @@ export interface operations {
             };
             202: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4624,7 +4877,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4636,7 +4889,7 @@ export interface operations {
             };
             202: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4713,7 +4966,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4754,7 +5007,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;

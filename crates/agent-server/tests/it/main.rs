@@ -9,6 +9,7 @@
 
 mod crash;
 mod fake_claude;
+mod files;
 mod output;
 mod start;
 mod stop;
