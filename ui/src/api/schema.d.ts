@@ -3567,7 +3567,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -3608,7 +3608,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4622,7 +4622,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4663,7 +4663,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
