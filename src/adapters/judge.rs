@@ -185,6 +185,11 @@ impl Judge {
                 ErrorClass::Exit,
                 format!("{} printed its result but did not exit and was stopped", self.program),
             ),
+            (None, _) if exit.out_of_memory => {
+                let error = "the run was killed because the agent's memory was used up; give it more, \
+                             or less to do at once";
+                failed(ErrorClass::Exit, error.to_owned())
+            }
             (None, Some(_)) if exit.code == Some(0) => Verdict::Completed,
             (None, result) => {
                 let code = exit.code.filter(|_| result.is_none());

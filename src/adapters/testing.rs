@@ -33,6 +33,7 @@ pub fn exited(code: i32) -> Exit {
         duration_ms: 1_500,
         stop_reason: None,
         lost: false,
+        out_of_memory: false,
         last_seq: 0,
         swept: 0,
         dropped_lines: 0,

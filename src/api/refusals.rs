@@ -127,6 +127,7 @@ impl From<AgentError> for ApiError {
             AgentError::AlreadyExists => Code::AlreadyExists,
             AgentError::ReservedName => Code::InvalidName,
             AgentError::Stopping | AgentError::Deleting => Code::Conflict,
+            AgentError::NotRunning => Code::Conflict,
             AgentError::SystemAgent => Code::Forbidden,
             AgentError::SelfGrant => Code::InvalidField,
             AgentError::Config(error) => return error.clone().into(),

@@ -50,6 +50,7 @@ pub(super) struct Agent {
     /// The position at which the last life ended.
     pub(super) ended_at: i64,
     is_provisioned: bool,
+    is_pause_wanted: bool,
     /// Of the running wish, in microseconds since 1970; the latest ones.
     crashes: Vec<i64>,
 }
@@ -94,15 +95,22 @@ impl Agent {
                 let next = if self.phase == P::Creating { P::Creating } else { P::Stopping };
                 (live && !matches!(self.phase, P::Stopped | P::Stopping), next)
             }
-            "AgentStopped" if entry.text("reason") == "crash-loop" => {
+            "AgentStopped" if matches!(entry.text("reason"), "crash-loop" | "out-of-memory") => {
                 (up && self.crashes.len() >= CRASHES_MAX, P::Stopped)
             }
             "AgentStopped" => (self.phase == P::Stopping, P::Stopped),
             "AgentStatusObserved" => match entry.text("status") {
-                "running" => (matches!(self.phase, P::Paused | P::Restarting), P::Running),
+                "running" => (
+                    matches!(self.phase, P::Paused | P::Restarting)
+                        || self.phase == P::Running && self.is_pause_wanted,
+                    P::Running,
+                ),
                 "paused" => (self.phase == P::Running, P::Paused),
                 _ => (up && self.recent_crashes(entry.micros("at")) < CRASHES_MAX, P::Restarting),
             },
+            "AgentPauseRequested" => {
+                (self.phase == P::Running && !self.is_pause_wanted, P::Running)
+            }
             "AgentDeleteRequested" => (live && !self.is_system, P::Deleting),
             "AgentDeleted" => (self.phase == P::Deleting, P::Absent),
             "AgentReinitialized" => (live, P::Creating),
@@ -117,6 +125,15 @@ impl Agent {
 
     /// Applies what the event says beside the phase.
     pub(super) fn apply(&mut self, entry: &Entry<'_>) {
+        match entry.row.event_type.as_str() {
+            "AgentPauseRequested" => self.is_pause_wanted = true,
+            "AgentStatusObserved"
+            | "AgentStartRequested"
+            | "AgentStopRequested"
+            | "AgentStopped"
+            | "AgentReinitialized" => self.is_pause_wanted = false,
+            _ => {}
+        }
         match entry.row.event_type.as_str() {
             "AgentProvisioned" => self.is_provisioned = true,
             "AgentReinitialized" => self.is_provisioned = false,

@@ -165,12 +165,18 @@ fn agent(event_type: &str) -> Option<Fields> {
         "AgentProvisioned" => &[("host_ref", Text)],
         "AgentProvisionFailed" | "AgentStartFailed" => &[("step", STEP), ("error", Text)],
         "AgentStarted" => &[("host_ref", Text), ("config_hash", Text)],
-        "AgentStopped" => &[("reason", Word(&["requested", "crash-loop"])), ("exit_code?", Whole)],
-        "AgentStatusObserved" => {
-            &[("status", Word(&["running", "paused", "restarting", "stopped"])), ("at", Time)]
-        }
+        "AgentStopped" => &[
+            ("reason", Word(&["requested", "crash-loop", "out-of-memory"])),
+            ("exit_code?", Whole),
+        ],
+        "AgentStatusObserved" => &[
+            ("status", Word(&["running", "paused", "restarting", "stopped"])),
+            ("cause?", Word(&["out-of-memory"])),
+            ("at", Time),
+        ],
         "AgentStartRequested"
         | "AgentStopRequested"
+        | "AgentPauseRequested"
         | "AgentDeleteRequested"
         | "AgentDeleted"
         | "AgentReinitialized" => &[],

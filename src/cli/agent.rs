@@ -48,6 +48,10 @@ enum Command {
     Start(WaitArgs),
     /// Stop an agent; what runs on it is cancelled, what waits stays
     Stop(WaitArgs),
+    /// Freeze an agent with everything that runs on it
+    Pause(WaitArgs),
+    /// Let a frozen agent go on
+    Unpause(WaitArgs),
     /// Delete an agent with its workspace
     Delete(DeleteArgs),
     /// Show or set how many executions run at once
@@ -161,8 +165,10 @@ impl Args {
             Command::Create(args) => session.create(*args).await,
             Command::Ls(LsArgs { as_of }) => session.list_agents(as_of).await,
             Command::Show(ShowArgs { name, as_of }) => session.show_agent(&name, as_of).await,
-            Command::Start(WaitArgs { name, wait }) => session.start(&name, wait).await,
-            Command::Stop(WaitArgs { name, wait }) => session.stop(&name, wait).await,
+            Command::Start(args) => session.ask("start", args).await,
+            Command::Stop(args) => session.ask("stop", args).await,
+            Command::Pause(args) => session.ask("pause", args).await,
+            Command::Unpause(args) => session.ask("unpause", args).await,
             Command::Delete(args) => session.delete(args).await,
             Command::Capacity(args) => session.capacity(args).await,
             Command::Timeout(args) => session.timeout(args).await,
@@ -290,14 +296,9 @@ impl Session {
         self.output.table(&header, &["FOR"], rows.collect(), "nothing runs on it")
     }
 
-    async fn start(&self, name: &AgentName, wait: Wait) -> Result<()> {
-        let answer = self.until_done(name, "start", wait).await?;
-        self.told(name, &answer)
-    }
-
-    async fn stop(&self, name: &AgentName, wait: Wait) -> Result<()> {
-        let answer = self.until_done(name, "stop", wait).await?;
-        self.told(name, &answer)
+    async fn ask(&self, verb: &str, args: WaitArgs) -> Result<()> {
+        let answer = self.until_done(&args.name, verb, args.wait).await?;
+        self.told(&args.name, &answer)
     }
 
     /// Asks until the answer is not "still on the way": asking again changes nothing.

@@ -89,6 +89,24 @@ pub async fn request_stop(
     ask(log, target.into(), AgentCommand::RequestStop, metadata).await
 }
 
+/// Asks for a running agent to be frozen, with everything that runs on it.
+pub async fn request_pause(
+    log: &EventLog,
+    target: impl Into<Target>,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    ask(log, target.into(), AgentCommand::RequestPause, metadata).await
+}
+
+/// Asks for a frozen agent to go on.
+pub async fn request_unpause(
+    log: &EventLog,
+    target: impl Into<Target>,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    ask(log, target.into(), AgentCommand::RequestUnpause, metadata).await
+}
+
 /// Asks for the agent and all its belongings to go, and closes admission.
 pub async fn request_delete(
     log: &EventLog,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{Cause, Refusal, Result};
-use crate::domain::agent::{Agent, AgentCommand, ObservedStatus, Phase, Step};
+use crate::domain::agent::{Agent, AgentCommand, CrashCause, ObservedStatus, Phase, Step};
 use crate::domain::slots::{Slots, SlotsCommand, SuspendReason};
 use crate::domain::{AgentName, IncarnationId};
 use crate::event_log::{Decision, EventLog, Plan, Receipt};
@@ -73,11 +73,12 @@ pub async fn stopped(log: &EventLog, life: &LifeRef, cause: &Cause) -> Result<Re
 pub async fn observed(
     log: &EventLog,
     life: &LifeRef,
-    status: ObservedStatus,
+    (status, crash_cause): (ObservedStatus, Option<CrashCause>),
     now: DateTime<Utc>,
     cause: &Cause,
 ) -> Result<Receipt> {
-    report(log, life, AgentCommand::RecordObserved { status, at: now }, Some(now), cause).await
+    let command = AgentCommand::RecordObserved { status, cause: crash_cause, at: now };
+    report(log, life, command, Some(now), cause).await
 }
 
 /// Records that everything of this life is removed.

@@ -4,6 +4,7 @@
 //! Absent ─Create→ Creating ─RecordProvisioned→ Stopped ─RequestStart→ Starting ─RecordStarted→ Running
 //!                    └─RecordProvisionFailed→ Failed ←─RecordStartFailed─┘
 //! Running ⇄ Paused, Running → Restarting → Running    as observed in the world
+//! Running ─RequestPause→ Running, to be frozen        Paused ─RequestUnpause→ Starting
 //! Running ─RequestStop→ Stopping ─RecordStopped→ Stopped
 //! any live phase ─RequestDelete→ Deleting ─RecordDeleted→ Absent
 //! ```
@@ -29,7 +30,7 @@ pub use config::{
 };
 pub use life::Life;
 pub use setting::Setting;
-pub use words::{ObservedStatus, Phase, RevokeReason, Step, StopReason};
+pub use words::{CrashCause, ObservedStatus, Phase, RevokeReason, Step, StopReason};
 
 use super::{AccountId, AgentName, Decider, Event, IncarnationId, StreamType, aggregate};
 
@@ -58,8 +59,12 @@ pub enum AgentCommand {
     RequestStop,
     /// The agent has stopped as asked.
     RecordStopped { exit_code: Option<i32> },
+    /// Asks for a running agent to be frozen.
+    RequestPause,
+    /// Asks for a frozen agent to go on.
+    RequestUnpause,
     /// What the host shows, asked for or not.
-    RecordObserved { status: ObservedStatus, at: DateTime<Utc> },
+    RecordObserved { status: ObservedStatus, cause: Option<CrashCause>, at: DateTime<Utc> },
     /// Asks for the agent and all its belongings to go.
     RequestDelete,
     /// Everything of this life is removed.
@@ -123,8 +128,12 @@ pub enum AgentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
     },
+    AgentPauseRequested {},
     AgentStatusObserved {
         status: ObservedStatus,
+        /// Why it went down, if it did and that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<CrashCause>,
         at: DateTime<Utc>,
     },
     AgentDeleteRequested {},
@@ -216,6 +225,9 @@ pub enum AgentError {
     /// The server's own agent.
     #[error("a system agent cannot be deleted; reinitialize it instead")]
     SystemAgent,
+    /// Only what runs can be frozen, and only what is frozen can go on.
+    #[error("the agent is not running; start it first")]
+    NotRunning,
     /// A grant to itself would say nothing.
     #[error("an agent needs no permission to call itself")]
     SelfGrant,
@@ -293,13 +305,51 @@ impl Agent {
         }
     }
 
-    fn observe(&self, life: &Life, status: ObservedStatus, at: DateTime<Utc>) -> Vec<AgentEvent> {
-        use ObservedStatus as O;
-        match (self.phase, status) {
-            (Phase::Running | Phase::Paused, O::Stopped | O::Restarting) => vec![life.crash(at)],
-            (Phase::Running, O::Paused) | (Phase::Paused | Phase::Restarting, O::Running) => {
-                vec![AgentEvent::AgentStatusObserved { status, at }]
+    fn request_pause(&self, life: &Life) -> Result<Vec<AgentEvent>, AgentError> {
+        match self.phase {
+            Phase::Running if life.pause_wanted => Ok(vec![]),
+            Phase::Running => Ok(vec![AgentEvent::AgentPauseRequested {}]),
+            Phase::Paused => Ok(vec![]),
+            Phase::Deleting => Err(AgentError::Deleting),
+            Phase::Absent
+            | Phase::Creating
+            | Phase::Failed
+            | Phase::Stopped
+            | Phase::Starting
+            | Phase::Restarting
+            | Phase::Stopping => Err(AgentError::NotRunning),
+        }
+    }
+
+    fn request_unpause(&self) -> Result<Vec<AgentEvent>, AgentError> {
+        match self.phase {
+            Phase::Paused => Ok(vec![AgentEvent::AgentStartRequested {}]),
+            Phase::Running | Phase::Starting | Phase::Restarting => Ok(vec![]),
+            Phase::Deleting => Err(AgentError::Deleting),
+            Phase::Absent | Phase::Creating | Phase::Failed | Phase::Stopped | Phase::Stopping => {
+                Err(AgentError::NotRunning)
             }
+        }
+    }
+
+    fn observe(
+        &self,
+        life: &Life,
+        status: ObservedStatus,
+        cause: Option<CrashCause>,
+        at: DateTime<Utc>,
+    ) -> Vec<AgentEvent> {
+        use ObservedStatus as O;
+        let observed = vec![AgentEvent::AgentStatusObserved { status, cause: None, at }];
+        match (self.phase, status) {
+            (Phase::Running | Phase::Paused, O::Stopped | O::Restarting) => {
+                vec![life.crash(cause, at)]
+            }
+            (Phase::Running, O::Paused) | (Phase::Paused | Phase::Restarting, O::Running) => {
+                observed
+            }
+            // It was to be frozen, and could not be.
+            (Phase::Running, O::Running) if life.pause_wanted => observed,
             _ => vec![],
         }
     }
@@ -334,12 +384,16 @@ impl Decider for Agent {
             (C::RecordStartFailed { step, error, .. }, Phase::Starting) => {
                 Ok(vec![E::AgentStartFailed { step, error }])
             }
-            (C::RecordStartFailed { at, .. }, Phase::Restarting) => Ok(vec![life.crash(at)]),
+            (C::RecordStartFailed { at, .. }, Phase::Restarting) => Ok(vec![life.crash(None, at)]),
             (C::RequestStop, _) => Ok(self.request_stop(life)),
             (C::RecordStopped { exit_code }, Phase::Stopping) => {
                 Ok(vec![E::AgentStopped { reason: StopReason::Requested, exit_code }])
             }
-            (C::RecordObserved { status, at }, _) => Ok(self.observe(life, status, at)),
+            (C::RequestPause, _) => self.request_pause(life),
+            (C::RequestUnpause, _) => self.request_unpause(),
+            (C::RecordObserved { status, cause, at }, _) => {
+                Ok(self.observe(life, status, cause, at))
+            }
             (C::RequestDelete, Phase::Deleting) => Ok(vec![]),
             (C::RequestDelete, _) if life.is_system => Err(AgentError::SystemAgent),
             (C::RequestDelete, _) => Ok(vec![E::AgentDeleteRequested {}]),

@@ -10,6 +10,8 @@
 //! them alone, and what has the name of ours without them is left alone. The link is HTTP/2 over one
 //! exec of the agent server's bridge, so that no port is opened and the engine can be elsewhere.
 
+mod belongings;
+mod changes;
 mod container;
 mod contents;
 mod engine;
@@ -23,21 +25,22 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
 use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX, Isolation};
 use uuid::Uuid;
 
 use self::container::{Found, VOLUME};
 use self::engine::{Engine, optional, status_of};
 use super::{
-    AgentHost, AgentSpec, ByteStream, Error, HostKind, HostState, HostedAgent, IsolationPlan, link,
+    AgentHost, AgentSpec, ByteStream, Change, Error, HostKind, HostState, HostedAgent,
+    IsolationPlan, link,
 };
 pub use crate::config::AgentNetwork;
 
@@ -46,6 +49,9 @@ const START_MS_MAX: u64 = 20_000;
 
 /// How much longer than the grace the end of an agent server may take before it is killed.
 const STOP_EXTRA_MS_MAX: u64 = 10_000;
+
+/// The exit code of a container whose agent server was killed.
+const EXIT_BY_KILL: i64 = 137;
 
 /// How many of an agent server's last lines explain a failed start.
 const LAST_LINES_MAX: &str = "20";
@@ -155,69 +161,6 @@ impl DockerHost {
         Ok(self.containers(docker, &self.labels_of(incarnation)).await?.into_iter().next())
     }
 
-    /// Makes the volume, or takes the one that is there and ours.
-    async fn make_volume(&self, docker: &Docker, spec: &AgentSpec) -> Result<(), Error> {
-        let name = container::volume_name(spec);
-        let there = optional(docker.inspect_volume(&name).await);
-        if let Some(volume) = self.engine.told(format!("cannot look at volume {name}"), there)? {
-            return self.check_is_ours(spec, "volume", &name, &volume.labels);
-        }
-        let labels = Some(container::ownership(&self.options.platform, spec));
-        let wanted = VolumeCreateRequest { name: Some(name.clone()), labels, ..Default::default() };
-        let made = docker.create_volume(wanted).await;
-        self.engine.told(format!("cannot create volume {name}"), made).map(drop)
-    }
-
-    /// Makes the agent's network where it has one, or takes the one that is there and ours.
-    async fn make_network(&self, docker: &Docker, spec: &AgentSpec) -> Result<(), Error> {
-        let internal = match self.options.network {
-            AgentNetwork::None => return Ok(()),
-            AgentNetwork::Internal => true,
-            AgentNetwork::Outbound => false,
-        };
-        let name = container::container_name(spec);
-        let filter = HashMap::from([("name", vec![format!("^{name}$")])]);
-        let options = ListNetworksOptionsBuilder::new().filters(&filter).build();
-        let there = docker.list_networks(Some(options)).await;
-        let there = self.engine.told("cannot list networks", there)?;
-        if let Some(network) = there.iter().find(|found| found.name.as_deref() == Some(&name)) {
-            let labels = network.labels.clone().unwrap_or_default();
-            self.check_is_ours(spec, "network", &name, &labels)?;
-            if network.internal == Some(internal) {
-                return Ok(());
-            }
-            let removed = docker.remove_network(&name).await;
-            self.engine.told(format!("cannot remove network {name}"), removed)?;
-        }
-        let wanted = NetworkCreateRequest {
-            name: name.clone(),
-            driver: Some("bridge".to_owned()),
-            internal: Some(internal),
-            labels: Some(container::ownership(&self.options.platform, spec)),
-            ..NetworkCreateRequest::default()
-        };
-        let made = docker.create_network(wanted).await;
-        self.engine.told(format!("cannot create network {name}"), made).map(drop)
-    }
-
-    /// Refuses what has the name of ours and belongs to somebody else.
-    fn check_is_ours(
-        &self,
-        spec: &AgentSpec,
-        what: &str,
-        name: &str,
-        labels: &HashMap<String, String>,
-    ) -> Result<(), Error> {
-        let wanted = container::ownership(&self.options.platform, spec);
-        if wanted.iter().all(|(key, value)| labels.get(key) == Some(value)) {
-            return Ok(());
-        }
-        Err(Error::Foreign(format!(
-            "there is a {what} named {name} that is not this agent's; it is left alone: rename or \
-             remove it, or choose another name for the agent"
-        )))
-    }
-
     async fn make_container(
         &self,
         docker: &Docker,
@@ -269,6 +212,20 @@ impl DockerHost {
             self.engine.told("cannot fill the agent's volume", sent)?;
         }
         Ok(())
+    }
+
+    /// Whether a container ended because the kernel killed its agent server for want of memory. A run
+    /// that was killed alone leaves its container running.
+    async fn ran_out_of_memory(&self, docker: &Docker, found: &Found) -> Result<bool, Error> {
+        if !matches!(found.state, HostState::Exited | HostState::Dead) {
+            return Ok(false);
+        }
+        let shown = optional(docker.inspect_container(&found.id, None).await);
+        let shown = self.engine.told("cannot ask how the agent's container ended", shown)?;
+        let state = shown.and_then(|shown| shown.state);
+        Ok(state.is_some_and(|state| {
+            state.oom_killed == Some(true) && state.exit_code == Some(EXIT_BY_KILL)
+        }))
     }
 
     async fn remove_container(&self, docker: &Docker, id: &str) -> Result<(), Error> {
@@ -338,31 +295,6 @@ impl DockerHost {
         let options = StopContainerOptionsBuilder::new().t(wait).build();
         let stopped = optional(docker.stop_container(&found.id, Some(options)).await);
         self.engine.told("cannot stop the agent's container", stopped).map(drop)
-    }
-
-    async fn remove_volumes(&self, docker: &Docker, incarnation: Uuid) -> Result<(), Error> {
-        let labels = self.labels_of(incarnation);
-        let options = ListVolumesOptionsBuilder::new().filters(&labels).build();
-        let listed = docker.list_volumes(Some(options)).await;
-        let listed = self.engine.told("cannot list volumes", listed)?;
-        for volume in listed.volumes.unwrap_or_default() {
-            let removed =
-                optional(docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await);
-            self.engine.told(format!("cannot remove volume {}", volume.name), removed)?;
-        }
-        Ok(())
-    }
-
-    async fn remove_networks(&self, docker: &Docker, incarnation: Uuid) -> Result<(), Error> {
-        let labels = self.labels_of(incarnation);
-        let options = ListNetworksOptionsBuilder::new().filters(&labels).build();
-        let listed = docker.list_networks(Some(options)).await;
-        for network in self.engine.told("cannot list networks", listed)? {
-            let id = network.id.unwrap_or_default();
-            let removed = optional(docker.remove_network(&id).await);
-            self.engine.told(format!("cannot remove network {id}"), removed)?;
-        }
-        Ok(())
     }
 }
 
@@ -436,6 +368,18 @@ impl AgentHost for DockerHost {
         }
     }
 
+    async fn pause(&self, incarnation: Uuid) -> Result<(), Error> {
+        let change = self.change(incarnation);
+        let _one_at_a_time = change.lock().await;
+        let docker = self.engine.client().await?;
+        let found = self.find(&docker, incarnation).await?.ok_or(Error::NotFound(incarnation))?;
+        if found.state != HostState::Running {
+            return Ok(());
+        }
+        let paused = docker.pause_container(&found.id).await;
+        self.engine.told("cannot freeze the agent's container", paused)
+    }
+
     async fn remove(&self, incarnation: Uuid) -> Result<(), Error> {
         let change = self.change(incarnation);
         let _one_at_a_time = change.lock().await;
@@ -453,9 +397,11 @@ impl AgentHost for DockerHost {
     async fn inspect(&self, incarnation: Uuid) -> Result<Option<HostedAgent>, Error> {
         let docker = self.engine.client().await?;
         let found = self.find(&docker, incarnation).await?;
-        let shown = found.as_ref().and_then(Found::show);
-        if shown.is_some() {
+        let Some(found) = found else { return Ok(None) };
+        let mut shown = found.show();
+        if let Some(shown) = &mut shown {
             self.known().insert(incarnation);
+            shown.out_of_memory = self.ran_out_of_memory(&docker, &found).await?;
         }
         Ok(shown)
     }
@@ -468,6 +414,10 @@ impl AgentHost for DockerHost {
         let shown: Vec<_> = found.iter().filter_map(Found::show).collect();
         self.known().extend(shown.iter().map(|agent| agent.incarnation));
         Ok(shown)
+    }
+
+    fn changes(&self) -> BoxStream<'_, Change> {
+        changes::of(&self.engine, &self.options.platform)
     }
 
     fn isolation(&self, incarnation: Uuid) -> Option<Isolation> {

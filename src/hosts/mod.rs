@@ -16,6 +16,7 @@ pub mod process;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use trinity_agent_protocol::{Isolation, IsolationKind};
@@ -27,7 +28,8 @@ pub trait AgentHost: Send + Sync {
     /// Tells which kind of host this is, for banners and records alone.
     fn kind(&self) -> HostKind;
 
-    /// Tells whether agents here can have an image and limits of their own.
+    /// Tells whether agents here can have an image and limits of their own, and can be frozen as a
+    /// whole.
     fn enforces_limits(&self) -> bool;
 
     /// Tells why this host cannot be reached, if the last attempt to reach it failed.
@@ -54,6 +56,11 @@ pub trait AgentHost: Send + Sync {
     /// agent, or one without a place, is a no-op.
     async fn stop(&self, incarnation: Uuid, grace: Duration) -> Result<(), Error>;
 
+    /// Freezes the agent's server with everything it runs; `start` lets it go on.
+    ///
+    /// Freezing a frozen agent is a no-op, and so is freezing one in which nothing runs.
+    async fn pause(&self, incarnation: Uuid) -> Result<(), Error>;
+
     /// Removes the agent's place with its workspace. Removing what is gone is a no-op.
     ///
     /// A running agent is stopped first.
@@ -64,6 +71,10 @@ pub trait AgentHost: Send + Sync {
 
     /// Shows every agent that this host has a place for.
     async fn list(&self) -> Result<Vec<HostedAgent>, Error>;
+
+    /// Tells of changes as they happen, for as long as it is read. It never ends, and what it tells of
+    /// is to be looked at: changes may be missed, told twice, or be over by then.
+    fn changes(&self) -> BoxStream<'_, Change>;
 
     /// Tells what keeps the agent's runs apart, or will once it is started; `None` when this host has
     /// no place for it. Answers from memory where it can.
@@ -95,6 +106,15 @@ impl IsolationPlan {
         let uid = uid.filter(|_| self.has_own_users());
         Isolation { kind: self.kind, uid, landlock_abi: self.landlock_abi }
     }
+}
+
+/// What has changed on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// This agent's place.
+    Of(Uuid),
+    /// Nobody knows what: something may have been missed.
+    Unknown,
 }
 
 /// A two-way stream of bytes to an agent server.
@@ -137,7 +157,8 @@ impl AgentSpec {
     /// Shows the agent that was made by this.
     pub fn hosted(self, host_ref: String, state: HostState, isolation: Isolation) -> HostedAgent {
         let Self { name, incarnation, labels, .. } = self;
-        HostedAgent { name, incarnation, labels, host_ref, state, isolation }
+        let out_of_memory = false;
+        HostedAgent { name, incarnation, labels, host_ref, state, isolation, out_of_memory }
     }
 }
 
@@ -169,6 +190,8 @@ pub struct HostedAgent {
     pub state: HostState,
     /// What keeps its runs apart.
     pub isolation: Isolation,
+    /// Whether it ended for want of memory.
+    pub out_of_memory: bool,
 }
 
 /// What an agent's place does, in the words of container engines.
@@ -229,6 +252,11 @@ pub enum Error {
     /// The place is there, its agent server does not run; `start` starts it.
     #[error("the agent server of incarnation {0} does not run; start the agent")]
     NotRunning(Uuid),
+    /// Agents here cannot be frozen as a whole.
+    #[error(
+        "agents that live as processes of this machine cannot be paused; those in containers can"
+    )]
+    CannotPause,
     /// Something that is not the agent's has a name that its place needs; it is left alone.
     #[error("{0}")]
     Foreign(String),

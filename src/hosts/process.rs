@@ -30,6 +30,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::stream::{self, BoxStream, StreamExt as _};
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
@@ -42,7 +43,8 @@ use uuid::Uuid;
 use self::folders::{Folders, PASSAGE_MODE, Place, make_folder};
 use self::uids::Uids;
 use super::{
-    AgentHost, AgentSpec, ByteStream, Error, HostKind, HostState, HostedAgent, IsolationPlan, link,
+    AgentHost, AgentSpec, ByteStream, Change, Error, HostKind, HostState, HostedAgent,
+    IsolationPlan, link,
 };
 use crate::config::{IsolationChoice, UidRange};
 
@@ -356,6 +358,11 @@ impl AgentHost for ProcessHost {
         }
     }
 
+    /// Its agent server alone could be frozen, but not what that runs: it would run on unsupervised.
+    async fn pause(&self, _incarnation: Uuid) -> Result<(), Error> {
+        Err(Error::CannotPause)
+    }
+
     async fn remove(&self, incarnation: Uuid) -> Result<(), Error> {
         let change = self.change(incarnation);
         let _one_at_a_time = change.lock().await;
@@ -379,6 +386,10 @@ impl AgentHost for ProcessHost {
     async fn list(&self) -> Result<Vec<HostedAgent>, Error> {
         let places = self.folders.list().map_err(Error::host("cannot list the agents' places"))?;
         Ok(places.iter().map(|place| self.show(place)).collect())
+    }
+
+    fn changes(&self) -> BoxStream<'_, Change> {
+        stream::pending().boxed()
     }
 
     fn isolation(&self, incarnation: Uuid) -> Option<Isolation> {

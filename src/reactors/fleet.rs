@@ -21,6 +21,7 @@ use crate::domain::agent::AgentEvent;
 use crate::domain::execution::ExecutionEvent;
 use crate::domain::slots::SlotsEvent;
 use crate::domain::{Event, IncarnationId, Recorded};
+use crate::hosts::Change;
 
 /// How long the list of agents may take to reach the end of the log, before that is said.
 const VIEW_WAIT: Duration = Duration::from_secs(30);
@@ -70,6 +71,8 @@ impl Fleet {
             }
         }
         let mut feed = std::pin::pin!(self.context.log.subscribe(head));
+        let host = Arc::clone(&self.context.host);
+        let mut changes = host.changes();
         loop {
             tokio::select! {
                 next = feed.next() => {
@@ -77,6 +80,7 @@ impl Fleet {
                     let event = event.context("cannot read the feed of events")?;
                     self.hint(&event);
                 }
+                Some(change) = changes.next() => self.changed(change),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
             }
         }
@@ -115,6 +119,18 @@ impl Fleet {
             task.run().await
         };
         self.lives.insert(self.tasks.spawn(task).id(), life);
+    }
+
+    /// Has the agent looked at whose place has changed.
+    fn changed(&self, change: Change) {
+        match change {
+            Change::Of(incarnation) => {
+                if let Some((_, hint)) = self.hints.get(&IncarnationId(incarnation)) {
+                    hint.notify_one();
+                }
+            }
+            Change::Unknown => self.hints.values().for_each(|(_, hint)| hint.notify_one()),
+        }
     }
 
     fn hint(&mut self, recorded: &Recorded) {

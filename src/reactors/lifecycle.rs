@@ -11,7 +11,7 @@ use super::{chain, credentials, startup};
 use crate::clock;
 use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
-use crate::domain::agent::{AgentConfig, ObservedStatus, Phase, Step};
+use crate::domain::agent::{AgentConfig, CrashCause, ObservedStatus, Phase, Step};
 use crate::domain::execution::CancelReason;
 use crate::hosts::{self, AgentSpec, ContainerSpec, Status};
 
@@ -175,10 +175,20 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
 
 /// Compares a running agent with what its host shows.
 pub(super) async fn observe(look: &Look<'_>, phase: Phase) -> anyhow::Result<Next> {
-    let Look { context, life_ref, cause, .. } = look;
-    let shown = context.host.inspect(life_ref.incarnation.0).await?;
+    let Look { context, life_ref, life, cause, .. } = look;
+    let incarnation = life_ref.incarnation.0;
+    if life.pause_wanted
+        && let Err(error) = context.host.pause(incarnation).await
+    {
+        wait_for_host(look)?;
+        tracing::warn!(agent = %life_ref.name, "cannot be paused: {}", chain(&error));
+    }
+    let shown = context.host.inspect(incarnation).await?;
+    let out_of_memory = shown.as_ref().is_some_and(|shown| shown.out_of_memory);
+    let crash_cause = out_of_memory.then_some(CrashCause::OutOfMemory);
     let status = shown.map_or(Status::Stopped, |hosted| hosted.state.normalised());
     let observed = match (phase, status) {
+        (Phase::Running, Status::Running) if life.pause_wanted => ObservedStatus::Running,
         (Phase::Running, Status::Running) | (Phase::Paused, Status::Paused) => {
             return Ok(Next::Wait);
         }
@@ -187,7 +197,10 @@ pub(super) async fn observe(look: &Look<'_>, phase: Phase) -> anyhow::Result<Nex
         (_, Status::Restarting) => ObservedStatus::Restarting,
         (_, Status::Stopped) => ObservedStatus::Stopped,
     };
-    tracing::warn!(agent = %life_ref.name, ?observed, "changed by itself");
+    if !life.pause_wanted {
+        tracing::warn!(agent = %life_ref.name, ?observed, ?crash_cause, "changed by itself");
+    }
+    let observed = (observed, crash_cause);
     reports::observed(&context.log, life_ref, observed, context.log.now(), cause).await?;
     Ok(Next::Again)
 }
@@ -236,7 +249,7 @@ pub(super) async fn down(look: &Look<'_>) -> anyhow::Result<Next> {
 
 async fn give_up_runs(look: &Look<'_>) -> anyhow::Result<()> {
     for grant in look.grants() {
-        let error = "the agent went down and took the run with it".to_owned();
+        let error = look.life.loss();
         let now = look.context.log.now();
         runs::record_lost(&look.context.log, grant, error, now, &look.cause).await?;
     }

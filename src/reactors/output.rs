@@ -21,7 +21,9 @@ use crate::adapters::{Conclusion, Event, Parser, input_preview};
 use crate::commands::Cause;
 use crate::commands::runs;
 use crate::domain::agent::Agent;
-use crate::domain::execution::{Execution, ExecutionCommand, Outcome, ToolCall, Verdict};
+use crate::domain::execution::{
+    ErrorClass, Execution, ExecutionCommand, Outcome, ToolCall, Verdict,
+};
 use crate::hosts::link::Lines;
 use crate::telemetry::traces::{self, Side};
 
@@ -196,7 +198,10 @@ impl<'a> Follower<'a> {
     }
 
     async fn conclude(&self, exit: &Exit) -> anyhow::Result<Step> {
-        let conclusion = self.conclusion(exit);
+        let mut conclusion = self.conclusion(exit);
+        if exit.stop_reason == Some(StopReason::AgentServerLost) {
+            self.explain_loss(&mut conclusion.verdict).await?;
+        }
         let outcome = self.bounded(conclusion.outcome).await?;
         let Run { context, grant, .. } = self.run;
         let now = context.log.now();
@@ -209,6 +214,17 @@ impl<'a> Follower<'a> {
         drop(span);
         self.trace(&verdict, time).await;
         Ok(Step::Again)
+    }
+
+    /// Says why the agent went down that took the run with it, where that is known.
+    async fn explain_loss(&self, verdict: &mut Verdict) -> anyhow::Result<()> {
+        let Verdict::Failed { class: ErrorClass::Lost, error } = verdict else { return Ok(()) };
+        let agent = self.run.context.log.state::<Agent>(&self.run.agent).await;
+        let agent = agent.context("cannot read the agent")?.state;
+        if let Some(life) = agent.life.filter(|life| life.crash_cause.is_some()) {
+            *error = life.loss();
+        }
+        Ok(())
     }
 
     /// What the run came to, without what is secret: pieces of it may have come in several lines.

@@ -173,6 +173,79 @@ async fn what_happens_to_a_container_by_hand_is_seen_and_mended() {
 }
 
 #[tokio::test]
+async fn a_paused_agent_stands_still_keeps_its_runs_and_goes_on() {
+    let server = server().await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let path = |verb: &str| format!("/api/agents/{name}/{verb}");
+    let run = server
+        .script(&name, &["exec for i in 1 2 3 4; do date +%s%N; sleep 0.2; done", "say on"])
+        .await;
+    server.until_status(&run, "running").await;
+    for _ in 0..2 {
+        let paused = server.post(&path("pause"), json!({})).await.expect(200);
+        assert_eq!((&paused["status"], &paused["phase"]), (&json!("paused"), &json!("paused")));
+        assert_eq!(state(&name), "paused");
+    }
+    let body = json!({"message": "hello", "async_mode": true});
+    let refused = server.post(&path("task"), body).await.expect(503);
+    assert_eq!(refused["code"], "agent-not-running", "{refused}");
+    assert_eq!(server.execution(&run).await["status"], "running");
+    for _ in 0..2 {
+        let unpaused = server.post(&path("unpause"), json!({})).await.expect(200);
+        assert_eq!(unpaused["phase"], "running", "{unpaused}");
+        assert_eq!(state(&name), "running");
+    }
+    assert_eq!(server.until_ended(&run).await["response"], "on");
+    assert_eq!(server.script_ends(&name, &["say more"]).await["response"], "more");
+
+    server.post(&path("pause"), json!({})).await.expect(200);
+    server.post(&path("stop"), json!({})).await.expect(200);
+    for verb in ["pause", "unpause"] {
+        let refused = server.post(&path(verb), json!({})).await.expect(409);
+        assert!(refused["detail"].as_str().unwrap().contains("not running"), "{refused}");
+    }
+    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn who_runs_out_of_memory_is_said_so_a_run_alone_or_the_agent_with_its_runs() {
+    let server = server().await;
+    let name = fresh_name();
+    let resources = json!({"memory": "64m"});
+    server.agent_with(json!({"name": name, "runtime": "demo", "resources": resources})).await;
+    // What is in /tmp counts as its memory.
+    let fill = "i=0; while :; do i=$((i+1)); head -c 1m /dev/zero > /tmp/$i || exit; done";
+    let ended = server.script_ends(&name, &[&format!("exec {fill}"), "hang"]).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("exit")));
+    assert!(ended["error"].as_str().unwrap().contains("memory was used up"), "{ended}");
+    // What is in memory goes with a stop.
+    for verb in ["stop", "start"] {
+        server.post(&format!("/api/agents/{name}/{verb}"), json!({})).await.expect(200);
+    }
+
+    // What cannot be killed itself leaves the kernel nobody but the agent server.
+    let lost = server.script(&name, &["say busy", "hang"]).await;
+    server.until_status(&lost, "running").await;
+    let hog = format!("echo -1000 > /proc/self/oom_score_adj; {fill}");
+    let container = format!("agent-{name}");
+    let exec = ["exec", "--privileged", "-u", "0", &container, "/bin/sh", "-c", &hog];
+    let _ended = std::process::Command::new("docker").args(["-H", &address()]).args(exec).output();
+    let ended = server.until_ended(&lost).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("lost")));
+    let error = ended["error"].as_str().unwrap();
+    assert!(error.contains("ran out of memory (64m)"), "{error}");
+    server.until_phase(&name, "running").await;
+    let events = server.events().await;
+    let observed = events.iter().find(|event| event["type"] == "AgentStatusObserved").unwrap();
+    assert_eq!(observed["data"]["cause"], "out-of-memory", "{observed}");
+    assert_eq!(server.script_ends(&name, &["say alive"]).await["response"], "alive");
+    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    server.audit().await;
+}
+
+#[tokio::test]
 async fn without_the_engine_lists_work_and_what_was_asked_for_happens_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");

@@ -124,6 +124,8 @@ const ROWS: &[Row] = &[
     ("DELETE", "/api/agents/{name}/credentials/{key}", Owner, ""),
     ("POST", "/api/agents/{name}/queue/clear", Owner, ""),
     ("POST", "/api/agents/{name}/queue/release", Owner, ""),
+    ("POST", "/api/agents/{name}/pause", Access, ""),
+    ("POST", "/api/agents/{name}/unpause", Access, ""),
     ("POST", "/api/agents/{name}/start", Access, ""),
     ("POST", "/api/agents/{name}/stop", Access, ""),
     ("DELETE", "/api/agents/{name}", Owner, ""),

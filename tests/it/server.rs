@@ -268,6 +268,12 @@ impl Server {
         self.task(agent, &format!("#!demo\n{}", ops.join("\n"))).await
     }
 
+    /// Submits a task of the demo runtime and waits for its end.
+    pub async fn script_ends(&self, agent: &str, ops: &[&str]) -> Value {
+        let id = self.script(agent, ops).await;
+        self.until_ended(&id).await
+    }
+
     /// The record of an execution.
     pub async fn execution(&self, id: &str) -> Value {
         self.get(&format!("/api/executions/{id}")).await.expect(200)

@@ -135,6 +135,9 @@ pub struct Exit {
     /// Nobody saw the end: the runner died. Code, signal and duration are then unknown.
     #[serde(default)]
     pub lost: bool,
+    /// The kernel killed the main process because the agent's memory was used up.
+    #[serde(default)]
+    pub out_of_memory: bool,
     /// The number of the last stored output line.
     pub last_seq: u64,
     /// How many left-over processes were killed.

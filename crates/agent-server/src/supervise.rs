@@ -257,6 +257,7 @@ async fn lose(executions: &Executions, execution: &Execution) -> ExecutionStatus
         duration_ms: 0,
         stop_reason: known.stop.as_ref().map(|stop| stop.reason),
         lost: true,
+        out_of_memory: false,
         last_seq,
         swept: swept.len() as u64,
         dropped_lines: 0,

@@ -52,6 +52,8 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(show, transition::delete))
         .routes(routes!(transition::start))
         .routes(routes!(transition::stop))
+        .routes(routes!(transition::pause))
+        .routes(routes!(transition::unpause))
         .merge(settings::router())
         .merge(container::router())
         .merge(sharing::router())

@@ -15,7 +15,8 @@ use crate::api::extract::{Body, Fresh, NoFields, Query, WAIT_MS_MAX, check_wait_
 use crate::api::reply::Reply;
 use crate::commands::agents;
 use crate::commands::reports::LifeRef;
-use crate::domain::agent::{Agent, Phase, Step};
+use crate::domain::agent::{Agent, Life, Phase, Step};
+use crate::hosts;
 use crate::projections::agents::AgentStatus;
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
@@ -65,16 +66,26 @@ pub(super) async fn start(
     let wait = query.duration()?;
     let (log, target) = (&state.app.log, if_match.target(&on));
     let receipt = agents::request_start(log, target, caller.metadata()).await?;
+    until_started(&state, &on.life, wait, receipt.position).await
+}
+
+/// Waits for the end of a start, and says which step failed if one did.
+async fn until_started(
+    state: &ApiState,
+    life: &LifeRef,
+    wait: Duration,
+    asked_at: i64,
+) -> Result<Reply<Transition>> {
     let reached =
-        settle(&state, &on.life, wait, |phase| matches!(phase, Phase::Running | Phase::Failed));
+        settle(state, life, wait, |phase| matches!(phase, Phase::Running | Phase::Failed));
     let reached = reached.await?;
     if let (Phase::Failed, Some((step, error))) = (reached.phase, &reached.failure) {
         let step: &str = step.into();
         let detail = format!("the start failed at step `{step}`: {error}");
         let failed = ApiError::new(Code::AgentNotRunning, detail);
-        return Err(failed.with("step", step).with("position", receipt.position));
+        return Err(failed.with("step", step).with("position", asked_at));
     }
-    answer(&state, &on.life, &reached, Phase::Running, receipt.position).await
+    answer(state, life, &reached, Phase::Running, asked_at).await
 }
 
 /// Stops the agent: what runs on it is ended, what waits waits on; stopping twice does nothing.
@@ -99,6 +110,62 @@ pub(super) async fn stop(
     let reached =
         settle(&state, &on.life, wait, |phase| matches!(phase, Phase::Stopped | Phase::Failed));
     answer(&state, &on.life, &reached.await?, Phase::Stopped, receipt.position).await
+}
+
+/// Freezes the agent with everything that runs on it, until it is started or unpaused.
+///
+/// Nothing is granted meanwhile; what runs keeps its slot, and its time goes on. Agents that do not live
+/// in containers cannot be frozen. Answers 200 with the status reached within `wait_ms`, 202 if it takes
+/// longer.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/pause", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery, IfMatch),
+    responses((status = 200, body = Transition), (status = 202, body = Transition)),
+)]
+pub(super) async fn pause(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    if_match: IfMatch,
+    Query(query): Query<WaitQuery>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Transition>> {
+    let wait = query.duration()?;
+    if !state.app.host.enforces_limits() {
+        let detail = hosts::Error::CannotPause.to_string();
+        return Err(ApiError::new(Code::NotEnforceable, detail));
+    }
+    let (log, target) = (&state.app.log, if_match.target(&on));
+    let receipt = agents::request_pause(log, target, caller.metadata()).await?;
+    let reached = settle_when(&state, &on.life, wait, |reached| !reached.pause_wanted).await?;
+    if reached.phase != Phase::Paused && !reached.pause_wanted {
+        let phase: &'static str = reached.phase.into();
+        let detail = format!("the agent could not be frozen, and is {phase} now");
+        return Err(ApiError::new(Code::Conflict, detail).with("position", receipt.position));
+    }
+    answer(&state, &on.life, &reached, Phase::Paused, receipt.position).await
+}
+
+/// Lets a frozen agent go on, as a start would; one that runs is left as it is.
+///
+/// Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/unpause", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), WaitQuery, IfMatch),
+    responses((status = 200, body = Transition), (status = 202, body = Transition)),
+)]
+pub(super) async fn unpause(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    if_match: IfMatch,
+    Query(query): Query<WaitQuery>,
+    _body: Body<NoFields>,
+) -> Result<Reply<Transition>> {
+    let wait = query.duration()?;
+    let (log, target) = (&state.app.log, if_match.target(&on));
+    let receipt = agents::request_unpause(log, target, caller.metadata()).await?;
+    until_started(&state, &on.life, wait, receipt.position).await
 }
 
 /// Deletes the agent with its workspace and everything that is its own; its history stays.
@@ -127,6 +194,7 @@ pub(super) async fn delete(
 /// Where an agent stands.
 struct Reached {
     phase: Phase,
+    pause_wanted: bool,
     failure: Option<(Step, String)>,
 }
 
@@ -137,6 +205,16 @@ async fn settle(
     wait: Duration,
     is_settled: impl Fn(Phase) -> bool,
 ) -> Result<Reached> {
+    settle_when(state, life, wait, |reached| is_settled(reached.phase)).await
+}
+
+/// Waits until the life stands as is wanted, or the time is over.
+async fn settle_when(
+    state: &ApiState,
+    life: &LifeRef,
+    wait: Duration,
+    is_settled: impl Fn(&Reached) -> bool,
+) -> Result<Reached> {
     let deadline = tokio::time::Instant::now() + wait;
     let mut head = state.app.log.watch_head();
     loop {
@@ -144,10 +222,12 @@ async fn settle(
         let agent = state.app.log.state::<Agent>(&life.name).await?.state;
         let current = agent.life.filter(|current| current.incarnation == life.incarnation);
         let reached = match current {
-            Some(current) => Reached { phase: agent.phase, failure: current.failure },
-            None => Reached { phase: Phase::Absent, failure: None },
+            Some(Life { pause_wanted, failure, .. }) => {
+                Reached { phase: agent.phase, pause_wanted, failure }
+            }
+            None => Reached { phase: Phase::Absent, pause_wanted: false, failure: None },
         };
-        if is_settled(reached.phase) {
+        if is_settled(&reached) {
             return Ok(reached);
         }
         match tokio::time::timeout_at(deadline, head.changed()).await {

@@ -73,6 +73,8 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("DELETE", "/api/agents/{name}", Owner),
     ("POST", "/api/agents/{name}/start", Access),
     ("POST", "/api/agents/{name}/stop", Access),
+    ("POST", "/api/agents/{name}/pause", Access),
+    ("POST", "/api/agents/{name}/unpause", Access),
     ("GET", "/api/agents/{name}/autonomy", Access),
     ("PUT", "/api/agents/{name}/autonomy", Owner),
     ("GET", "/api/agents/{name}/capacity", Access),

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Agent, AgentConfig, AgentEvent, CRASH_WINDOW_SECONDS, CRASHES_MAX, ObservedStatus, Phase, Step,
-    StopReason,
+    Agent, AgentConfig, AgentEvent, CRASH_WINDOW_SECONDS, CRASHES_MAX, CrashCause, ObservedStatus,
+    Phase, Step, StopReason,
 };
 use crate::domain::{AccountId, AgentName, IncarnationId};
 
@@ -43,6 +43,9 @@ pub struct Life {
     pub config: AgentConfig,
     /// Whether it is to run once that is possible.
     pub start_wanted: bool,
+    /// Whether it is to be frozen, which has not been seen yet.
+    #[serde(default)]
+    pub pause_wanted: bool,
     /// How the host knows it, once it is provisioned.
     pub host_ref: Option<String>,
     /// The configuration it last started with.
@@ -72,6 +75,9 @@ pub struct Life {
     pub git_sync: Option<(String, String)>,
     /// When it crashed, the latest [`CRASHES_MAX`] within the window.
     pub crashes: Vec<DateTime<Utc>>,
+    /// What is known of why it crashed the last time.
+    #[serde(default)]
+    pub crash_cause: Option<CrashCause>,
 }
 
 impl Life {
@@ -97,11 +103,33 @@ impl Life {
         self.crashes.iter().copied().filter(move |crash| *crash > since)
     }
 
-    pub(super) fn crash(&self, at: DateTime<Utc>) -> AgentEvent {
+    pub(super) fn crash(&self, cause: Option<CrashCause>, at: DateTime<Utc>) -> AgentEvent {
         if self.recent_crashes(at).count() < CRASHES_MAX {
-            AgentEvent::AgentStatusObserved { status: ObservedStatus::Restarting, at }
-        } else {
-            AgentEvent::AgentStopped { reason: StopReason::CrashLoop, exit_code: None }
+            return AgentEvent::AgentStatusObserved {
+                status: ObservedStatus::Restarting,
+                cause,
+                at,
+            };
+        }
+        let reason = match cause {
+            Some(CrashCause::OutOfMemory) => StopReason::OutOfMemory,
+            None => StopReason::CrashLoop,
+        };
+        AgentEvent::AgentStopped { reason, exit_code: None }
+    }
+
+    /// Says what became of the runs that were under way when the agent went down the last time.
+    pub fn loss(&self) -> String {
+        match self.crash_cause {
+            None => "the agent went down and took the run with it".to_owned(),
+            Some(CrashCause::OutOfMemory) => {
+                let limit = self.config.resources.memory.as_deref().unwrap_or("the server's limit");
+                format!(
+                    "the agent ran out of memory ({limit}) and took the run with it; give it more: \
+                     trinity agent resources {} --memory SIZE",
+                    self.config.name
+                )
+            }
         }
     }
 
@@ -120,6 +148,7 @@ impl Life {
             node_id,
             config: config.clone(),
             start_wanted,
+            pause_wanted: false,
             host_ref: None,
             config_hash: None,
             failure: None,
@@ -134,6 +163,7 @@ impl Life {
             folders: (false, false),
             git_sync: None,
             crashes: Vec::new(),
+            crash_cause: None,
         }
     }
 
@@ -141,7 +171,13 @@ impl Life {
     #[expect(clippy::wildcard_enum_match_arm, reason = "`settings` names every other event")]
     fn lifecycle(&mut self, phase: Phase, event: &AgentEvent) -> Option<Phase> {
         use AgentEvent as E;
+        // Whatever moves an agent on answers the wish to freeze it.
+        let was_wanted = std::mem::take(&mut self.pause_wanted);
         Some(match event {
+            E::AgentPauseRequested {} => {
+                self.pause_wanted = true;
+                phase
+            }
             E::AgentProvisioned { host_ref } => {
                 self.host_ref = Some(host_ref.clone());
                 Phase::Stopped
@@ -165,12 +201,18 @@ impl Life {
                 self.failure = None;
                 if phase == Phase::Creating { Phase::Creating } else { Phase::Stopping }
             }
-            E::AgentStopped { .. } => {
+            E::AgentStopped { reason, .. } => {
+                if *reason != StopReason::Requested {
+                    self.crash_cause = match reason {
+                        StopReason::OutOfMemory => Some(CrashCause::OutOfMemory),
+                        StopReason::Requested | StopReason::CrashLoop => None,
+                    };
+                }
                 self.start_wanted = false;
                 self.crashes.clear();
                 Phase::Stopped
             }
-            E::AgentStatusObserved { status, at } => match status {
+            E::AgentStatusObserved { status, cause, at } => match status {
                 ObservedStatus::Running => Phase::Running,
                 ObservedStatus::Paused => Phase::Paused,
                 ObservedStatus::Restarting | ObservedStatus::Stopped => {
@@ -178,6 +220,7 @@ impl Life {
                     crashes.push(*at);
                     crashes.drain(..crashes.len().saturating_sub(CRASHES_MAX));
                     self.crashes = crashes;
+                    self.crash_cause = *cause;
                     Phase::Restarting
                 }
             },
@@ -194,7 +237,10 @@ impl Life {
                 self.failure = None;
                 Phase::Creating
             }
-            _ => return None,
+            _ => {
+                self.pause_wanted = was_wanted;
+                return None;
+            }
         })
     }
 
@@ -248,6 +294,7 @@ impl Life {
             | E::AgentStartFailed { .. }
             | E::AgentStopRequested {}
             | E::AgentStopped { .. }
+            | E::AgentPauseRequested {}
             | E::AgentStatusObserved { .. }
             | E::AgentDeleteRequested {}
             | E::AgentDeleted {}

@@ -11,6 +11,7 @@ use super::*;
 use crate::domain::testing::{after, assert_frozen, at, given, id, incarnation, name};
 
 mod properties;
+mod world;
 
 use AgentCommand as C;
 use AgentError as R;
@@ -69,7 +70,7 @@ fn stopped() -> AgentEvent {
 }
 
 fn observed(status: ObservedStatus) -> AgentEvent {
-    E::AgentStatusObserved { status, at: at(0) }
+    E::AgentStatusObserved { status, cause: None, at: at(0) }
 }
 
 fn start_failed() -> AgentEvent {
@@ -270,9 +271,11 @@ fn a_failed_start_fails_the_agent_and_a_failed_restart_is_a_crash() {
     in_every_phase(&C::RecordStartFailed { step, error, at: at(5) }, |phase| match phase {
         P::Absent => Err(R::NotFound),
         P::Starting => Ok(vec![start_failed()]),
-        P::Restarting => {
-            Ok(vec![E::AgentStatusObserved { status: ObservedStatus::Restarting, at: at(5) }])
-        }
+        P::Restarting => Ok(vec![E::AgentStatusObserved {
+            status: ObservedStatus::Restarting,
+            cause: None,
+            at: at(5),
+        }]),
         _ => Ok(vec![]),
     });
     let failed = after::<Agent>(history(P::Failed)).life.unwrap();
@@ -303,15 +306,17 @@ fn an_agent_has_stopped_only_when_it_was_stopping() {
 fn what_the_host_shows_is_recorded_where_it_differs() {
     use ObservedStatus as O;
     for status in [O::Running, O::Paused, O::Restarting, O::Stopped] {
-        in_every_phase(&C::RecordObserved { status, at: at(0) }, |phase| match (phase, status) {
-            (P::Absent, _) => Err(R::NotFound),
-            (P::Running | P::Paused, O::Restarting | O::Stopped) => {
-                Ok(vec![observed(O::Restarting)])
+        in_every_phase(&C::RecordObserved { status, cause: None, at: at(0) }, |phase| {
+            match (phase, status) {
+                (P::Absent, _) => Err(R::NotFound),
+                (P::Running | P::Paused, O::Restarting | O::Stopped) => {
+                    Ok(vec![observed(O::Restarting)])
+                }
+                (P::Running, O::Paused) | (P::Paused | P::Restarting, O::Running) => {
+                    Ok(vec![observed(status)])
+                }
+                _ => Ok(vec![]),
             }
-            (P::Running, O::Paused) | (P::Paused | P::Restarting, O::Running) => {
-                Ok(vec![observed(status)])
-            }
-            _ => Ok(vec![]),
         });
     }
     let back = running([observed(O::Paused), observed(O::Running)]);
@@ -322,16 +327,20 @@ fn what_the_host_shows_is_recorded_where_it_differs() {
 fn crashed(seconds: impl IntoIterator<Item = i64>) -> Vec<AgentEvent> {
     let crash = |second| {
         let status = ObservedStatus::Restarting;
-        [E::AgentStatusObserved { status, at: at(second) }, started()]
+        [E::AgentStatusObserved { status, cause: None, at: at(second) }, started()]
     };
     running(seconds.into_iter().flat_map(crash))
 }
 
 #[test]
 fn the_sixth_crash_within_ten_minutes_ends_the_restarts() {
-    let crash = |second| C::RecordObserved { status: ObservedStatus::Stopped, at: at(second) };
-    let again =
-        |second| E::AgentStatusObserved { status: ObservedStatus::Restarting, at: at(second) };
+    let crash =
+        |second| C::RecordObserved { status: ObservedStatus::Stopped, cause: None, at: at(second) };
+    let again = |second| E::AgentStatusObserved {
+        status: ObservedStatus::Restarting,
+        cause: None,
+        at: at(second),
+    };
     let given_up = E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None };
     let minutes = |from: i64| (0..5).map(move |n| from + n * 60);
 
@@ -573,6 +582,13 @@ fn the_json_of_every_event_is_frozen() {
         stopped(),
         E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None },
         observed(ObservedStatus::Restarting),
+        E::AgentStopped { reason: StopReason::OutOfMemory, exit_code: None },
+        E::AgentStatusObserved {
+            status: ObservedStatus::Restarting,
+            cause: Some(CrashCause::OutOfMemory),
+            at: at(0),
+        },
+        E::AgentPauseRequested {},
         E::AgentDeleteRequested {},
         E::AgentDeleted {},
         E::AgentReinitialized {},

@@ -56,6 +56,15 @@ pub enum ObservedStatus {
     Stopped,
 }
 
+/// What is known of why an agent went down by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum CrashCause {
+    /// Its memory limit left nothing for its own supervisor.
+    OutOfMemory,
+}
+
 /// The named steps of creation and start, in order.
 #[derive(
     Debug,
@@ -96,6 +105,8 @@ pub enum StopReason {
     Requested,
     /// It crashed too often to be started again.
     CrashLoop,
+    /// The same, the last time for want of memory.
+    OutOfMemory,
 }
 
 /// Why a grant ended.

@@ -249,6 +249,7 @@ impl Found {
             host_ref: host_ref(&self.id),
             state: self.state,
             isolation: isolation(),
+            out_of_memory: false,
         })
     }
 }

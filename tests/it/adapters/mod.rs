@@ -185,6 +185,7 @@ impl Run {
             duration_ms: 1,
             stop_reason,
             lost: false,
+            out_of_memory: false,
             last_seq: self.seq,
             swept: 0,
             dropped_lines: 0,

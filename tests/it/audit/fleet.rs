@@ -124,7 +124,7 @@ impl Fleet {
 
     pub async fn observe(&self, life: &LifeRef, status: ObservedStatus) {
         let cause = self.cause().await;
-        reports::observed(&self.log, life, status, self.now, &cause).await.unwrap();
+        reports::observed(&self.log, life, (status, None), self.now, &cause).await.unwrap();
     }
 
     pub async fn request_start(&self, life: &LifeRef) {

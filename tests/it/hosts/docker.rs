@@ -1,13 +1,14 @@
 //! What only containers do: how they are held, whose they are, what becomes of them by hand.
 
+use futures::StreamExt as _;
 use serde_json::Value;
 use trinity::config::AgentNetwork;
 use trinity::hosts::docker::{DockerHost, Endpoint, Options};
-use trinity::hosts::{AgentHost as _, AgentSpec, ContainerSpec, Error, HostState};
+use trinity::hosts::{AgentHost as _, AgentSpec, Change, ContainerSpec, Error, HostState};
 use trinity_agent_protocol::{StartRequest, StopReason, StopRequest};
 use uuid::Uuid;
 
-use super::{Fixture, GRACE, Place, docker_options, ended, shell, texts, wait_for};
+use super::{Fixture, GRACE, Place, WAIT, docker_options, ended, shell, texts, wait_for};
 use crate::docker::{docker, labelled};
 use crate::server::Server;
 
@@ -349,6 +350,36 @@ async fn a_broken_link_leaves_no_bridge_behind() {
         (processes.matches("trinity-agent bridge").count() == 1).then_some(())
     })
     .await;
+    t.finish().await;
+}
+
+#[tokio::test]
+async fn what_happens_to_a_container_is_told_at_once_and_after_the_engine_was_away() {
+    let t = Fixture::started_at(Place::docker()).await;
+    let Place::Docker(platform, _) = &t.place else { unreachable!() };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let endpoint = Endpoint { address: format!("unix://{}", socket.display()), certificates: None };
+    let options = docker_options(platform, AgentNetwork::None);
+    let host = DockerHost::new(Options { endpoint, ..options });
+    let mut changes = host.changes();
+    let mut next = async || tokio::time::timeout(WAIT, changes.next()).await.unwrap().unwrap();
+    let engine = crate::docker::address();
+    // It is opened as soon as there is an engine; what came before may have been missed.
+    let (first, ()) = tokio::join!(next(), async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        std::os::unix::fs::symlink(engine.strip_prefix("unix://").unwrap(), &socket).unwrap();
+    });
+    assert_eq!(first, Change::Unknown);
+    for by_hand in ["pause", "unpause", "kill"] {
+        let container = t.container();
+        let (told, ()) = tokio::join!(next(), async {
+            // Until the stream is open nothing is told.
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            docker(&[by_hand, &container]);
+        });
+        assert_eq!(told, Change::Of(t.id()), "{by_hand}");
+    }
     t.finish().await;
 }
 

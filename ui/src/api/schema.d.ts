@@ -450,6 +450,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Freezes the agent with everything that runs on it, until it is started or unpaused.
+         * @description Nothing is granted meanwhile; what runs keeps its slot, and its time goes on. Agents that do not live
+         *     in containers cannot be frozen. Answers 200 with the status reached within `wait_ms`, 202 if it takes
+         *     longer.
+         */
+        post: operations["post_agents_by_name_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/permissions": {
         parameters: {
             query?: never;
@@ -711,6 +733,26 @@ export interface paths {
         /** Sets how long an execution may run; those that have a slot keep theirs. */
         put: operations["put_agents_by_name_timeout"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/unpause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lets a frozen agent go on, as a start would; one that runs is left as it is.
+         * @description Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
+         */
+        post: operations["post_agents_by_name_unpause"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4399,6 +4441,51 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    post_agents_by_name_pause: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end of it, in milliseconds; 10000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            202: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_agents_by_name_permissions: {
         parameters: {
             query?: {
@@ -5015,6 +5102,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Timeout"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_unpause: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end of it, in milliseconds; 10000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            202: {
+                headers: {
+                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -5,6 +5,7 @@
 
 mod child;
 mod lines;
+mod memory;
 mod store;
 mod sweep;
 mod watch;

@@ -18,6 +18,7 @@ use trinity_agent_protocol::{
 
 use super::child::{self, Spawned};
 use super::lines::Splitter;
+use super::memory::Kills;
 use super::store::Store;
 use super::sweep::{reap_orphans, sweep};
 use super::{Report, Spec, StopOrder};
@@ -69,6 +70,7 @@ pub(super) async fn run(
     let output = spec.folder.create_output()?;
     let started_at = clock::now();
     let started = clock::since_boot();
+    let kills = Kills::now();
     let spawned = match child::spawn(&spec).await {
         Ok(spawned) => spawned,
         Err(failed) => {
@@ -90,6 +92,7 @@ pub(super) async fn run(
         child,
         ended: None,
         started,
+        kills,
         pipes: [Pipe::new(stdout, LineStream::Stdout), Pipe::new(stderr, LineStream::Stderr)],
         store: Store::new(output, masks),
         stop: None,
@@ -125,6 +128,7 @@ struct Watch {
     /// How the main process ended, and the time since boot at which that was seen.
     ended: Option<(ExitStatus, Duration)>,
     started: Duration,
+    kills: Kills,
     pipes: [Pipe; 2],
     store: Store,
     stop: Option<Stop>,
@@ -270,6 +274,7 @@ impl Watch {
             duration_ms: millis(main_ended.saturating_sub(self.started)),
             stop_reason: self.stop.as_ref().map(|stop| stop.reason),
             lost: false,
+            out_of_memory: self.stop.is_none() && self.kills.explain(swept.main.signal()),
             last_seq: self.store.stored().seq,
             swept: swept.count,
             dropped_lines: self.store.dropped_lines(),

@@ -13,6 +13,7 @@ fn command() -> impl Strategy<Value = (i64, AgentCommand)> {
         Just(ObservedStatus::Restarting),
         Just(ObservedStatus::Stopped),
     ];
+    let cause = prop_oneof![Just(None), Just(Some(CrashCause::OutOfMemory))];
     let (step, error) = (Step::Start, "failed".to_owned());
     let command = prop_oneof![
         2 => Just(C::Create(Box::new(create()))),
@@ -24,7 +25,11 @@ fn command() -> impl Strategy<Value = (i64, AgentCommand)> {
         1 => Just(C::RecordStartFailed { step, error, at: at(0) }),
         2 => Just(C::RequestStop),
         2 => Just(C::RecordStopped { exit_code: None }),
-        8 => status.prop_map(|status| C::RecordObserved { status, at: at(0) }),
+        8 => (status, cause).prop_map(|(status, cause)| {
+            C::RecordObserved { status, cause, at: at(0) }
+        }),
+        2 => Just(C::RequestPause),
+        2 => Just(C::RequestUnpause),
         1 => Just(C::RequestDelete),
         1 => Just(C::RecordDeleted),
         1 => Just(C::Reinitialize),
@@ -36,7 +41,9 @@ fn command() -> impl Strategy<Value = (i64, AgentCommand)> {
 /// Puts the time of the report into the command.
 fn timed(command: AgentCommand, second: i64) -> AgentCommand {
     match command {
-        C::RecordObserved { status, .. } => C::RecordObserved { status, at: at(second) },
+        C::RecordObserved { status, cause, .. } => {
+            C::RecordObserved { status, cause, at: at(second) }
+        }
         C::RecordStartFailed { step, error, .. } => {
             C::RecordStartFailed { step, error, at: at(second) }
         }
@@ -70,16 +77,17 @@ fn legal(event: &AgentEvent) -> (&'static [Phase], &'static [Phase]) {
             &[P::Creating, P::Stopping],
         ),
         E::AgentStopped { reason: StopReason::Requested, .. } => (&[P::Stopping], &[P::Stopped]),
-        E::AgentStopped { reason: StopReason::CrashLoop, .. } => {
+        E::AgentStopped { reason: StopReason::CrashLoop | StopReason::OutOfMemory, .. } => {
             (&[P::Running, P::Paused, P::Restarting], &[P::Stopped])
         }
         E::AgentStatusObserved { status, .. } => match status {
-            ObservedStatus::Running => (&[P::Paused, P::Restarting], &[P::Running]),
+            ObservedStatus::Running => (&[P::Running, P::Paused, P::Restarting], &[P::Running]),
             ObservedStatus::Paused => (&[P::Running], &[P::Paused]),
             ObservedStatus::Restarting | ObservedStatus::Stopped => {
                 (&[P::Running, P::Paused, P::Restarting], &[P::Restarting])
             }
         },
+        E::AgentPauseRequested {} => (&[P::Running], &[P::Running]),
         E::AgentDeleteRequested {} => (LIVE, &[P::Deleting]),
         E::AgentDeleted {} => (&[P::Deleting], &[P::Absent]),
         E::AgentReinitialized {} => (LIVE, &[P::Creating]),
@@ -98,11 +106,11 @@ impl Crashes {
 
     fn observe(&mut self, event: &AgentEvent, now: DateTime<Utc>) {
         match event {
-            E::AgentStatusObserved { status: ObservedStatus::Restarting, at } => {
+            E::AgentStatusObserved { status: ObservedStatus::Restarting, at, .. } => {
                 assert!(self.recent(*at) < CRASHES_MAX, "restarted too often");
                 self.0.push(*at);
             }
-            E::AgentStopped { reason: StopReason::CrashLoop, .. } => {
+            E::AgentStopped { reason: StopReason::CrashLoop | StopReason::OutOfMemory, .. } => {
                 assert!(self.recent(now) >= CRASHES_MAX, "given up too early");
                 self.0.clear();
             }
