@@ -31,7 +31,7 @@ use crate::redis::Redis;
 use crate::state::State;
 use crate::telemetry::{logs, metrics};
 use crate::vault::Vault;
-use crate::{api, clock, demo};
+use crate::{api, clock, demo, system_agent};
 
 /// How long open requests have to end after the signal to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -226,6 +226,9 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot listen on {}; say --listen ADDR", config.listen))?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let app = App::open(config).await?;
+    if app.config.system_agent {
+        system_agent::make(&app).await?;
+    }
     let reactors = Arc::new(app.reactors());
     let fleet = reactors::spawn(Arc::clone(&reactors));
     reactors::spawn_foreign(Arc::clone(&reactors));

@@ -182,6 +182,10 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<Secret>,
 
+    /// Make the server's own agent, `trinity-system`, at the first start [default: true]
+    #[arg(long, env = "TRINITY_SYSTEM_AGENT", value_name = "BOOL")]
+    pub system_agent: Option<bool>,
+
     /// Executions that may wait for one agent [default: 1000]
     #[arg(long, env = "TRINITY_QUEUE_LENGTH_MAX", value_name = "N")]
     pub queue_length_max: Option<usize>,
@@ -245,6 +249,8 @@ pub struct Config {
     pub secret_key: Option<Secret>,
     /// Redis that also holds the encrypted credentials.
     pub redis_url: Option<Secret>,
+    /// Whether the server's own agent is made at the first start.
+    pub system_agent: bool,
     /// Executions that may wait for one agent.
     pub queue_length_max: usize,
     /// Milliseconds between the interrupt and the kill of a run that is stopped.
@@ -308,6 +314,7 @@ impl Config {
                 .or_else(|| variable(SECRET_KEY_VARIABLE).map(Secret::from))
                 .or(file.secret_key),
             redis_url: settings.redis_url.or(file.redis_url),
+            system_agent: settings.system_agent.or(file.system_agent).unwrap_or(true),
             queue_length_max: queue_length_max.unwrap_or(QUEUE_LENGTH_MAX),
             grace_ms: grace_ms.unwrap_or(GRACE_MS_DEFAULT),
             transcript_retention_days,

@@ -11,7 +11,7 @@ use crate::commands::tasks::{Submit, Waits};
 use crate::commands::{agents, ids, tasks};
 use crate::domain::agent::{Agent, AgentConfig, Create, Phase, Runtime};
 use crate::domain::execution::{Request, Source, Trigger};
-use crate::domain::{AccountId, Actor, AgentName, IncarnationId, Metadata};
+use crate::domain::{AccountId, AgentName, IncarnationId, Metadata};
 
 /// How long the fleet has to start before its runs are given up.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -93,15 +93,7 @@ async fn until_running(app: &App, name: &AgentName) -> anyhow::Result<()> {
 }
 
 fn metadata() -> Metadata {
-    let id = Uuid::now_v7().to_string();
-    Metadata {
-        actor: Actor::System.to_string(),
-        correlation_id: id.clone(),
-        causation_id: None,
-        command_id: id,
-        body_sha256: None,
-        traceparent: None,
-    }
+    Metadata::by_system(Uuid::now_v7())
 }
 
 fn request(

@@ -38,6 +38,8 @@ pub mod reactors;
 pub mod redis;
 // What must survive and events cannot rebuild.
 pub mod state;
+// The server's own agent.
+pub mod system_agent;
 // Logs, metrics, traces.
 pub mod telemetry;
 // The credentials of agents, encrypted.

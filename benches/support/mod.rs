@@ -79,6 +79,7 @@ impl Server {
             .arg(&data_dir)
             .env_remove("TRINITY_DATABASE_URL")
             .env("TRINITY_LOG", "error")
+            .env("TRINITY_SYSTEM_AGENT", "false")
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);

@@ -126,8 +126,10 @@ impl From<AgentError> for ApiError {
             AgentError::NotFound => Code::NotFound,
             AgentError::AlreadyExists => Code::AlreadyExists,
             AgentError::ReservedName => Code::InvalidName,
-            AgentError::Stopping | AgentError::Deleting => Code::Conflict,
-            AgentError::NotRunning => Code::Conflict,
+            AgentError::Stopping
+            | AgentError::Deleting
+            | AgentError::NotRunning
+            | AgentError::NotSystemAgent => Code::Conflict,
             AgentError::SystemAgent => Code::Forbidden,
             AgentError::SelfGrant => Code::InvalidField,
             AgentError::Config(error) => return error.clone().into(),

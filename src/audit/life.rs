@@ -113,7 +113,7 @@ impl Agent {
             }
             "AgentDeleteRequested" => (live && !self.is_system, P::Deleting),
             "AgentDeleted" => (self.phase == P::Deleting, P::Absent),
-            "AgentReinitialized" => (live, P::Creating),
+            "AgentReinitialized" => (live && self.is_system, P::Creating),
             _ => (live, self.phase),
         };
         is_legal.then_some(next)
@@ -136,7 +136,10 @@ impl Agent {
         }
         match entry.row.event_type.as_str() {
             "AgentProvisioned" => self.is_provisioned = true,
-            "AgentReinitialized" => self.is_provisioned = false,
+            "AgentReinitialized" => {
+                self.is_provisioned = false;
+                self.crashes.clear();
+            }
             "AgentStopped" => self.crashes.clear(),
             "AgentStatusObserved" if matches!(entry.text("status"), "restarting" | "stopped") => {
                 self.crashes.push(entry.micros("at"));

@@ -54,6 +54,8 @@ enum Command {
     Unpause(WaitArgs),
     /// Delete an agent with its workspace
     Delete(DeleteArgs),
+    /// Rebuild a system agent, such as trinity-system, with an empty workspace
+    Reinitialize(DeleteArgs),
     /// Show or set how many executions run at once
     Capacity(settings::CapacityArgs),
     /// Show or set how long an execution may run
@@ -170,6 +172,7 @@ impl Args {
             Command::Pause(args) => session.ask("pause", args).await,
             Command::Unpause(args) => session.ask("unpause", args).await,
             Command::Delete(args) => session.delete(args).await,
+            Command::Reinitialize(args) => session.reinitialize(args).await,
             Command::Capacity(args) => session.capacity(args).await,
             Command::Timeout(args) => session.timeout(args).await,
             Command::Model(args) => session.model(args).await,
@@ -332,11 +335,15 @@ impl Session {
         }
     }
 
+    async fn reinitialize(&self, args: DeleteArgs) -> Result<()> {
+        args.confirm("rebuilds")?;
+        let DeleteArgs { name, wait, .. } = args;
+        self.ask("reinitialize", WaitArgs { name, wait }).await
+    }
+
     async fn delete(&self, args: DeleteArgs) -> Result<()> {
         let name = &args.name;
-        if !args.yes && stdin().is_terminal() && stderr().is_terminal() {
-            confirm_deletion(name)?;
-        }
+        args.confirm("deletes")?;
         let progress = Progress::new(&format!("delete {name}"));
         let deadline = args.wait.deadline();
         let mut answer = self.client.call(Call::delete(path(name))).await?;
@@ -359,15 +366,21 @@ impl Session {
     }
 }
 
-/// Asks for the name, because the workspace does not come back.
-fn confirm_deletion(name: &AgentName) -> Result<()> {
-    eprint!("This deletes {name} with its workspace for ever. Its name, to confirm: ");
-    let mut typed = String::new();
-    let read = stdin().read_line(&mut typed);
-    if read.is_ok() && typed.trim() == name.as_str() {
-        return Ok(());
+impl DeleteArgs {
+    /// Asks for the name, because the workspace does not come back.
+    fn confirm(&self, does: &str) -> Result<()> {
+        if self.yes || !stdin().is_terminal() || !stderr().is_terminal() {
+            return Ok(());
+        }
+        let name = &self.name;
+        eprint!("This {does} {name} with its workspace for ever. Its name, to confirm: ");
+        let mut typed = String::new();
+        let read = stdin().read_line(&mut typed);
+        if read.is_ok() && typed.trim() == name.as_str() {
+            return Ok(());
+        }
+        Err(Error::new(Exit::Usage, "that is another name; nothing was done"))
     }
-    Err(Error::new(Exit::Usage, "that is another name; nothing was deleted"))
 }
 
 /// The end of a wait.

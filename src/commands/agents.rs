@@ -107,6 +107,15 @@ pub async fn request_unpause(
     ask(log, target.into(), AgentCommand::RequestUnpause, metadata).await
 }
 
+/// Asks for a system agent's workspace to be rebuilt, and closes admission until it has started again.
+pub async fn reinitialize(
+    log: &EventLog,
+    target: impl Into<Target>,
+    metadata: Metadata,
+) -> Result<Receipt> {
+    ask(log, target.into(), AgentCommand::Reinitialize, metadata).await
+}
+
 /// Asks for the agent and all its belongings to go, and closes admission.
 pub async fn request_delete(
     log: &EventLog,

@@ -132,6 +132,8 @@ fn admission(phase: Phase, now: Option<DateTime<Utc>>) -> Option<SlotsCommand> {
         Phase::Restarting => suspend(SuspendReason::AgentCrashed),
         Phase::Stopping | Phase::Stopped => suspend(SuspendReason::AgentStopped),
         Phase::Deleting => suspend(SuspendReason::AgentDeleted),
-        Phase::Absent | Phase::Creating | Phase::Failed | Phase::Starting => None,
+        // A life that is new was never open; one that is rebuilt begins like it.
+        Phase::Creating => suspend(SuspendReason::NotStarted),
+        Phase::Absent | Phase::Failed | Phase::Starting => None,
     }
 }

@@ -228,6 +228,9 @@ pub enum AgentError {
     /// Only what runs can be frozen, and only what is frozen can go on.
     #[error("the agent is not running; start it first")]
     NotRunning,
+    /// What others have made of their agents is not rebuilt.
+    #[error("only a system agent can be reinitialized; delete this one and create it anew instead")]
+    NotSystemAgent,
     /// A grant to itself would say nothing.
     #[error("an agent needs no permission to call itself")]
     SelfGrant,
@@ -399,6 +402,9 @@ impl Decider for Agent {
             (C::RequestDelete, _) => Ok(vec![E::AgentDeleteRequested {}]),
             (C::RecordDeleted, Phase::Deleting) => Ok(vec![E::AgentDeleted {}]),
             (C::Reinitialize, Phase::Deleting) => Err(AgentError::Deleting),
+            (C::Reinitialize, _) if !life.is_system => Err(AgentError::NotSystemAgent),
+            // Under way already.
+            (C::Reinitialize, Phase::Creating) if life.rebuild_wanted => Ok(vec![]),
             (C::Reinitialize, _) => Ok(vec![E::AgentReinitialized {}]),
             // A report that comes late changes nothing.
             (

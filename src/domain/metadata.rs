@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use uuid::Uuid;
+
 use super::{AccountId, AgentName};
 
 /// Who caused an event.
@@ -53,6 +55,19 @@ impl Metadata {
     const COMMAND_ID: &str = "command_id";
     const BODY_SHA256: &str = "body_sha256";
     const TRACEPARENT: &str = "traceparent";
+
+    /// What the server does by itself, and not because of an event: `id` names it.
+    pub fn by_system(id: Uuid) -> Self {
+        let id = id.to_string();
+        Self {
+            actor: Actor::System.to_string(),
+            correlation_id: id.clone(),
+            causation_id: None,
+            command_id: id,
+            body_sha256: None,
+            traceparent: None,
+        }
+    }
 
     /// Flattens into the map that `cqrs-es` stores; absent values have no key.
     pub fn to_map(&self) -> HashMap<String, String> {

@@ -36,7 +36,11 @@ impl Failure {
 /// Makes the agent's place: the steps from the template to the container.
 pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
     let Look { context, life_ref, life, cause, .. } = look;
-    match make(look).await {
+    // What runs in the place that is to go ends like that of an agent that is stopped.
+    if life.rebuild_wanted && !runs_have_ended(look, CancelReason::AgentStopped).await? {
+        return Ok(Next::Wait);
+    }
+    match make_anew(look).await {
         Ok(host_ref) => {
             tracing::info!(agent = %life_ref.name, runtime = ?life.config.runtime, "made");
             reports::provisioned(&context.log, life_ref, host_ref, cause).await?;
@@ -49,6 +53,15 @@ pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
             Ok(Next::Wait)
         }
     }
+}
+
+/// Makes the agent's place, after the removal of the one that is to be rebuilt.
+async fn make_anew(look: &Look<'_>) -> Result<String, Failure> {
+    if look.life.rebuild_wanted {
+        let removed = look.context.host.remove(look.life_ref.incarnation.0).await;
+        removed.map_err(Failure::at(Step::Volume))?;
+    }
+    make(look).await
 }
 
 /// Makes the agent's place as its configuration stands, or makes sure that it is like that.

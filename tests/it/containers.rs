@@ -209,6 +209,15 @@ async fn a_paused_agent_stands_still_keeps_its_runs_and_goes_on() {
     server.audit().await;
 }
 
+/// The control group that holds a process to its memory.
+fn memory_group(pid: &str) -> String {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let first = |line: &str| line.split_once(":memory:").map(|(_, path)| format!("/memory{path}"));
+    let second = |line: &str| line.strip_prefix("0::").map(str::to_owned);
+    let path = groups.lines().find_map(first).or_else(|| groups.lines().find_map(second));
+    format!("/sys/fs/cgroup{}", path.unwrap())
+}
+
 #[tokio::test]
 async fn who_runs_out_of_memory_is_said_so_a_run_alone_or_the_agent_with_its_runs() {
     let server = server().await;
@@ -225,13 +234,16 @@ async fn who_runs_out_of_memory_is_said_so_a_run_alone_or_the_agent_with_its_run
         server.post(&format!("/api/agents/{name}/{verb}"), json!({})).await.expect(200);
     }
 
-    // What cannot be killed itself leaves the kernel nobody but the agent server.
+    // The kernel is made to prefer the agent server to those that take its memory.
     let lost = server.script(&name, &["say busy", "hang"]).await;
     server.until_status(&lost, "running").await;
-    let hog = format!("echo -1000 > /proc/self/oom_score_adj; {fill}");
-    let container = format!("agent-{name}");
-    let exec = ["exec", "--privileged", "-u", "0", &container, "/bin/sh", "-c", &hog];
-    let _ended = std::process::Command::new("docker").args(["-H", &address()]).args(exec).output();
+    let init = docker(&["inspect", "-f", "{{.State.Pid}}", &format!("agent-{name}")]);
+    let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap();
+    std::fs::write(format!("/proc/{}/oom_score_adj", children.trim()), "1000").unwrap();
+    let take = "for i in 1 2 3 4; do head -c 30m /dev/zero | tail > /dev/null & done; wait";
+    let join = format!("echo $$ > {}/cgroup.procs", memory_group(&init));
+    let hog = std::process::Command::new("bash").args(["-c", &format!("{join}; {take}")]).output();
+    hog.unwrap();
     let ended = server.until_ended(&lost).await;
     assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("lost")));
     let error = ended["error"].as_str().unwrap();

@@ -36,6 +36,7 @@ mod state;
 mod store;
 mod streams;
 mod support;
+mod system_agent;
 mod telemetry;
 mod tidy;
 mod vault;

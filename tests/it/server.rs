@@ -423,6 +423,8 @@ impl Launch {
             // Every node of a test's database has the same key.
             .envs(database_url.map(|_| ("TRINITY_SECRET_KEY", SECRET_KEY)))
             .args(&self.arguments)
+            // Lists and logs of most tests hold what the test has made, and nothing else.
+            .env("TRINITY_SYSTEM_AGENT", "false")
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::inherit())

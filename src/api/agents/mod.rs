@@ -6,6 +6,7 @@ mod settings;
 mod sharing;
 mod slot_history;
 mod slots;
+mod system;
 mod transition;
 
 pub(super) use settings::check_model;
@@ -59,6 +60,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .merge(sharing::router())
         .merge(slots::router())
         .merge(slot_history::router())
+        .merge(system::router())
 }
 
 /// Lists the agents the caller may see, newest first; an agent's key sees the names of all.

@@ -28,7 +28,7 @@ pub(super) struct WaitQuery {
 }
 
 impl WaitQuery {
-    fn duration(self) -> Result<Duration> {
+    pub(super) fn duration(self) -> Result<Duration> {
         check_wait_ms(self.wait_ms)?;
         Ok(Duration::from_millis(self.wait_ms.unwrap_or(WAIT_MS_MAX)))
     }
@@ -70,7 +70,7 @@ pub(super) async fn start(
 }
 
 /// Waits for the end of a start, and says which step failed if one did.
-async fn until_started(
+pub(super) async fn until_started(
     state: &ApiState,
     life: &LifeRef,
     wait: Duration,
@@ -79,13 +79,19 @@ async fn until_started(
     let reached =
         settle(state, life, wait, |phase| matches!(phase, Phase::Running | Phase::Failed));
     let reached = reached.await?;
-    if let (Phase::Failed, Some((step, error))) = (reached.phase, &reached.failure) {
-        let step: &str = step.into();
-        let detail = format!("the start failed at step `{step}`: {error}");
-        let failed = ApiError::new(Code::AgentNotRunning, detail);
-        return Err(failed.with("step", step).with("position", asked_at));
-    }
+    failed(&reached, asked_at)?;
     answer(state, life, &reached, Phase::Running, asked_at).await
+}
+
+/// Says which step failed, if one did.
+pub(super) fn failed(reached: &Reached, asked_at: i64) -> Result<()> {
+    let (Phase::Failed, Some((step, error))) = (reached.phase, &reached.failure) else {
+        return Ok(());
+    };
+    let step: &str = step.into();
+    let detail = format!("the start failed at step `{step}`: {error}");
+    let failed = ApiError::new(Code::AgentNotRunning, detail);
+    Err(failed.with("step", step).with("position", asked_at))
 }
 
 /// Stops the agent: what runs on it is ended, what waits waits on; stopping twice does nothing.
@@ -192,14 +198,14 @@ pub(super) async fn delete(
 }
 
 /// Where an agent stands.
-struct Reached {
-    phase: Phase,
+pub(super) struct Reached {
+    pub(super) phase: Phase,
     pause_wanted: bool,
     failure: Option<(Step, String)>,
 }
 
 /// Waits until the life is in one of the phases it settles in, or the time is over.
-async fn settle(
+pub(super) async fn settle(
     state: &ApiState,
     life: &LifeRef,
     wait: Duration,
@@ -237,7 +243,7 @@ async fn settle_when(
     }
 }
 
-async fn answer(
+pub(super) async fn answer(
     state: &ApiState,
     life: &LifeRef,
     reached: &Reached,

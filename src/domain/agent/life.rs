@@ -30,6 +30,7 @@ pub(super) fn evolve(agent: &mut Agent, event: &AgentEvent) {
 
 /// What is true of the current life of a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct Life {
     /// Which life.
     pub incarnation: IncarnationId,
@@ -46,6 +47,9 @@ pub struct Life {
     /// Whether it is to be frozen, which has not been seen yet.
     #[serde(default)]
     pub pause_wanted: bool,
+    /// Whether its place is to be removed, with its workspace, before it is made anew.
+    #[serde(default)]
+    pub rebuild_wanted: bool,
     /// How the host knows it, once it is provisioned.
     pub host_ref: Option<String>,
     /// The configuration it last started with.
@@ -149,6 +153,7 @@ impl Life {
             config: config.clone(),
             start_wanted,
             pause_wanted: false,
+            rebuild_wanted: false,
             host_ref: None,
             config_hash: None,
             failure: None,
@@ -179,6 +184,7 @@ impl Life {
                 phase
             }
             E::AgentProvisioned { host_ref } => {
+                self.rebuild_wanted = false;
                 self.host_ref = Some(host_ref.clone());
                 Phase::Stopped
             }
@@ -212,18 +218,7 @@ impl Life {
                 self.crashes.clear();
                 Phase::Stopped
             }
-            E::AgentStatusObserved { status, cause, at } => match status {
-                ObservedStatus::Running => Phase::Running,
-                ObservedStatus::Paused => Phase::Paused,
-                ObservedStatus::Restarting | ObservedStatus::Stopped => {
-                    let mut crashes: Vec<_> = self.recent_crashes(*at).collect();
-                    crashes.push(*at);
-                    crashes.drain(..crashes.len().saturating_sub(CRASHES_MAX));
-                    self.crashes = crashes;
-                    self.crash_cause = *cause;
-                    Phase::Restarting
-                }
-            },
+            E::AgentStatusObserved { status, cause, at } => self.observe(*status, *cause, *at),
             E::AgentDeleteRequested {} => {
                 self.start_wanted = false;
                 self.failure = None;
@@ -232,6 +227,8 @@ impl Life {
             E::AgentDeleted {} => Phase::Absent,
             E::AgentReinitialized {} => {
                 self.start_wanted = self.start_wanted || phase == Phase::Running;
+                self.rebuild_wanted = true;
+                self.crashes.clear();
                 self.host_ref = None;
                 self.config_hash = None;
                 self.failure = None;
@@ -242,6 +239,25 @@ impl Life {
                 return None;
             }
         })
+    }
+
+    fn observe(
+        &mut self,
+        status: ObservedStatus,
+        cause: Option<CrashCause>,
+        at: DateTime<Utc>,
+    ) -> Phase {
+        match status {
+            ObservedStatus::Running => Phase::Running,
+            ObservedStatus::Paused => Phase::Paused,
+            ObservedStatus::Restarting | ObservedStatus::Stopped => {
+                let mut crashes: Vec<_> = self.recent_crashes(at).collect();
+                crashes.push(at);
+                crashes.drain(..crashes.len().saturating_sub(CRASHES_MAX));
+                (self.crashes, self.crash_cause) = (crashes, cause);
+                Phase::Restarting
+            }
+        }
     }
 
     fn settings(&mut self, event: &AgentEvent) {

@@ -379,32 +379,6 @@ fn a_deletion_is_asked_for_once_in_any_live_phase() {
     });
 }
 
-#[test]
-fn a_system_agent_cannot_be_deleted_only_reinitialized() {
-    let system = Create { is_system: true, ..create() };
-    given::<Agent>([created(system.clone())]).when(C::RequestDelete).then_refused(&R::SystemAgent);
-    given::<Agent>([created(system)]).when(C::Reinitialize).then([E::AgentReinitialized {}]);
-}
-
-#[test]
-fn a_reinitialized_agent_is_provisioned_anew_and_keeps_its_wish_to_run() {
-    in_every_phase(&C::Reinitialize, |phase| match phase {
-        P::Absent => Err(R::NotFound),
-        P::Deleting => Err(R::Deleting),
-        _ => Ok(vec![E::AgentReinitialized {}]),
-    });
-    let provision = C::RecordProvisioned { host_ref: "host-1".into() };
-    let again = |phase| history(phase).into_iter().chain([E::AgentReinitialized {}]);
-    let state = after::<Agent>(again(P::Running));
-    assert_eq!(state.phase, P::Creating);
-    assert_eq!(state.life.as_ref().unwrap().host_ref, None);
-    assert_eq!(state.life.unwrap().incarnation, incarnation(1));
-    given::<Agent>(again(P::Running))
-        .when(provision.clone())
-        .then([provisioned(), E::AgentStartRequested {}]);
-    given::<Agent>(again(P::Stopped)).when(provision).then([provisioned()]);
-}
-
 /// Every setting, with the event it leads to.
 fn settings() -> Vec<(Setting, AgentEvent)> {
     use Setting as S;

@@ -39,7 +39,7 @@ struct Watch<'a> {
 pub(super) fn of<'a>(engine: &'a Engine, platform: &'a str) -> BoxStream<'a, Change> {
     let watch = Watch { engine, platform, open: None, wait: Duration::ZERO };
     let next = async |mut watch: Watch<'a>| Some((watch.next().await, watch));
-    stream::unfold(watch, move |watch| next(watch)).boxed()
+    stream::unfold(watch, next).boxed()
 }
 
 impl Watch<'_> {

@@ -43,7 +43,8 @@ export class Server {
     const binary = process.env.TRINITY_BIN ?? "../target/debug/trinity";
     const args = ["serve", "--data-dir", this.#folder, "--listen", address];
     if (this.#isDemo) args.push("--demo");
-    const env = { ...process.env, ...this.#env };
+    // Pages of most tests show what the test has made, and nothing else.
+    const env = { ...process.env, TRINITY_SYSTEM_AGENT: "false", ...this.#env };
     const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"], env });
     this.#process = child;
     const isLate = setTimeout(() => child.kill("SIGKILL"), START_MS_MAX);

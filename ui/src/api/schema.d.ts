@@ -566,6 +566,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/reinitialize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rebuilds a system agent: what runs on it is cancelled, and its workspace begins anew.
+         * @description Its name, life, permissions, keys and credentials stay, and what waits goes on afterwards. Answers 200
+         *     with the status reached within `wait_ms`, 202 if it takes longer.
+         */
+        post: operations["post_agents_by_name_reinitialize"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/resources": {
         parameters: {
             query?: never;
@@ -1263,6 +1284,63 @@ export interface paths {
         };
         /** Shows how the server is, for those who run it. */
         get: operations["get_system"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-agent/reinitialize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rebuilds the server's own agent: what runs on it is cancelled, and its workspace begins anew.
+         * @description Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
+         */
+        post: operations["post_system_agent_reinitialize"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-agent/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stops the server's own agent and starts it again: what runs on it is cancelled, what waits goes on.
+         * @description Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
+         */
+        post: operations["post_system_agent_restart"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-agent/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the server's own agent. */
+        get: operations["get_system_agent_status"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4461,7 +4539,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4473,7 +4551,7 @@ export interface operations {
             };
             202: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -4682,6 +4760,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Released"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_reinitialize: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end of it, in milliseconds; 10000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            202: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -5127,7 +5250,7 @@ export interface operations {
         responses: {
             200: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -5139,7 +5262,7 @@ export interface operations {
             };
             202: {
                 headers: {
-                    /** @description The version of the agent, such as `"v17"`, for `If-Match` */
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
                     ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
@@ -6048,6 +6171,103 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["System"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_system_agent_reinitialize: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end of it, in milliseconds; 10000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            202: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_system_agent_restart: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end of it, in milliseconds; 10000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            202: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transition"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_system_agent_status: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -18,6 +18,7 @@ fn command() -> impl Strategy<Value = (i64, AgentCommand)> {
     let command = prop_oneof![
         2 => Just(C::Create(Box::new(create()))),
         1 => Just(C::Create(Box::new(Create { start: false, ..create() }))),
+        1 => Just(C::Create(Box::new(Create { is_system: true, ..create() }))),
         4 => Just(C::RecordProvisioned { host_ref: "host-1".into() }),
         1 => Just(C::RecordProvisionFailed { step, error: error.clone() }),
         4 => Just(C::RequestStart),

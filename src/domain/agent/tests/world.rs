@@ -1,4 +1,4 @@
-//! What becomes of an agent in the world: it is frozen, and it goes down by itself.
+//! What becomes of an agent in the world: it is frozen, goes down by itself, is rebuilt.
 
 use super::*;
 
@@ -63,4 +63,42 @@ fn a_crash_for_want_of_memory_is_named_to_the_end() {
     let killed = C::RecordObserved { status: ObservedStatus::Stopped, cause: None, at: at(5) };
     let ended = E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None };
     given::<Agent>(history).when(killed).then([ended]);
+}
+
+/// A system agent that runs.
+fn system(events: impl IntoIterator<Item = AgentEvent>) -> Vec<AgentEvent> {
+    let made = created(Create { is_system: true, ..create() });
+    let up = [made, provisioned(), E::AgentStartRequested {}, started()];
+    up.into_iter().chain(events).collect()
+}
+
+#[test]
+fn only_system_agents_are_rebuilt_and_only_others_deleted() {
+    in_every_phase(&C::Reinitialize, |phase| match phase {
+        P::Absent => Err(R::NotFound),
+        P::Deleting => Err(R::Deleting),
+        _ => Err(R::NotSystemAgent),
+    });
+    given::<Agent>(system([])).when(C::RequestDelete).then_refused(&R::SystemAgent);
+    given::<Agent>(system([])).when(C::Reinitialize).then([E::AgentReinitialized {}]);
+}
+
+#[test]
+fn a_rebuilt_agent_ends_where_it_was() {
+    let rebuilt = || E::AgentReinitialized {};
+    given::<Agent>(system([rebuilt()])).when(C::Reinitialize).then([]);
+    let again = C::RecordProvisioned { host_ref: "host-2".into() };
+    let made = E::AgentProvisioned { host_ref: "host-2".into() };
+    given::<Agent>(system([rebuilt()]))
+        .when(again.clone())
+        .then([made.clone(), E::AgentStartRequested {}]);
+    let resting = system([E::AgentStopRequested {}, stopped(), rebuilt()]);
+    given::<Agent>(resting).when(again).then([made.clone()]);
+    let failed = E::AgentProvisionFailed { step: Step::Volume, error: "busy".into() };
+    let life = after::<Agent>(system([rebuilt(), failed, E::AgentStartRequested {}])).life.unwrap();
+    assert!(life.rebuild_wanted && life.host_ref.is_none(), "a retry removes first, too");
+    let life = after::<Agent>(system([rebuilt(), made])).life.unwrap();
+    assert!(!life.rebuild_wanted);
+    assert_eq!(life.incarnation, incarnation(1));
+    assert_eq!(after::<Agent>(system([rebuilt()])).phase, P::Creating);
 }
