@@ -73,7 +73,7 @@ async fn work(log: EventLog, owner: AccountId, number: usize, executions: usize)
         start: true,
     };
     let by_owner = || metadata(&Actor::User(owner));
-    let created = agents::create(&log, create, by_owner(), clock::now()).await?;
+    let created = agents::create(&log, create, Vec::new(), by_owner(), clock::now()).await?;
     let first = log.event(created.position).await?.context("the agent's first event")?;
     let (life, cause) = (created.life, Cause::of(&first));
     reports::provisioned(&log, &life, "host".to_owned(), &cause).await?;

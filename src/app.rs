@@ -25,6 +25,7 @@ use crate::hosts::AgentHost;
 use crate::hosts::docker::{self, DockerHost, Endpoint};
 use crate::hosts::links::Links;
 use crate::hosts::process::{Options, ProcessHost};
+use crate::library::Library;
 use crate::projections::{self, Views};
 use crate::reactors;
 use crate::redis::Redis;
@@ -70,6 +71,8 @@ pub struct App {
     pub links: Links,
     /// The CLIs.
     pub adapters: Adapters,
+    /// Templates and skills.
+    pub library: Library,
     /// Who is allowed in before there is a user.
     pub setup: api::auth::Setup,
     /// Ends streams and reactors.
@@ -105,6 +108,7 @@ impl App {
             }
         };
         let adapters = adapters(&config)?;
+        let library = Library::of(&config);
         let vault =
             Vault::open(state.db.clone(), config.secret_key.as_ref(), &data_dir, clock::now());
         let vault = vault.await.context("cannot open the vault")?;
@@ -126,6 +130,7 @@ impl App {
             links: Links::new(Arc::clone(&host)),
             host,
             adapters,
+            library,
             setup,
             shutdown: CancellationToken::new(),
             started_at: clock::now(),
@@ -142,6 +147,7 @@ impl App {
             host: Arc::clone(&self.host),
             links: self.links.clone(),
             adapters: self.adapters.clone(),
+            library: self.library.clone(),
             node_id: self.node_id,
             path: variable("PATH").unwrap_or_else(|| PATH_DEFAULT.to_owned()),
             grace_ms: self.config.grace_ms,

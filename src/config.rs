@@ -162,6 +162,14 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_READABLE_PATHS", value_name = "PATH", value_delimiter = ':')]
     pub readable_paths: Option<Vec<PathBuf>>,
 
+    /// Folder of templates, one folder each [default: `templates` in the data directory]
+    #[arg(long, env = "TRINITY_TEMPLATES_DIR", value_name = "DIR")]
+    pub templates_dir: Option<PathBuf>,
+
+    /// Folder of skills, one folder each [default: `skills` in the data directory]
+    #[arg(long, env = "TRINITY_SKILLS_DIR", value_name = "DIR")]
+    pub skills_dir: Option<PathBuf>,
+
     /// Command line that replaces `claude`, split as a shell would
     #[arg(long, env = "TRINITY_CLAUDE_COMMAND", value_name = "COMMAND")]
     pub claude_command: Option<String>,
@@ -239,6 +247,10 @@ pub struct Config {
     pub agent_uids: UidRange,
     /// What runs may read and execute beside the system's own paths.
     pub readable_paths: Vec<PathBuf>,
+    /// Folder of templates, one folder each.
+    pub templates_dir: PathBuf,
+    /// Folder of skills, one folder each.
+    pub skills_dir: PathBuf,
     /// Command line that replaces `claude`.
     pub claude_command: Option<String>,
     /// Command line that replaces `gemini`.
@@ -292,7 +304,11 @@ impl Config {
             docker_cert_path.or_else(|| variable("DOCKER_CERT_PATH").map(PathBuf::from));
         let allowed_images = settings.allowed_images.or(file.allowed_images);
         let agent_image = settings.agent_image.or(file.agent_image);
+        let templates_dir = settings.templates_dir.or(file.templates_dir);
+        let skills_dir = settings.skills_dir.or(file.skills_dir);
         Ok(Self {
+            templates_dir: templates_dir.unwrap_or_else(|| data_dir.join("templates")),
+            skills_dir: skills_dir.unwrap_or_else(|| data_dir.join("skills")),
             data_dir,
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             database_url: settings.database_url.or(file.database_url),

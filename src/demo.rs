@@ -67,7 +67,7 @@ async fn seed_agent(
         config: AgentConfig::new(name.clone(), Runtime::Demo),
         start: true,
     };
-    agents::create(&app.log, create, metadata(), app.log.now()).await?;
+    agents::create(&app.log, create, Vec::new(), metadata(), app.log.now()).await?;
     let running = tokio::time::timeout(START_MAX, until_running(app, &name)).await;
     running.context("it did not start")??;
     for message in messages {

@@ -30,6 +30,8 @@ pub mod domain;
 pub mod event_log;
 // Where agents live.
 pub mod hosts;
+// What agents are made from and taught with.
+pub mod library;
 // Read models: what the events add up to.
 pub mod projections;
 // Effects, and the reports of them.

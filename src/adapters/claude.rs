@@ -119,6 +119,10 @@ impl Adapter for Claude {
         "CLAUDE.md"
     }
 
+    fn skills_folder(&self) -> &'static str {
+        ".claude/skills"
+    }
+
     fn spawn_error(&self, class: SpawnErrorClass, message: &str) -> String {
         spawn_error(self.program(), class, message)
     }

@@ -124,6 +124,10 @@ impl Adapter for Gemini {
         "GEMINI.md"
     }
 
+    fn skills_folder(&self) -> &'static str {
+        ".gemini/skills"
+    }
+
     /// The CLI names the file of a session by the minute and the first eight digits of the id, and
     /// those of executions say the minute as well: two of them would write into one file.
     fn session_id(&self, execution_id: Uuid) -> String {

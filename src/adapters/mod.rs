@@ -47,6 +47,8 @@ pub trait Adapter: Send + Sync {
     fn tools(&self, names: &[String]) -> Result<(), ToolError>;
     /// The name of the file in the workspace that holds the agent's instructions.
     fn instructions_file(&self) -> &'static str;
+    /// The folder in the workspace in which the CLI looks for skills.
+    fn skills_folder(&self) -> &'static str;
     /// Whether the CLI would take `id` for the id of one session, and for nothing else.
     fn is_session(&self, id: &str) -> bool;
     /// Gives the id of the fresh session of an execution: always the same one, which no other

@@ -340,8 +340,8 @@ async fn read(state: &ApiState, on: &OnAgent, position: i64) -> Result<(Credenti
     let (vault, incarnation) = (&state.app.vault, on.life.incarnation.0);
     let entries = vault.entries(incarnation).await?;
     let injection = vault.injection(incarnation).await?;
-    let is_given = |given: &Injection| given.version == life.credentials_version;
-    let is_given = life.credentials_version == 0 || injection.as_ref().is_some_and(is_given);
+    let is_given = |given: &Injection| given.version == life.kept_version;
+    let is_given = life.kept_version == 0 || injection.as_ref().is_some_and(is_given);
     let injected_at = injection.as_ref().filter(|given| given.version > 0).map(|given| given.at);
     let (injected, error) =
         injection.map_or((Vec::new(), None), |given| (given.names, given.error));

@@ -35,11 +35,13 @@ mod reply;
 mod request_id;
 mod selections;
 mod setup;
+mod skills;
 mod sse;
 mod state;
 mod stream;
 mod system;
 mod tasks;
+mod templates;
 mod tokens;
 mod users;
 mod watchers;
@@ -81,6 +83,8 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(agents::router())
         .merge(credentials::router())
         .merge(files::router())
+        .merge(templates::router())
+        .merge(skills::router())
         .merge(tasks::router())
         .merge(executions::router())
         .merge(activities::router())

@@ -70,6 +70,12 @@ enum Command {
     Capabilities(settings::CapabilitiesArgs),
     /// List, read, write and edit the files of an agent's workspace
     Files(files::FilesArgs),
+    /// Show or set which skills of the library an agent has
+    Skills(settings::WordsArgs),
+    /// Show or set the only tools that tasks may use
+    Tools(settings::WordsArgs),
+    /// Show or set the words by which an agent is found
+    Tags(settings::WordsArgs),
     /// Let another user operate an agent, or show who may
     Share(sharing::ShareArgs),
     /// Take back that another user may operate an agent
@@ -78,6 +84,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct LsArgs {
+    /// Only those with this tag
+    #[arg(long)]
+    tag: Option<String>,
     /// As they were at a position or a time, such as "yesterday 10:00"
     #[arg(long, value_name = "WHEN")]
     as_of: Option<Place>,
@@ -128,6 +137,9 @@ struct CreateArgs {
     /// Model that tasks use when they name none
     #[arg(long)]
     model: Option<String>,
+    /// Template that it is made from; see: trinity template ls
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
     /// A word for what the agent is for
     #[arg(long = "type", value_name = "WORD")]
     kind: Option<String>,
@@ -165,7 +177,7 @@ impl Args {
         let session = Session::new(&self.common)?;
         match self.command {
             Command::Create(args) => session.create(*args).await,
-            Command::Ls(LsArgs { as_of }) => session.list_agents(as_of).await,
+            Command::Ls(args) => session.list_agents(args).await,
             Command::Show(ShowArgs { name, as_of }) => session.show_agent(&name, as_of).await,
             Command::Start(args) => session.ask("start", args).await,
             Command::Stop(args) => session.ask("stop", args).await,
@@ -180,6 +192,9 @@ impl Args {
             Command::Resources(args) => session.resources(args).await,
             Command::Capabilities(args) => session.capabilities(args).await,
             Command::Files(args) => session.files(args).await,
+            Command::Skills(args) => session.skills_of(args).await,
+            Command::Tools(args) => session.tools(args).await,
+            Command::Tags(args) => session.tags(args).await,
             Command::Share(args) => session.share(args).await,
             Command::Unshare(args) => session.unshare(args).await,
         }
@@ -197,6 +212,7 @@ impl CreateArgs {
             ("name", Some(Value::from(self.name.as_str()))),
             ("runtime", self.runtime.clone().map(Value::from)),
             ("model", self.model.clone().map(Value::from)),
+            ("template", self.template.clone().map(Value::from)),
             ("type", self.kind.clone().map(Value::from)),
             ("max_parallel_tasks", self.capacity.map(Value::from)),
             ("execution_timeout_seconds", self.timeout.map(Value::from)),
@@ -257,8 +273,9 @@ impl Session {
         }
     }
 
-    async fn list_agents(&self, as_of: Option<Place>) -> Result<()> {
-        let call = Call::get("/api/agents").query("limit", Some(1_000)).query("as_of", as_of);
+    async fn list_agents(&self, LsArgs { tag, as_of }: LsArgs) -> Result<()> {
+        let call = Call::get("/api/agents").query("limit", Some(1_000)).query("tag", tag);
+        let call = call.query("as_of", as_of);
         let items = self.client.list(call, AGENTS_MAX).await?;
         if self.output.form() == Form::Json {
             return self.output.json_list(&items);

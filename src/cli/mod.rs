@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod exec;
 mod health;
+mod library;
 mod login;
 mod output;
 mod perm;
@@ -96,6 +97,10 @@ enum ClientCommand {
     Perm(perm::Args),
     /// Give an agent credentials, and say which it has
     Credential(credential::Args),
+    /// Look at the templates that agents can be made from
+    Template(library::Args),
+    /// Look at the skills that agents can have
+    Skill(library::Args),
     /// Play again what happened
     Replay(replay::Args),
     /// Build a read model again from the log
@@ -136,6 +141,8 @@ impl ClientCommand {
             Self::Queue(args) => args.execute().await,
             Self::Perm(args) => args.execute().await,
             Self::Credential(args) => args.execute().await,
+            Self::Template(args) => args.execute_on_templates().await,
+            Self::Skill(args) => args.execute_on_skills().await,
             Self::Replay(args) => args.execute().await,
             Self::Rebuild(args) => args.execute().await,
             Self::Health(args) => args.execute().await,

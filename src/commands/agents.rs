@@ -10,6 +10,9 @@ use crate::domain::slots::{Slots, SlotsCommand};
 use crate::domain::{Metadata, StreamId};
 use crate::event_log::{Decision, EventLog, ExecuteError, Plan, Receipt};
 
+/// How many events a creation appends at most, beside the first two.
+const CREATION_EVENTS_MAX: usize = 16;
+
 /// What has become of a request to create an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
@@ -21,7 +24,8 @@ pub struct Created {
     pub is_replay: bool,
 }
 
-/// Begins a life of a name, with its capacity and timeout, in one append.
+/// Begins a life of a name, with its capacity and timeout and whatever else it has from the beginning,
+/// in one append.
 ///
 /// # Errors
 /// What the agent refuses; [`SubmitError::KeyReused`] when the life's id derives from an
@@ -29,6 +33,7 @@ pub struct Created {
 pub async fn create(
     log: &EventLog,
     create: Create,
+    settings: Vec<Setting>,
     metadata: Metadata,
     now: DateTime<Utc>,
 ) -> Result<Created> {
@@ -44,9 +49,13 @@ pub async fn create(
         let name = create.config.name.clone();
         let max_parallel_tasks = create.config.max_parallel_tasks;
         let seconds = create.config.execution_timeout_seconds;
-        d.decide::<Agent>(name, AgentCommand::Create(Box::new(create.clone())))?;
+        d.decide::<Agent>(&name, AgentCommand::Create(Box::new(create.clone())))?;
+        // Right after it: by that, whoever has a slot finds the agent.
         d.decide::<Slots>(incarnation, SlotsCommand::SetCapacity { max_parallel_tasks, now })?;
         d.decide::<Slots>(incarnation, SlotsCommand::SetTimeout { seconds })?;
+        for setting in &settings {
+            d.decide::<Agent>(&name, AgentCommand::Configure(setting.clone()))?;
+        }
         Ok::<_, Refusal>(true)
     };
     let (is_new, receipt) = log.transact(plan, metadata, decide).await?;
@@ -63,9 +72,10 @@ async fn replay(log: &EventLog, life: LifeRef, body_sha256: Option<String>) -> R
     match first {
         Some(first) if body_sha256.is_some() && first.metadata.body_sha256 == body_sha256 => {
             let command_id = &first.metadata.command_id;
-            let next = log.after(first.position, 1).await?.pop();
-            let last = next.filter(|next| next.metadata.command_id == *command_id).unwrap_or(first);
-            Ok(Created { life, position: last.position, is_replay: true })
+            let next = log.after(first.position, CREATION_EVENTS_MAX).await?;
+            let same = next.iter().rfind(|next| next.metadata.command_id == *command_id);
+            let position = same.map_or(first.position, |last| last.position);
+            Ok(Created { life, position, is_replay: true })
         }
         _ => Err(ExecuteError::Refused(SubmitError::KeyReused.into())),
     }

@@ -64,7 +64,7 @@ impl Fixture {
             config,
             start: true,
         };
-        agents::create(&self.log, create, metadata(), clock::now()).await.unwrap().life
+        agents::create(&self.log, create, Vec::new(), metadata(), clock::now()).await.unwrap().life
     }
 
     async fn running(&self, name: &str, capacity: u32) -> LifeRef {
@@ -319,7 +319,7 @@ async fn a_repeated_creation_is_one_agent_even_after_its_end() {
             config: AgentConfig::new(name.clone(), Runtime::Demo),
             start: true,
         };
-        agents::create(&f.log, create, with_body(body), clock::now()).await
+        agents::create(&f.log, create, Vec::new(), with_body(body), clock::now()).await
     };
     let first = create("b").await.unwrap();
     assert_eq!(f.log.head(), first.position);

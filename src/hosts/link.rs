@@ -20,8 +20,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use trinity_agent_protocol::{
-    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery,
-    FilesQuery, Info, OUTPUT_LINE_WIRE_BYTES_MAX, OutputLine, PROTOCOL_VERSION, ShutdownRequest,
+    ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery, FilesQuery, Info,
+    KeptFiles, OUTPUT_LINE_WIRE_BYTES_MAX, OutputLine, PROTOCOL_VERSION, ShutdownRequest,
     StartRequest, StopRequest, paths,
 };
 use uuid::Uuid;
@@ -199,9 +199,9 @@ impl Link {
         })))
     }
 
-    /// Writes the files that hold the agent's credentials, these and no others.
-    pub async fn put_credentials(&self, files: &CredentialFiles) -> Result<(), Error> {
-        self.send(Method::PUT, paths::CREDENTIALS, encode(files)?).await.map(drop)
+    /// Writes the files that the platform keeps in the workspace, these and no others.
+    pub async fn put_kept_files(&self, files: &KeptFiles) -> Result<(), Error> {
+        self.send(Method::PUT, paths::KEPT_FILES, encode(files)?).await.map(drop)
     }
 
     /// Lists a folder of the workspace, one page of it.

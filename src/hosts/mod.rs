@@ -148,9 +148,24 @@ pub struct AgentSpec {
     /// What its container is like, on hosts that have containers.
     #[serde(skip)]
     pub container: ContainerSpec,
-    /// Files that the workspace begins with, by their names; what becomes of them is the agent's.
+    /// Files that the workspace begins with, by their paths there; what becomes of them is the agent's.
     #[serde(skip)]
-    pub workspace_files: BTreeMap<String, String>,
+    pub workspace_files: BTreeMap<String, WorkspaceFile>,
+}
+
+/// A file of a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkspaceFile {
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// Whether it can be run.
+    pub is_executable: bool,
+}
+
+impl From<String> for WorkspaceFile {
+    fn from(text: String) -> Self {
+        Self { content: text.into_bytes(), is_executable: false }
+    }
 }
 
 impl AgentSpec {

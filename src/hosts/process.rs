@@ -14,6 +14,7 @@
 //! The agent server is nobody's child: it outlives the platform and is found again by what its
 //! state folder says. Other names in these folders are ignored.
 
+mod disk;
 mod folders;
 mod isolation;
 mod uids;
@@ -40,7 +41,8 @@ use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX, Isolation};
 use trinity_agent_server::{ProcessIdentity, SELF_EXE, ServerRecord, kill_user, runner_lives};
 use uuid::Uuid;
 
-use self::folders::{Folders, PASSAGE_MODE, Place, make_folder};
+use self::disk::make_folder;
+use self::folders::{Folders, PASSAGE_MODE, Place};
 use self::uids::Uids;
 use super::{
     AgentHost, AgentSpec, ByteStream, Change, Error, HostKind, HostState, HostedAgent,

@@ -4,6 +4,7 @@
 //! state that decisions are made on. A life's row outlives the agent: it says whose the history is.
 
 mod fold;
+mod rows;
 
 use std::collections::BTreeSet;
 
@@ -28,7 +29,7 @@ pub const LIVES_MAX: u32 = 10_000;
 record! {
     /// An agent as stored: its state, and what queries look for.
     #[derive(Debug, Clone, PartialEq)]
-    pub struct AgentRecord in "agents_v1" key(name: AgentName) {
+    pub struct AgentRecord in "agents_v2" key(name: AgentName) {
         pub name: AgentName,
         pub incarnation: IncarnationId,
         pub row_no: i64,
@@ -54,7 +55,7 @@ record! {
 record! {
     /// One life of a name, kept for ever.
     #[derive(Debug, Clone, PartialEq)]
-    pub struct AgentLife in "agent_lives_v1" key(incarnation: IncarnationId) {
+    pub struct AgentLife in "agent_lives_v2" key(incarnation: IncarnationId) {
         pub incarnation: IncarnationId,
         pub agent_name: AgentName,
         pub owner: AccountId,
@@ -66,10 +67,19 @@ record! {
 record! {
     /// A user who may operate another's agent.
     #[derive(Debug, Clone, PartialEq)]
-    struct Share in "agent_shares_v1" key(agent_name: AgentName, user_id: AccountId) {
+    struct Share in "agent_shares_v2" key(agent_name: AgentName, user_id: AccountId) {
         agent_name: AgentName,
         user_id: AccountId,
         incarnation: IncarnationId,
+    }
+}
+
+record! {
+    /// A word by which an agent is found.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Tag in "agent_tags_v2" key(agent_name: AgentName, tag: String) {
+        agent_name: AgentName,
+        tag: String,
     }
 }
 
@@ -237,9 +247,12 @@ pub struct GitSync {
     pub branch: String,
 }
 
-/// Which agents a list shows: all, as yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AgentFilter {}
+/// Which agents a list shows: all, unless something is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentFilter {
+    /// Only those with this tag.
+    pub tag: Option<String>,
+}
 
 impl Filter for AgentFilter {
     const LIST: &'static str = "agents";
@@ -264,6 +277,13 @@ impl Agents<'_> {
         page: &PageRequest,
     ) -> Result<Page<AgentRow>, db::Error> {
         let mut select = select(viewer);
+        if let Some(tag) = &filter.tag {
+            select.push(&format!(
+                " AND EXISTS (SELECT 1 FROM {} t WHERE t.agent_name = a.name AND t.tag = ",
+                Tag::TABLE,
+            ));
+            select.bind(tag.as_str()).push(")");
+        }
         page.finish(&mut select, "a", Order::NewestFirst);
         let found: Page<AgentRecord> = page.page(filter, self.0.query(select).await?)?;
         Ok(found.map(|record| record.into_row(viewer)))
@@ -414,84 +434,4 @@ pub(super) fn visible_life(select: &mut Statement, incarnation: &str, viewer: &V
         Share::TABLE,
     ));
     select.bind(user).push(")))");
-}
-
-impl AgentRecord {
-    /// The status as the wire has it.
-    pub fn status(&self) -> AgentStatus {
-        self.phase.into()
-    }
-
-    fn into_row(self, viewer: &Viewer) -> AgentRow {
-        let Life { config, host_ref, failure, tags, .. } = self.life.0;
-        AgentRow {
-            name: self.name,
-            incarnation: self.incarnation,
-            kind: config.kind,
-            status: self.phase.into(),
-            phase: self.phase,
-            failure: failure.filter(|_| self.phase == Phase::Failed).map(|(step, error)| Failure {
-                step: <&'static str>::from(step).to_owned(),
-                error,
-            }),
-            runtime: config.runtime,
-            model: config.model,
-            created: self.created_at,
-            resources: Resources { cpu: config.resources.cpu, memory: config.resources.memory },
-            container_id: host_ref,
-            template: config.template,
-            // Shown by id in the moment before the account is projected, or after it was deleted.
-            owner: self.owner_name.unwrap_or_else(|| self.owner.to_string()),
-            owner_id: self.owner,
-            is_owner: viewer.user() == Some(self.owner),
-            is_shared: self.is_shared,
-            is_system: self.is_system,
-            autonomy: config.autonomy,
-            tags,
-            slots: SlotCounts {
-                active: self.active,
-                max: config.max_parallel_tasks,
-                queued: self.queued,
-            },
-            max_parallel_tasks: config.max_parallel_tasks,
-            execution_timeout_seconds: config.execution_timeout_seconds,
-            node_id: self.node_id,
-            // No event says it: whoever shows the row asks the host.
-            isolation: None,
-            landlock_abi: None,
-            run_uid: None,
-            position: self.position,
-            version: self.version,
-        }
-    }
-
-    fn into_detail(self, viewer: &Viewer, shares: Vec<SharedWith>) -> AgentDetail {
-        let life = self.life.0.clone();
-        let ((expose_enabled, consume_enabled), restart_needed) =
-            (life.folders, life.needs_restart());
-        let agent = self.into_row(viewer);
-        let owns = agent.is_owner || matches!(viewer, Viewer::Admin(_) | Viewer::System);
-        AgentDetail {
-            can_share: owns,
-            can_delete: owns && !agent.is_system,
-            agent,
-            shares,
-            base_image: life.config.base_image,
-            github_repo: life.config.github_repo,
-            custom_instructions: life.config.custom_instructions,
-            tools: life.config.tools,
-            mcp_servers: life.config.mcp_servers,
-            skills: life.skills,
-            credentials: life.credentials,
-            read_only: ReadOnly {
-                enabled: life.config.read_only.enabled,
-                blocked_patterns: life.config.read_only.blocked_patterns,
-                allowed_patterns: life.config.read_only.allowed_patterns,
-            },
-            full_capabilities: life.config.full_capabilities,
-            restart_needed,
-            folders: Folders { expose_enabled, consume_enabled },
-            git_sync: life.git_sync.map(|(repository, branch)| GitSync { repository, branch }),
-        }
-    }
 }

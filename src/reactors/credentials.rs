@@ -1,20 +1,22 @@
-//! Credentials: given to an agent at its start and when they change, and looked for in its output.
+//! What the platform keeps in a workspace, given to an agent at its start and when it changes: its
+//! credentials, which are also looked for in its output, and its skills.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use trinity_agent_protocol::{CredentialFile, CredentialFiles, Masks};
+use trinity_agent_protocol::{KeptFile, KeptFiles, Masks};
 use uuid::Uuid;
 
 use super::chain;
 use super::look::Look;
 use crate::domain::agent::Life;
-use crate::hosts::link;
+use crate::hosts::{WorkspaceFile, link};
+use crate::library::skills::SkillError;
 use crate::vault::{self, Credentials, Injection, SecretText, Vault};
 
 /// Opens the credentials of a life; nothing is asked for one that never had any.
 pub(super) async fn read(vault: &Vault, life: &Life) -> Result<Credentials, vault::Error> {
-    if life.credentials_version == 0 {
+    if life.kept_version == 0 {
         return Ok(Credentials::default());
     }
     vault.read(life.incarnation.0).await
@@ -25,19 +27,25 @@ pub(super) fn masked(credentials: &Credentials) -> Vec<String> {
     credentials.masked().map(str::to_owned).collect()
 }
 
-/// Writes the files that hold the agent's credentials, and keeps that it was done.
+/// Writes the files that hold the agent's credentials and skills, and keeps that it was done.
 pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result<(), Failed> {
     let Look { context, life, link, .. } = look;
-    if life.credentials_version == 0 {
+    if life.kept_version == 0 {
         return Ok(());
     }
+    let skills = skills(look).await?;
     // From here on the agent may know them: whoever reads its output looks for them first.
     context.vault.announce();
-    let file = |(path, content): (String, String)| CredentialFile { path, content };
-    let files = CredentialFiles { files: credentials.files().into_iter().map(file).collect() };
-    link.put_credentials(&files).await?;
+    let skills = skills.into_iter().map(|(path, WorkspaceFile { content, is_executable })| {
+        KeptFile { path, content, is_executable, is_secret: false }
+    });
+    let secrets = credentials.files().into_iter().map(|(path, text)| {
+        let content = text.into_bytes();
+        KeptFile { path, content, is_executable: false, is_secret: true }
+    });
+    link.put_kept_files(&KeptFiles { files: skills.chain(secrets).collect() }).await?;
     let injection = Injection {
-        version: life.credentials_version,
+        version: life.kept_version,
         at: context.log.now(),
         names: credentials.names().into_iter().collect(),
         error: None,
@@ -46,12 +54,24 @@ pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result
     Ok(())
 }
 
-/// Why credentials were not given.
+/// The files of the agent's skills, where its CLI looks for them.
+async fn skills(look: &Look<'_>) -> Result<BTreeMap<String, WorkspaceFile>, SkillError> {
+    let Look { context, life, .. } = look;
+    let names = life.skills.clone();
+    let files = context.library.read(move |library| library.skills.files(&names)).await?;
+    let folder = context.adapters.get(life.config.runtime).skills_folder();
+    Ok(files.into_iter().map(|(path, file)| (format!("{folder}/{path}"), file)).collect())
+}
+
+/// Why credentials or skills were not given.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     /// They cannot be opened, or it cannot be kept that they were given.
     #[error(transparent)]
     Vault(#[from] vault::Error),
+    /// A skill cannot be taken from the library.
+    #[error(transparent)]
+    Skills(#[from] SkillError),
     /// The agent server did not take them.
     #[error(transparent)]
     Link(#[from] link::Error),
@@ -71,7 +91,7 @@ impl Injector {
     pub(super) async fn look(&mut self, look: &Look<'_>) -> anyhow::Result<()> {
         let Look { context, life, life_ref, .. } = look;
         let (vault, incarnation) = (&context.vault, life.incarnation.0);
-        let wanted = life.credentials_version;
+        let wanted = life.kept_version;
         if wanted == 0 || self.in_force == Some(wanted) {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 //!
 //! Each step is idempotent: a server that was killed in the middle of one begins it again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta};
@@ -13,7 +14,7 @@ use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
 use crate::domain::agent::{AgentConfig, CrashCause, ObservedStatus, Phase, Step};
 use crate::domain::execution::CancelReason;
-use crate::hosts::{self, AgentSpec, ContainerSpec, Status};
+use crate::hosts::{self, AgentSpec, ContainerSpec, Status, WorkspaceFile};
 
 /// The wait before the first restart after a crash; it doubles with every further crash.
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(500);
@@ -55,17 +56,30 @@ pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
     }
 }
 
-/// Makes the agent's place, after the removal of the one that is to be rebuilt.
+/// Makes the agent's place with all that its workspace begins with, after the removal of the one that
+/// is to be rebuilt.
 async fn make_anew(look: &Look<'_>) -> Result<String, Failure> {
+    // First what may fail and takes nothing away.
+    let mut files = BTreeMap::new();
+    if let Some(template) = look.life.config.template.clone() {
+        let read = look.context.library.read(move |library| library.templates.files(&template));
+        files = read.await.map_err(Failure::at(Step::Template))?;
+    }
+    files.extend(instructions(look));
     if look.life.rebuild_wanted {
         let removed = look.context.host.remove(look.life_ref.incarnation.0).await;
         removed.map_err(Failure::at(Step::Volume))?;
     }
-    make(look).await
+    make(look, files).await
 }
 
 /// Makes the agent's place as its configuration stands, or makes sure that it is like that.
-async fn make(look: &Look<'_>) -> Result<String, Failure> {
+///
+/// The files are those of a workspace that is new.
+async fn make(
+    look: &Look<'_>,
+    workspace_files: BTreeMap<String, WorkspaceFile>,
+) -> Result<String, Failure> {
     let Look { context, life_ref, life, .. } = look;
     let AgentConfig { base_image, resources, full_capabilities, .. } = &life.config;
     let spec = AgentSpec {
@@ -78,7 +92,7 @@ async fn make(look: &Look<'_>) -> Result<String, Failure> {
             memory_bytes: resources.memory_bytes().map_err(Failure::at(Step::Validate))?,
             full_capabilities: *full_capabilities,
         },
-        workspace_files: instructions(look).into_iter().collect(),
+        workspace_files,
     };
     context.host.create(&spec).await.map_err(Failure::at(Step::Container))
 }
@@ -92,14 +106,14 @@ fn wait_for_host(look: &Look<'_>) -> anyhow::Result<()> {
 }
 
 /// The file in which the agent's CLI looks for the instructions of its creator.
-fn instructions(look: &Look<'_>) -> Option<(String, String)> {
+fn instructions(look: &Look<'_>) -> Option<(String, WorkspaceFile)> {
     let text = look.life.config.custom_instructions.clone()?;
     let adapter = look.context.adapters.get(look.life.config.runtime);
-    Some((adapter.instructions_file().to_owned(), text))
+    Some((adapter.instructions_file().to_owned(), text.into()))
 }
 
 /// Everything that a host tells about an agent without the log.
-fn labels(look: &Look<'_>) -> std::collections::BTreeMap<String, String> {
+fn labels(look: &Look<'_>) -> BTreeMap<String, String> {
     let Look { context, life_ref, life, .. } = look;
     let AgentConfig { kind, runtime, resources, template, full_capabilities, .. } = &life.config;
     let runtime: &str = runtime.into();
@@ -175,7 +189,7 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
         .filter(|before| !before.state.is_at_rest())
         .and_then(|mut before| before.labels.remove(CONFIG_HASH));
     let config_hash = made_with.unwrap_or_else(|| look.life.place_hash());
-    let host_ref = make(look).await?;
+    let host_ref = make(look, BTreeMap::new()).await?;
     context.host.start(incarnation).await.map_err(Failure::at(Step::Start))?;
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
     let read = credentials::read(&context.vault, look.life).await;

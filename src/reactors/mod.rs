@@ -48,6 +48,7 @@ use crate::domain::ExecutionId;
 use crate::event_log::EventLog;
 use crate::hosts::AgentHost;
 use crate::hosts::links::Links;
+use crate::library::Library;
 use crate::projections::Views;
 use crate::state::transcripts::Transcripts;
 use crate::vault::Vault;
@@ -72,6 +73,8 @@ pub struct Context {
     pub links: Links,
     /// The CLIs.
     pub adapters: Adapters,
+    /// Templates and skills.
+    pub library: Library,
     /// This node; on hosts bound to one machine only its own agents are looked after.
     pub node_id: Uuid,
     /// The search path that runs get.

@@ -109,7 +109,7 @@ impl Fixture {
             incarnation,
             labels: BTreeMap::from([("trinity.platform".into(), platform.into())]),
             container: ContainerSpec::default(),
-            workspace_files: BTreeMap::from([("CLAUDE.md".into(), "be kind".into())]),
+            workspace_files: BTreeMap::from([("CLAUDE.md".into(), "be kind".to_owned().into())]),
         };
         host.create(&spec).await.unwrap();
         Self { place, host, spec }

@@ -24,6 +24,7 @@ mod failures;
 mod files;
 mod hosts;
 mod isolation;
+mod library;
 mod processes;
 mod projections;
 mod readme;

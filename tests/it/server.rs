@@ -51,6 +51,14 @@ impl Answer {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         self.body
     }
+
+    /// The problem, when it is the expected one.
+    #[track_caller]
+    pub fn problem(self, status: u16, code: &str) -> Value {
+        let problem = self.expect(status);
+        assert_eq!(problem["code"], code, "{problem}");
+        problem
+    }
 }
 
 /// A running server on data of its own.

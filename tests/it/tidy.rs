@@ -13,7 +13,7 @@ const LINE_WIDTH_MAX: usize = 110;
 
 /// Which modules of ours, and which crates that do I/O, each module may use. What is not listed here
 /// (`app`, `cli`, `main`, `demo`) may use everything.
-const MAY_USE: [(&str, &[&str], &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 17] = [
     ("domain", &["domain"], &[]),
     (
         "event_log",
@@ -36,6 +36,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 16] = [
             "domain",
             "event_log",
             "hosts",
+            "library",
             "projections",
             "state",
             "telemetry",
@@ -56,6 +57,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 16] = [
             "domain",
             "event_log",
             "hosts",
+            "library",
             "projections",
             "state",
             "telemetry",
@@ -67,6 +69,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 16] = [
     ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
+    ("library", &["library", "config", "domain", "hosts"], &["tokio"]),
     ("redis", &["config"], &["redis", "tokio"]),
     ("vault", &["vault", "config", "data_dir", "db", "redis"], &["rand", "tokio"]),
     ("web", &["web"], &["axum", "rand"]),

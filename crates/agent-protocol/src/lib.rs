@@ -4,17 +4,16 @@
 //! named by its id; `epoch` counts the attempts at it, so that a late message of an older attempt
 //! can be told from the current one. Bodies are JSON, output is NDJSON, refusals are [`ErrorBody`].
 
-mod credentials;
 mod error;
 mod execution;
 mod files;
 mod isolation;
+mod kept_files;
 mod masks;
 mod output;
 pub mod paths;
 mod start;
 
-pub use credentials::{CREDENTIAL_FILES_MAX, CredentialFile, CredentialFiles, path_is_below};
 pub use error::{ErrorBody, ErrorCode, SpawnErrorClass};
 pub use execution::{
     ExecutionState, ExecutionStatus, Exit, Stop, StopPhase, StopReason, StopRequest,
@@ -23,6 +22,7 @@ pub use files::{
     FILE_BYTES_MAX, FILE_ENTRIES_MAX, FileEntry, FileKind, FilePage, FileQuery, FilesQuery,
 };
 pub use isolation::{Isolation, IsolationKind};
+pub use kept_files::{KEPT_BYTES_MAX, KEPT_FILES_MAX, KeptFile, KeptFiles, path_is_below};
 pub use masks::{MASK, MASKED_BYTES_MIN, MASKED_TEXTS_MAX, Masks};
 pub use output::{Dropped, LineStream, OutputLine};
 pub use start::{FileSpec, InvalidRequest, StartRequest, execution_id_is_valid};

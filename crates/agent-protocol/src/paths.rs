@@ -6,8 +6,8 @@ pub const INFO: &str = "/info";
 /// `GET`: the [`crate::ExecutionStatus`] of every execution that has a state folder.
 pub const EXECUTIONS: &str = "/executions";
 
-/// `PUT`: writes the files that hold credentials, see [`crate::CredentialFiles`].
-pub const CREDENTIALS: &str = "/credentials";
+/// `PUT`: writes the files that the platform keeps in the workspace, see [`crate::KeptFiles`].
+pub const KEPT_FILES: &str = "/kept-files";
 
 /// `GET`: lists a folder of the workspace, see [`crate::FilesQuery`] and [`crate::FilePage`].
 pub const FILES: &str = "/files";

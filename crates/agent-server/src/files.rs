@@ -142,7 +142,9 @@ struct Tree {
 
 impl Tree {
     fn enter(executions: &Executions) -> io::Result<Self> {
-        let secret_paths = executions.state.credential_paths()?;
+        let kept = executions.state.kept_paths()?;
+        let secret_paths: BTreeSet<_> =
+            kept.into_iter().filter(|(_, is_secret)| *is_secret).map(|(path, _)| path).collect();
         let places = &executions.places;
         if let Some(uid) = places.confinement.uid {
             act_as(uid)?;

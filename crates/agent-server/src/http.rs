@@ -17,14 +17,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
 use trinity_agent_protocol::{
-    CredentialFiles, ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery,
-    FilesQuery, Info, OUTPUT_LINES_MAX, REQUEST_BYTES_MAX, ShutdownRequest, StartRequest,
-    StopReason, StopRequest, execution_id_is_valid, paths,
+    ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery, FilesQuery, Info,
+    KeptFiles, OUTPUT_LINES_MAX, REQUEST_BYTES_MAX, ShutdownRequest, StartRequest, StopReason,
+    StopRequest, execution_id_is_valid, paths,
 };
 
-use crate::credentials::{self, CredentialsLock};
 use crate::executions::{Executions, Started};
 use crate::files::{Files, Written};
+use crate::kept_files::{self, KeptFilesLock};
 use crate::output::{self, Wanted};
 
 /// What the handlers share.
@@ -32,7 +32,7 @@ use crate::output::{self, Wanted};
 pub(crate) struct Server {
     pub executions: Arc<Executions>,
     pub info: Info,
-    pub credentials: Arc<CredentialsLock>,
+    pub kept_files: Arc<KeptFilesLock>,
     pub files: Arc<Files>,
     pub shutdown: mpsc::Sender<ShutdownRequest>,
 }
@@ -47,7 +47,7 @@ pub(crate) fn router(server: Server) -> Router {
     let execution = get(show).put(start).delete(delete);
     Router::new()
         .route(paths::INFO, get(info))
-        .route(paths::CREDENTIALS, put(put_credentials))
+        .route(paths::KEPT_FILES, put(put_kept_files))
         .route(paths::FILES, get(list_files))
         .route(paths::FILE_CONTENT, get(read_file).put(write_file).delete(remove_file))
         .route(paths::EXECUTIONS, get(list))
@@ -68,9 +68,9 @@ async fn info(State(server): State<Server>) -> Json<Info> {
     Json(server.info)
 }
 
-async fn put_credentials(State(server): State<Server>, body: Bytes) -> Answer<StatusCode> {
-    let wanted: CredentialFiles = parse(&body)?;
-    credentials::put(&server.executions, &server.credentials, wanted).await?;
+async fn put_kept_files(State(server): State<Server>, body: Bytes) -> Answer<StatusCode> {
+    let wanted: KeptFiles = parse(&body)?;
+    kept_files::put(&server.executions, &server.kept_files, wanted).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

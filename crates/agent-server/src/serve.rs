@@ -136,9 +136,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let (shutdown, asked) = mpsc::channel(1);
     let token = args.require_token.then(door::new_token);
     announce(&executions.state, &args.socket, token.clone(), isolation)?;
-    let credentials = Arc::default();
+    let kept_files = Arc::default();
     let files = Arc::new(Files::new(Arc::clone(&executions)));
-    let server = Server { executions: Arc::clone(&executions), info, credentials, files, shutdown };
+    let server = Server { executions: Arc::clone(&executions), info, kept_files, files, shutdown };
     let connections = Connections::new(server, token);
     let result = accept(listener, executions, connections, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);

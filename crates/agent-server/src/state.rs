@@ -8,12 +8,12 @@
 //! executions/<id>/out.ndjson      the numbered output
 //! executions/<id>/exit.json       how it ended, the final status
 //! tombstones/<id>.json            an epoch that will never start (again)
-//! credentials.json                which files of the workspace hold credentials, not what
+//! kept-files.json                 which files of the workspace the platform keeps, not what
 //! trash/                          folders being removed
 //! ```
 //! No file holds an environment, standard input or a file of a run.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -29,8 +29,8 @@ use crate::processes::ProcessIdentity;
 /// The file in a state folder that holds the [`ServerRecord`] of its agent server.
 const SERVER_FILE: &str = "server.json";
 
-/// The file in a state folder that lists the files which hold credentials.
-const CREDENTIALS_FILE: &str = "credentials.json";
+/// The file in a state folder that lists the files of the workspace which the platform keeps.
+const KEPT_FILES_FILE: &str = "kept-files.json";
 
 /// Which process serves a state folder, or last did, and where it listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,13 +107,13 @@ impl State {
         write_durable(&self.root, SERVER_FILE, record)
     }
 
-    /// The files of the workspace that hold credentials, or may.
-    pub(crate) fn credential_paths(&self) -> io::Result<BTreeSet<String>> {
-        Ok(optional(read_json(&self.root.join(CREDENTIALS_FILE)))?.unwrap_or_default())
+    /// The files of the workspace that the platform keeps, or may, and whether each is secret.
+    pub(crate) fn kept_paths(&self) -> io::Result<BTreeMap<String, bool>> {
+        Ok(optional(read_json(&self.root.join(KEPT_FILES_FILE)))?.unwrap_or_default())
     }
 
-    pub(crate) fn write_credential_paths(&self, paths: &BTreeSet<String>) -> io::Result<()> {
-        write_durable(&self.root, CREDENTIALS_FILE, paths)
+    pub(crate) fn write_kept_paths(&self, paths: &BTreeMap<String, bool>) -> io::Result<()> {
+        write_durable(&self.root, KEPT_FILES_FILE, paths)
     }
 
     pub(crate) fn execution(&self, id: &str) -> ExecutionFolder {

@@ -15,9 +15,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// The rights of a file that holds credentials.
+/// The rights of a file that its owner alone reads.
 pub(crate) const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
-/// The rights of a folder that is made for a file.
+/// The rights of one that can be run, and of a folder.
 const PRIVATE_FOLDER: Mode = Mode::RWXU;
 /// A folder, and neither a link to one nor anything else.
 const FOLDER: OFlags =
@@ -52,9 +52,15 @@ impl Workspace {
     /// Writes a file that only its owner reads, in one piece; whatever had its name is replaced.
     ///
     /// `path` must be below the workspace by its text.
-    pub(crate) fn write_private(&self, path: &str, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_private(
+        &self,
+        path: &str,
+        content: &[u8],
+        is_executable: bool,
+    ) -> io::Result<()> {
         let (folder, name) = self.folder(path, Missing::Make)?;
-        self.put(&folder, name, content, PRIVATE_FILE).map(drop)
+        let mode = if is_executable { PRIVATE_FOLDER } else { PRIVATE_FILE };
+        self.put(&folder, name, content, mode).map(drop)
     }
 
     /// Writes a file of this folder in one piece; whatever had its name is replaced.
@@ -82,13 +88,23 @@ impl Workspace {
         written.map(|()| file)
     }
 
-    /// Removes a file or a link, not what it leads to. Removing what is gone is a no-op.
+    /// Removes a file or a link, not what it leads to, and the folders that are empty then. Removing
+    /// what is gone is a no-op.
     pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
-        match self.folder(path, Missing::Fail) {
-            Ok((folder, name)) => remove(&folder, name),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+        let (folder, name) = match self.folder(path, Missing::Fail) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found?,
+        };
+        remove(&folder, name)?;
+        let mut rest = path;
+        while let Some((parent, _)) = rest.rsplit_once('/') {
+            let (folder, name) = self.folder(parent, Missing::Fail)?;
+            match unlinkat(&folder, name, AtFlags::REMOVEDIR) {
+                Ok(()) => rest = parent,
+                Err(_in_use) => break,
+            }
         }
+        Ok(())
     }
 
     /// Opens what a path leads to, the workspace itself when it is empty.
@@ -191,16 +207,18 @@ mod tests {
     #[test]
     fn a_file_is_private_whole_and_replaced() {
         let (dir, workspace) = fixture();
-        workspace.write_private("a/b/.key", b"one").unwrap();
-        workspace.write_private("a/b/.key", b"two").unwrap();
+        workspace.write_private("a/b/.key", b"one", false).unwrap();
+        workspace.write_private("a/b/.key", b"two", false).unwrap();
         let path = dir.path().join("workspace/a/b/.key");
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path().join("workspace/a/b")).unwrap().count(), 1);
+        fs::write(dir.path().join("workspace/a/other"), "x").unwrap();
         workspace.remove("a/b/.key").unwrap();
         workspace.remove("a/b/.key").unwrap();
         workspace.remove("nowhere/x").unwrap();
-        assert!(!path.exists());
+        assert!(!path.exists() && !path.parent().unwrap().exists());
+        assert!(dir.path().join("workspace/a/other").exists());
     }
 
     #[test]
@@ -210,9 +228,9 @@ mod tests {
         symlink(dir.path().join("outside"), inside.join("folder")).unwrap();
         symlink(dir.path().join("outside/file"), inside.join(".env")).unwrap();
         symlink(dir.path().join("outside/file"), inside.join("..env.trinity-new")).unwrap();
-        assert!(workspace.write_private("folder/file", b"secret").is_err());
+        assert!(workspace.write_private("folder/file", b"secret", false).is_err());
         assert!(workspace.remove("folder/file").is_err());
-        workspace.write_private(".env", b"secret").unwrap();
+        workspace.write_private(".env", b"secret", false).unwrap();
         assert_eq!(fs::read(dir.path().join("outside/file")).unwrap(), b"theirs");
         assert_eq!(fs::read(inside.join(".env")).unwrap(), b"secret");
         assert!(!fs::symlink_metadata(inside.join(".env")).unwrap().is_symlink());
@@ -223,8 +241,8 @@ mod tests {
         let (dir, workspace) = fixture();
         fs::create_dir(dir.path().join("workspace/.env")).unwrap();
         fs::write(dir.path().join("workspace/plain"), "x").unwrap();
-        assert!(workspace.write_private(".env", b"secret").is_err());
-        assert!(workspace.write_private("plain/.env", b"secret").is_err());
+        assert!(workspace.write_private(".env", b"secret", false).is_err());
+        assert!(workspace.write_private("plain/.env", b"secret", false).is_err());
         assert_eq!(fs::read_dir(dir.path().join("workspace")).unwrap().count(), 2);
     }
 

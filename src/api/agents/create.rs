@@ -14,8 +14,9 @@ use crate::api::extract::{Body, Fields, Fresh, Query};
 use crate::api::idempotency;
 use crate::api::reply::Reply;
 use crate::commands::{agents, ids};
-use crate::domain::agent::{AgentConfig, Create, ReadOnly, Resources, Runtime};
+use crate::domain::agent::{AgentConfig, Create, ReadOnly, Resources, Runtime, Setting};
 use crate::domain::{AccountId, AgentName};
+use crate::library::templates::{Manifest, TemplateError};
 use crate::projections::agents::AgentRow;
 
 /// The longest of the free texts of a configuration, in bytes.
@@ -55,7 +56,7 @@ pub(super) struct CreateAgent {
     tools: Option<Vec<String>>,
     /// External MCP servers by name.
     mcp_servers: Option<Vec<String>>,
-    /// The template the workspace is made from.
+    /// The template the workspace is made from; it also says what is not said here.
     template: Option<String>,
     /// The repository the workspace is cloned from.
     github_repo: Option<String>,
@@ -74,6 +75,30 @@ pub(super) struct CreateAgent {
     execution_timeout_seconds: Option<u32>,
     /// Whether runs may become root inside of their container, on hosts that have containers.
     full_capabilities: Option<bool>,
+}
+
+impl CreateAgent {
+    /// Takes what was not said from a template.
+    fn or(self, manifest: &Manifest) -> Self {
+        let limits = &manifest.resources;
+        let has_limits = limits.cpu.is_some() || limits.memory.is_some();
+        let resources =
+            || CreateResources { cpu: limits.cpu.clone(), memory: limits.memory.clone() };
+        Self {
+            kind: self.kind.or_else(|| manifest.kind.clone()),
+            runtime: self.runtime.or(manifest.runtime),
+            model: self.model.or_else(|| manifest.model.clone()),
+            base_image: self.base_image.or_else(|| manifest.base_image.clone()),
+            resources: self.resources.or_else(|| has_limits.then(resources)),
+            tools: self.tools.or_else(|| Some(manifest.tools.clone())),
+            autonomy: self.autonomy.or(manifest.autonomy),
+            max_parallel_tasks: self.max_parallel_tasks.or(manifest.max_parallel_tasks),
+            execution_timeout_seconds: self
+                .execution_timeout_seconds
+                .or(manifest.execution_timeout_seconds),
+            ..self
+        }
+    }
 }
 
 impl Fields for CreateAgent {
@@ -121,7 +146,8 @@ pub(super) async fn create(
     Query(query): Query<CreateQuery>,
     body: Body<CreateAgent>,
 ) -> Result<Reply<AgentRow>> {
-    let config = config(&state, body.value)?;
+    let (asked, manifest) = with_template(&state, body.value).await?;
+    let config = config(&state, asked)?;
     let name = config.name.clone();
     let actor = caller.actor().to_string();
     let key = idempotency::key(&headers, &actor, uri.path())?;
@@ -134,7 +160,12 @@ pub(super) async fn create(
         start: query.start.unwrap_or(true),
     };
     let metadata = caller.metadata_with_body(&body.sha256);
-    let made = agents::create(&state.app.log, create, metadata, state.app.log.now()).await?;
+    let settings = vec![
+        Setting::SetSkills { names: manifest.skills },
+        Setting::SetTags { tags: manifest.tags },
+    ];
+    let (log, now) = (&state.app.log, state.app.log.now());
+    let made = agents::create(log, create, settings, metadata, now).await?;
     let fresh = Fresh { min_position: Some(made.position), ..Fresh::default() };
     state.caught_up(fresh, super::VIEWS).await?;
     let viewer = state.viewer_of_agents(&caller).await?;
@@ -144,6 +175,26 @@ pub(super) async fn create(
     let reply = Reply::ok(made.position, row).status(StatusCode::CREATED);
     let location = format!("/api/agents/{name}");
     Ok(reply.location(&location).replayed(made.is_replay).ignored(&body.legacy))
+}
+
+/// What was asked for, completed by the template that it names, and that template.
+async fn with_template(state: &ApiState, asked: CreateAgent) -> Result<(CreateAgent, Manifest)> {
+    let Some(template) = asked.template.clone() else { return Ok((asked, Manifest::default())) };
+    let read = state.app.library.read(move |library| {
+        let manifest = library.templates.manifest(&template)?;
+        // Whoever creates an agent learns now what would fail later.
+        library.templates.files(&template)?;
+        library.skills.files(&manifest.skills).map_err(|error| {
+            let reason = error.to_string();
+            TemplateError::Manifest { name: template, reason }
+        })?;
+        Ok(manifest)
+    });
+    let manifest = read.await.map_err(|error: TemplateError| {
+        ApiError::field("/template", error.to_string()).with_code(Code::InvalidParameter)
+    })?;
+    let asked = asked.or(&manifest);
+    Ok((asked, manifest))
 }
 
 /// Whose the new agent is: the caller's, or of whoever owns the calling agent.
@@ -240,10 +291,6 @@ fn refuse_without_effect(state: &ApiState, asked: &CreateAgent) -> Result<()> {
         ("/mcp_servers", asked.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty())),
         ("/github_repo", asked.github_repo.is_some()),
     ];
-    if asked.template.is_some() {
-        let detail = "there is no template of this name; leave template out";
-        return Err(ApiError::field("/template", detail).with_code(Code::InvalidParameter));
-    }
     refuse_without_container(state, &of_containers)?;
     match first(&of_none) {
         Some(pointer) => Err(not_enforceable(pointer, "no agent of this server can have this")),

@@ -9,7 +9,7 @@ mod slots;
 mod system;
 mod transition;
 
-pub(super) use settings::check_model;
+pub(super) use settings::{Current, check_model, current};
 
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse as _, Response};
@@ -42,6 +42,8 @@ struct ListQuery {
     limit: Option<u32>,
     /// Where the page begins: from the `Link` header of the page before.
     cursor: Option<String>,
+    /// Only agents with this tag.
+    tag: Option<String>,
     /// Answer with what was so at this position of the log or at this time (RFC 3339).
     as_of: Option<String>,
 }
@@ -77,12 +79,13 @@ async fn list(
     OriginalUri(uri): OriginalUri,
     query: ReadQuery<ListQuery>,
 ) -> Result<Response> {
-    let filter = AgentFilter::default();
-    let page = filter.page(query.params.limit, query.params.cursor.as_deref())?;
-    let moment = state.moment(query.params.as_of.as_deref(), query.fresh, VIEWS).await?;
+    let ListQuery { limit, cursor, tag, as_of } = query.params;
+    let filter = AgentFilter { tag };
+    let page = filter.page(limit, cursor.as_deref())?;
+    let moment = state.moment(as_of.as_deref(), query.fresh, VIEWS).await?;
     let viewer = state.viewer_of_agents_at(&caller, &moment).await?;
     let mut found = moment.agents().list(&viewer, &filter, &page).await?;
-    if query.params.as_of.is_none() {
+    if as_of.is_none() {
         found.items.iter_mut().for_each(|row| add_isolation(&state, row));
     }
     let next = found.next_cursor.as_deref().and_then(|cursor| page::next_link(&uri, cursor));

@@ -67,6 +67,27 @@ pub struct CapabilitiesArgs {
     value: Option<Switch>,
 }
 
+/// What the settings that are lists of words take.
+#[derive(Debug, clap::Args)]
+pub struct WordsArgs {
+    /// Name of the agent
+    name: AgentName,
+    /// All of them
+    #[arg(conflicts_with = "none")]
+    words: Vec<String>,
+    /// Take them all away
+    #[arg(long)]
+    none: bool,
+}
+
+impl WordsArgs {
+    /// What is to be set, if anything is.
+    fn body(&self, field: &str) -> Option<Value> {
+        let is_set = self.none || !self.words.is_empty();
+        is_set.then(|| json!({ field: self.words }))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Switch {
     On,
@@ -86,6 +107,8 @@ struct Setting {
     memory: Option<String>,
     full_capabilities: Option<bool>,
     restart_needed: Option<bool>,
+    #[serde(alias = "skills", alias = "tags", alias = "tools")]
+    words: Option<Vec<String>>,
 }
 
 /// What stands for the server's own limit.
@@ -95,6 +118,12 @@ impl Setting {
     /// What is to be said after a setting that a running agent does not have yet.
     fn when(&self) -> &'static str {
         if self.restart_needed == Some(true) { "; in force from the next start on" } else { "" }
+    }
+
+    /// The words of a list, or what it means that there are none.
+    fn words(&self, of: &str, none: &str) -> String {
+        let words: Vec<_> = self.words.iter().flatten().map(|word| clean(word)).collect();
+        if words.is_empty() { none.to_owned() } else { format!("{of} {}", words.join(", ")) }
     }
 }
 
@@ -173,6 +202,21 @@ impl Session {
             format!("runs {may} become root in their container{}", setting.when())
         })
         .await
+    }
+
+    pub(super) async fn skills_of(&self, args: WordsArgs) -> Result<()> {
+        let words = |setting: Setting| setting.words("has the skills", "has no skills");
+        self.setting(&args.name, "skills", args.body("skills"), words).await
+    }
+
+    pub(super) async fn tags(&self, args: WordsArgs) -> Result<()> {
+        let words = |setting: Setting| setting.words("has the tags", "has no tags");
+        self.setting(&args.name, "tags", args.body("tags"), words).await
+    }
+
+    pub(super) async fn tools(&self, args: WordsArgs) -> Result<()> {
+        let words = |setting: Setting| setting.words("tasks use only", "tasks use any tool");
+        self.setting(&args.name, "tools", args.body("tools"), words).await
     }
 
     /// Sets what there is a body for, and prints what then holds.

@@ -66,9 +66,10 @@ pub struct Life {
     pub skills: BTreeSet<String>,
     /// Names of credentials, never values.
     pub credentials: BTreeSet<String>,
-    /// How often they were changed, or asked to be given anew.
+    /// How often what is kept in its workspace was changed, or asked to be given anew: credentials
+    /// and skills.
     #[serde(default)]
-    pub credentials_version: u64,
+    pub kept_version: u64,
     /// Digest of the instruction file.
     pub instructions_sha256: Option<String>,
     /// Digest of the picture.
@@ -162,7 +163,7 @@ impl Life {
             tags: BTreeSet::new(),
             skills: BTreeSet::new(),
             credentials: BTreeSet::new(),
-            credentials_version: 0,
+            kept_version: 0,
             instructions_sha256: None,
             avatar_sha256: None,
             folders: (false, false),
@@ -278,14 +279,17 @@ impl Life {
             E::InstructionsChanged { sha256 } => self.instructions_sha256 = Some(sha256.clone()),
             E::ToolsChanged { tools } => config.tools.clone_from(tools),
             E::McpServersChanged { mcp_servers } => config.mcp_servers.clone_from(mcp_servers),
-            E::SkillsChanged { names } => self.skills.clone_from(names),
+            E::SkillsChanged { names } => {
+                self.skills.clone_from(names);
+                self.kept_version += 1;
+            }
             E::TagsChanged { tags } => self.tags.clone_from(tags),
             E::AvatarChanged { sha256 } => self.avatar_sha256.clone_from(sha256),
             E::CredentialsChanged { names, .. } => {
                 self.credentials.clone_from(names);
-                self.credentials_version += 1;
+                self.kept_version += 1;
             }
-            E::CredentialsReloadRequested {} => self.credentials_version += 1,
+            E::CredentialsReloadRequested {} => self.kept_version += 1,
             E::FoldersChanged { expose, consume } => self.folders = (*expose, *consume),
             E::AgentShared { user } => {
                 self.shares.insert(*user);

@@ -454,7 +454,7 @@ fn a_new_value_under_an_old_name_is_recorded_each_time() {
     let reload = C::Configure(Setting::ReloadCredentials);
     given::<Agent>(running([])).when(reload).then([E::CredentialsReloadRequested {}]);
     let version = |events: Vec<_>| {
-        after::<Agent>(running([]).into_iter().chain(events)).life.unwrap().credentials_version
+        after::<Agent>(running([]).into_iter().chain(events)).life.unwrap().kept_version
     };
     assert_eq!(version(vec![]), 0);
     assert_eq!(version(vec![new_value(), new_value(), E::CredentialsReloadRequested {}]), 3);

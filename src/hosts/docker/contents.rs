@@ -1,13 +1,14 @@
 //! What an agent's volume begins with, as the archive that the engine unpacks into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use tar::{Builder, EntryType, Header};
 
 use super::container::AGENT_UID;
+use crate::hosts::WorkspaceFile;
 
-/// Passed through and listed by the agent's own user alone.
+/// Passed through and listed, or run, by the agent's own user alone.
 const FOLDER_MODE: u32 = 0o700;
 
 const FILE_MODE: u32 = 0o600;
@@ -19,19 +20,29 @@ pub(super) const MADE: &str = ".made";
 /// The folders of an agent, and the files its workspace begins with.
 pub(super) fn first(
     folders: &[&str],
-    workspace_files: &BTreeMap<String, String>,
+    workspace_files: &BTreeMap<String, WorkspaceFile>,
 ) -> io::Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());
     for folder in folders {
         let mut header = header(EntryType::Directory, FOLDER_MODE, 0, AGENT_UID);
         archive.append_data(&mut header, format!("{folder}/"), io::empty())?;
     }
-    for (name, content) in workspace_files {
-        let bytes = content.as_bytes();
-        let mut header = header(EntryType::Regular, FILE_MODE, bytes.len(), AGENT_UID);
-        archive.append_data(&mut header, format!("workspace/{name}"), bytes)?;
+    for folder in parents(workspace_files.keys()) {
+        let mut header = header(EntryType::Directory, FOLDER_MODE, 0, AGENT_UID);
+        archive.append_data(&mut header, format!("workspace/{folder}/"), io::empty())?;
+    }
+    for (path, WorkspaceFile { content, is_executable }) in workspace_files {
+        let mode = if *is_executable { FOLDER_MODE } else { FILE_MODE };
+        let mut header = header(EntryType::Regular, mode, content.len(), AGENT_UID);
+        archive.append_data(&mut header, format!("workspace/{path}"), content.as_slice())?;
     }
     archive.into_inner()
+}
+
+/// Every folder that one of these paths is in, the outer ones first.
+fn parents<'p>(paths: impl Iterator<Item = &'p String>) -> BTreeSet<&'p str> {
+    let slashes = |path: &'p String| path.match_indices('/').map(|(at, _)| &path[..at]);
+    paths.flat_map(slashes).collect()
 }
 
 /// What says that the first archive was unpacked as a whole.

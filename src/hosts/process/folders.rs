@@ -1,11 +1,9 @@
 //! The folders of the agents of a process host.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{
-    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown,
-};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
@@ -15,6 +13,9 @@ use trinity_agent_protocol::Isolation;
 use trinity_agent_server::ServerRecord;
 use uuid::Uuid;
 
+use super::disk::{
+    PRIVATE_MODE, give_tree, make_folder, remove_if_there, remove_tree, write_file, write_private,
+};
 use crate::hosts::{AgentSpec, HostState, HostedAgent};
 
 /// How many bytes the path of a unix socket can have.
@@ -28,9 +29,6 @@ const LAST_WORDS_BYTES_MAX: u64 = 2048;
 
 /// Passed through by runs with a user of their own, listed by nobody else.
 pub(super) const PASSAGE_MODE: u32 = 0o711;
-
-/// For what belongs to one user alone.
-const PRIVATE_MODE: u32 = 0o700;
 
 /// Begins the name of a place that is being removed.
 const REMOVED_PREFIX: &str = "removed-";
@@ -106,8 +104,8 @@ impl Folders {
         for private in [place.workspace(), place.home(), place.tmp(), place.state()] {
             make_folder(&private, PRIVATE_MODE)?;
         }
-        for (name, content) in &spec.workspace_files {
-            fs::write(place.workspace().join(name), content)?;
+        for (path, file) in &spec.workspace_files {
+            write_file(&place.workspace().join(path), file)?;
         }
         if let Some(uid) = uid {
             give_tree(&place.workspace(), uid)?;
@@ -326,15 +324,6 @@ fn hex8(digest: &[u8]) -> String {
     format!("{:08x}", digest.iter().take(4).fold(0_u32, |word, byte| word << 8 | u32::from(*byte)))
 }
 
-pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(mode).create(path)?;
-    // Whatever file mode mask this process has.
-    fs::set_permissions(path, Permissions::from_mode(mode))
-}
-
 /// Refuses a folder that somebody else prepared, as anybody can in a temporary directory.
 fn require_private(folder: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(folder)?;
@@ -347,75 +336,12 @@ fn require_private(folder: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::PermissionDenied, text))
 }
 
-/// Writes a file that only this user can read, durable and in one piece.
-pub(super) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-/// Removes a folder with everything in it, what a run made read-only included.
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            make_removable(path)?;
-            fs::remove_dir_all(path)
-        }
-        other => other,
-    }
-}
-
-/// Gives a folder with everything in it to a user and the group of the same number.
-///
-/// Links themselves are given, never what they lead to.
-fn give_tree(root: &Path, owner: u32) -> io::Result<()> {
-    let mut open = vec![root.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open.push(entry.path());
-            } else {
-                lchown(entry.path(), Some(owner), Some(owner))?;
-            }
-        }
-        lchown(&folder, Some(owner), Some(owner))?;
-    }
-    Ok(())
-}
-
-/// Gives back the right to change every folder below; links are not followed.
-fn make_removable(root: &Path) -> io::Result<()> {
-    let mut open = vec![root.to_owned()];
-    while let Some(folder) = open.pop() {
-        fs::set_permissions(&folder, Permissions::from_mode(PRIVATE_MODE))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open.push(entry.path());
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::hosts::WorkspaceFile;
 
     fn spec() -> AgentSpec {
         AgentSpec {
@@ -431,9 +357,14 @@ mod tests {
     fn a_workspace_begins_with_the_files_that_were_asked_for() {
         let data = tempfile::tempdir().unwrap();
         let folders = Folders::open(data.path(), None).unwrap();
-        let files = BTreeMap::from([("CLAUDE.md".to_owned(), "Be brief.".to_owned())]);
-        let spec = AgentSpec { workspace_files: files, ..spec() };
-        let file = folders.create(&spec, None).unwrap().workspace().join("CLAUDE.md");
+        let script = WorkspaceFile { content: b"#!/bin/sh\n".into(), is_executable: true };
+        let text = WorkspaceFile::from("Be brief.".to_owned());
+        let files = [("CLAUDE.md".to_owned(), text), ("bin/a/run".to_owned(), script)];
+        let spec = AgentSpec { workspace_files: files.into(), ..spec() };
+        let workspace = folders.create(&spec, None).unwrap().workspace();
+        let mode = |path: &str| workspace.join(path).metadata().unwrap().mode() & 0o777;
+        assert_eq!([mode("CLAUDE.md"), mode("bin/a/run"), mode("bin")], [0o600, 0o700, 0o700]);
+        let file = workspace.join("CLAUDE.md");
         assert_eq!(fs::read_to_string(&file).unwrap(), "Be brief.");
         fs::write(&file, "Be long.").unwrap();
         folders.create(&spec, None).unwrap();
@@ -479,19 +410,5 @@ mod tests {
         make_folder(&data.path().join("s"), 0o755).unwrap();
         let error = Folders::open(data.path(), None).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    }
-
-    #[test]
-    fn what_a_run_made_read_only_is_removed_too() {
-        let root = tempfile::tempdir().unwrap();
-        let deep = root.path().join("place/cache/module");
-        make_folder(&deep, 0o755).unwrap();
-        fs::write(deep.join("file"), "x").unwrap();
-        fs::set_permissions(&deep, Permissions::from_mode(0o500)).unwrap();
-        fs::set_permissions(root.path().join("place/cache"), Permissions::from_mode(0o000))
-            .unwrap();
-        make_removable(&root.path().join("place")).unwrap();
-        remove_tree(&root.path().join("place")).unwrap();
-        assert!(!root.path().join("place").exists());
     }
 }

@@ -13,7 +13,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::folders::write_private;
+use super::disk::write_private;
 use crate::config::UidRange;
 
 /// Gives out numbers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{AgentLife, AgentRecord, Share};
+use super::{AgentLife, AgentRecord, Share, Tag};
 use crate::db::{self, Db, Json, Record, Rows, Statement};
 use crate::domain::agent::{Agent, AgentEvent};
 use crate::domain::{AgentName, Decider, Event, IncarnationId, Recorded};
@@ -22,7 +22,7 @@ impl Projection for AgentsProjection {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn tables(&self) -> Vec<TableDef> {
@@ -30,6 +30,7 @@ impl Projection for AgentsProjection {
             TableDef::of::<AgentRecord>(&["(created_at, row_no)"]),
             TableDef::of::<AgentLife>(&["(agent_name)"]),
             TableDef::of::<Share>(&["(user_id)"]),
+            TableDef::of::<Tag>(&["(tag)"]),
         ]
     }
 
@@ -48,6 +49,7 @@ impl Projection for AgentsProjection {
         let mut statements = memory.agents.into_statements(&build.table::<AgentRecord>());
         statements.extend(memory.lives.into_statements(&build.table::<AgentLife>()));
         statements.extend(memory.shares.into_statements(&build.table::<Share>()));
+        statements.extend(memory.tags.into_statements(&build.table::<Tag>()));
         Ok(statements)
     }
 }
@@ -56,6 +58,7 @@ struct Memory {
     agents: Rows<AgentRecord>,
     lives: Rows<AgentLife>,
     shares: Rows<Share>,
+    tags: Rows<Tag>,
 }
 
 impl Memory {
@@ -68,21 +71,12 @@ impl Memory {
             }
         }
         let names: Vec<_> = names.into_iter().collect();
-        let mut shares = Rows::default();
-        for chunk in db::power_chunks(&names, db::LOOKUP_KEYS_MAX) {
-            let mut select = Statement::new(format!(
-                "SELECT {} FROM {} s WHERE s.agent_name IN (",
-                Share::columns("s"),
-                build.table::<Share>(),
-            ));
-            select.bind_list(chunk.iter().map(db::Param::to_value).collect()).push(")");
-            shares.hold(db.fetch::<Share>(select).await?);
-        }
+        let (shares, tags) = (held(db, build, &names).await?, held(db, build, &names).await?);
         let agents: Rows<AgentRecord> =
             Rows::load(db, &build.table::<AgentRecord>(), names).await?;
         let lives = agents.iter().map(|agent| agent.incarnation);
         let lives = Rows::load(db, &build.table::<AgentLife>(), lives).await?;
-        Ok(Self { agents, lives, shares })
+        Ok(Self { agents, lives, shares, tags })
     }
 
     fn evolve(&mut self, recorded: &Recorded, event: &AgentEvent) -> Result<(), FoldError> {
@@ -112,6 +106,12 @@ impl Memory {
             return Ok(());
         };
         self.share(&name, life.incarnation, event);
+        if let AgentEvent::TagsChanged { tags } = event {
+            remove_all(&mut self.tags, |tag| tag.agent_name == name);
+            for tag in tags {
+                self.tags.insert(Tag { agent_name: name.clone(), tag: tag.clone() });
+            }
+        }
         self.agents.insert(AgentRecord {
             name,
             incarnation: life.incarnation,
@@ -142,14 +142,33 @@ impl Memory {
 
     fn end(&mut self, name: &AgentName, incarnation: IncarnationId, at: Timestamp) {
         self.agents.remove(name);
-        let shares = self.shares.iter().filter(|share| share.agent_name == *name);
-        let shares: Vec<_> = shares.map(Record::key).collect();
-        for share in shares {
-            self.shares.remove(&share);
-        }
+        remove_all(&mut self.shares, |share| share.agent_name == *name);
+        remove_all(&mut self.tags, |tag| tag.agent_name == *name);
         if let Some(life) = self.lives.get_mut(&incarnation) {
             life.deleted_at = Some(at);
         }
+    }
+}
+
+/// What a table holds for agents of these names.
+async fn held<R: Record>(db: &Db, build: Build, names: &[AgentName]) -> Result<Rows<R>, db::Error> {
+    let mut rows = Rows::default();
+    for chunk in db::power_chunks(names, db::LOOKUP_KEYS_MAX) {
+        let mut select = Statement::new(format!(
+            "SELECT {} FROM {} r WHERE r.agent_name IN (",
+            R::columns("r"),
+            build.table::<R>(),
+        ));
+        select.bind_list(chunk.iter().map(db::Param::to_value).collect()).push(")");
+        rows.hold(db.fetch::<R>(select).await?);
+    }
+    Ok(rows)
+}
+
+fn remove_all<R: Record>(rows: &mut Rows<R>, is_over: impl Fn(&R) -> bool) {
+    let over: Vec<_> = rows.iter().filter(|row| is_over(row)).map(Record::key).collect();
+    for key in over {
+        rows.remove(&key);
     }
 }
 

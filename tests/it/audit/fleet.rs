@@ -99,7 +99,7 @@ impl Fleet {
             config,
             start: true,
         };
-        unless_refused(agents::create(&self.log, create, by_user(), self.now).await)
+        unless_refused(agents::create(&self.log, create, Vec::new(), by_user(), self.now).await)
             .map(|created| created.life)
     }
 

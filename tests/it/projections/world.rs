@@ -65,7 +65,8 @@ impl World {
             config: AgentConfig::new(name.parse().unwrap(), Runtime::Demo),
             start: true,
         };
-        let created = agents::create(&self.log, create, self.by_owner(), clock::now()).await;
+        let created =
+            agents::create(&self.log, create, Vec::new(), self.by_owner(), clock::now()).await;
         created.unwrap().life
     }
 

@@ -9,8 +9,7 @@ use hyper::{Method, StatusCode};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use trinity_agent_protocol::{
-    CredentialFile, CredentialFiles, ErrorCode, FILE_BYTES_MAX, FileEntry, FileKind, FilePage,
-    paths,
+    ErrorCode, FILE_BYTES_MAX, FileEntry, FileKind, FilePage, KeptFile, KeptFiles, paths,
 };
 
 use crate::support::{Answer, Server, json};
@@ -206,9 +205,15 @@ async fn what_is_no_file_is_neither_read_nor_replaced() {
 #[tokio::test]
 async fn what_holds_credentials_is_neither_shown_nor_changed_by_any_name() {
     let server = Server::start().await;
-    let file = |path: &str| CredentialFile { path: path.into(), content: "KEY=hunter22".into() };
-    let files = CredentialFiles { files: vec![file(".env"), file("keys/a.pem")] };
-    let (status, _) = server.raw(Method::PUT, paths::CREDENTIALS, json(&files)).await;
+    let file = |path: &str, is_secret| KeptFile {
+        path: path.into(),
+        content: "KEY=hunter22".into(),
+        is_executable: false,
+        is_secret,
+    };
+    let files = vec![file(".env", true), file("keys/a.pem", true), file("skill.md", false)];
+    let files = KeptFiles { files };
+    let (status, _) = server.raw(Method::PUT, paths::KEPT_FILES, json(&files)).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     symlink(".env", server.workspace().join("soft")).unwrap();
     fs::hard_link(server.workspace().join("keys/a.pem"), server.workspace().join("hard")).unwrap();

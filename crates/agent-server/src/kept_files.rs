@@ -1,26 +1,27 @@
-//! The files of the workspace that hold the agent's credentials.
+//! The files of the workspace that the platform keeps: credentials and skills.
 //!
 //! The state folder lists their paths, so that a file that is not wanted any more is removed, also
-//! by a later life of the agent server; the values are in the workspace alone.
+//! by a later life of the agent server; what is in them is in the workspace alone.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use tokio::sync::Mutex;
-use trinity_agent_protocol::{CredentialFiles, ErrorBody, ErrorCode};
+use trinity_agent_protocol::{ErrorBody, ErrorCode, KeptFiles};
 
 use crate::executions::{Executions, blocking};
 use crate::workspace::Workspace;
 
 /// One change of the files at a time.
 #[derive(Debug, Default)]
-pub(crate) struct CredentialsLock(Mutex<()>);
+pub(crate) struct KeptFilesLock(Mutex<()>);
 
 /// Writes these files and removes those of before.
 pub(crate) async fn put(
     executions: &Executions,
-    lock: &CredentialsLock,
-    wanted: CredentialFiles,
+    lock: &KeptFilesLock,
+    wanted: KeptFiles,
 ) -> Result<(), ErrorBody> {
     let invalid = |error: trinity_agent_protocol::InvalidRequest| {
         ErrorBody::new(ErrorCode::InvalidRequest, error.to_string())
@@ -31,21 +32,26 @@ pub(crate) async fn put(
     let (workspace, owner) = (places.workspace.clone(), places.confinement.uid);
     let written = blocking(move || {
         let workspace = Workspace::open(Path::new(&workspace), owner)?;
-        let before = state.credential_paths()?;
+        let before = state.kept_paths()?;
         // Whatever becomes of this call, the next one knows what it may have left.
+        let after: BTreeMap<_, _> =
+            wanted.files.iter().map(|file| (file.path.clone(), file.is_secret)).collect();
         let mut all = before.clone();
-        all.extend(wanted.files.iter().map(|file| file.path.clone()));
-        state.write_credential_paths(&all)?;
-        for path in before.iter().filter(|path| wanted.files.iter().all(|f| f.path != **path)) {
+        for (path, is_secret) in &after {
+            *all.entry(path.clone()).or_default() |= is_secret;
+        }
+        state.write_kept_paths(&all)?;
+        for path in before.keys().filter(|path| !after.contains_key(*path)) {
             workspace.remove(path).map_err(at(path))?;
         }
         for file in &wanted.files {
-            workspace.write_private(&file.path, file.content.as_bytes()).map_err(at(&file.path))?;
+            let written = workspace.write_private(&file.path, &file.content, file.is_executable);
+            written.map_err(at(&file.path))?;
         }
-        state.write_credential_paths(&wanted.files.iter().map(|file| file.path.clone()).collect())
+        state.write_kept_paths(&after)
     });
     written.await.map_err(|error| {
-        let message = format!("cannot write the credentials: {error}");
+        let message = format!("cannot write the files of the platform: {error}");
         ErrorBody { errno: error.raw_os_error(), ..ErrorBody::new(ErrorCode::Internal, message) }
     })
 }

@@ -1,0 +1,177 @@
+//! Templates and skills through the whole system: what agents are made from, and what they then know.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, until};
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// A library with one template that asks for one skill, and one more skill.
+fn fill(server: &Server) {
+    let template = server.data_dir.join("templates/writer");
+    write(
+        &template.join("template.yaml"),
+        "description: Writes notes.\ntype: docs\nruntime: demo\nmax_parallel_tasks: 2\n\
+         execution_timeout_seconds: 77\ntags: [notes]\nskills: [greet]\n\
+         credentials:\n  API_KEY: for the service\n",
+    );
+    write(&template.join("CLAUDE.md"), "Write notes.\n");
+    write(&template.join("bin/tool"), "#!/bin/sh\necho tool at work\n");
+    fs::set_permissions(template.join("bin/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    let skills = server.data_dir.join("skills");
+    write(&skills.join("greet/SKILL.md"), "---\ndescription: Says hello.\n---\nSay hello.\n");
+    write(&skills.join("greet/words/list.txt"), "hello\n");
+    write(&skills.join("count/SKILL.md"), "# Counts things\n");
+}
+
+/// What one run of the agent says when these shell commands are run in its workspace.
+async fn said(server: &Server, agent: &str, commands: &[&str]) -> String {
+    let ops: Vec<_> = commands.iter().map(|command| format!("exec {command}")).collect();
+    let ops: Vec<_> = ops.iter().map(String::as_str).chain(["say done"]).collect();
+    let id = server.script(agent, &ops).await;
+    let record = server.until_ended(&id).await;
+    assert_eq!(record["status"], "completed", "{record}");
+    json!(server.lines(&id).await).to_string()
+}
+
+async fn until_said(server: &Server, agent: &str, command: &str, wanted: &str) {
+    until(&format!("`{command}` to say {wanted}"), async || {
+        said(server, agent, &[command]).await.contains(wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_made_from_a_template_has_its_files_settings_and_skills() {
+    let server = Server::start().await;
+    fill(&server);
+    let listed = server.get("/api/templates").await.expect(200);
+    assert_eq!(listed[0]["id"], "writer");
+    assert_eq!(listed[0]["manifest"]["credentials"], json!({"API_KEY": "for the service"}));
+    let shown = server.get("/api/templates/writer").await.expect(200);
+    let paths: Vec<_> = shown["files"].as_array().unwrap().iter().map(|f| &f["path"]).collect();
+    assert_eq!(paths, ["CLAUDE.md", "bin/tool"]);
+
+    // What is said wins over the template.
+    server.agent_with(json!({"name": "scribe", "template": "writer", "type": "own"})).await;
+    server.until_phase("scribe", "running").await;
+    let agent = server.get("/api/agents/scribe").await.expect(200);
+    let told = ["template", "type", "runtime", "tags", "skills"].map(|field| agent[field].clone());
+    assert_eq!(json!(told), json!(["writer", "own", "demo", ["notes"], ["greet"]]), "{agent}");
+    assert_eq!(agent["slots"]["max"], 2);
+    assert_eq!(agent["execution_timeout_seconds"], 77);
+    let commands = [
+        "cat CLAUDE.md",
+        "bin/tool",
+        "cat .claude/skills/greet/SKILL.md .claude/skills/greet/words/list.txt",
+        "ls -A",
+    ];
+    let lines = said(&server, "scribe", &commands).await;
+    for text in ["Write notes.", "tool at work", "Say hello.", "hello\\n"] {
+        assert!(lines.contains(text), "{text}: {lines}");
+    }
+    assert!(!lines.contains("template.yaml"), "{lines}");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn skills_reach_a_running_agent_and_leave_it_again() {
+    let server = Server::start().await;
+    fill(&server);
+    server.agent("scout").await;
+    let library = server.get("/api/skills/library").await.expect(200);
+    assert_eq!(
+        library,
+        json!([
+            {"name": "count", "description": "Counts things", "error": null},
+            {"name": "greet", "description": "Says hello.", "error": null},
+        ])
+    );
+    let set = async |skills: Value| {
+        server.put("/api/agents/scout/skills", json!({ "skills": skills })).await
+    };
+    set(json!(["greet", "nowhere"])).await.problem(422, "invalid-field");
+    let both = set(json!(["greet", "count"])).await.expect(200);
+    assert_eq!(both["skills"], json!(["count", "greet"]));
+    until_said(&server, "scout", "ls .claude/skills", "greet").await;
+    set(json!(["count"])).await.expect(200);
+    let one_is_left = "test -e .claude/skills/count -a ! -e .claude/skills/greet && echo just one";
+    until_said(&server, "scout", one_is_left, "just one").await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_template_is_said_before_anything_is_made() {
+    let server = Server::start().await;
+    fill(&server);
+    let create =
+        async || server.post("/api/agents", json!({"name": "x", "template": "writer"})).await;
+    let manifest = server.data_dir.join("templates/writer/template.yaml");
+    for (text, reason) in [
+        ("modell: opus\n", "modell"),
+        ("skills: [nowhere]\n", "nowhere"),
+        ("runtime: emacs\n", "emacs"),
+    ] {
+        fs::write(&manifest, text).unwrap();
+        let refused = create().await.problem(400, "invalid-parameter");
+        assert!(refused.to_string().contains(reason), "{reason}: {refused}");
+    }
+    fs::write(&manifest, "runtime: demo\nmodel: gemini-2.5-pro\n").unwrap();
+    create().await.problem(422, "invalid-field");
+    std::os::unix::fs::symlink("/etc/passwd", manifest.with_file_name("link")).unwrap();
+    fs::write(&manifest, "runtime: demo\n").unwrap();
+    let refused = create().await.problem(400, "invalid-parameter");
+    assert!(refused.to_string().contains("link"), "{refused}");
+    server.get("/api/templates/writer").await.problem(409, "conflict");
+    server.get("/api/templates/nowhere").await.problem(404, "not-found");
+    assert_eq!(server.get("/api/agents").await.expect(200), json!([]));
+}
+
+#[tokio::test]
+async fn agents_are_found_by_their_tags() {
+    let server = Server::start().await;
+    for name in ["one", "two"] {
+        server.agent(name).await;
+    }
+    let set = async |name: &str, tags: Value| {
+        server.put(&format!("/api/agents/{name}/tags"), json!({ "tags": tags })).await
+    };
+    set("one", json!(["a", "b"])).await.expect(200);
+    set("two", json!(["b"])).await.expect(200);
+    for bad in [json!([""]), json!(["a b"]), json!(["x".repeat(51)])] {
+        set("two", bad).await.problem(422, "invalid-field");
+    }
+    let found = async |tag: &str| {
+        let agents = server.get(&format!("/api/agents?tag={tag}")).await.expect(200);
+        let names = agents.as_array().unwrap().iter();
+        names.map(|agent| agent["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("a").await, ["one"]);
+    assert_eq!(found("b").await, ["two", "one"]);
+    set("one", json!([])).await.expect(200);
+    assert_eq!(found("b").await, ["two"]);
+    server.delete("/api/agents/two").await.expect(200);
+    until("the tag to go with its agent", async || found("b").await.is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn tools_that_are_taken_away_are_refused_to_the_next_task() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let task = async |tool: &str| {
+        let body = json!({"message": "x", "allowed_tools": [tool], "async_mode": true});
+        server.post("/api/agents/scout/task", body).await
+    };
+    assert!(task("Bash").await.status.is_success());
+    server.put("/api/agents/scout/tools", json!({"tools": ["Read"]})).await.expect(200);
+    assert!(task("Read").await.status.is_success());
+    assert_eq!(task("Bash").await.status, 422);
+    let bad = server.put("/api/agents/scout/tools", json!({"tools": ["Bash(rm *)"]})).await;
+    bad.problem(422, "invalid-field");
+}
