@@ -173,8 +173,10 @@ fn modules_use_only_what_they_may() {
             }
         }
         for outside in IO_CRATES {
-            let uses =
-                code.contains(&format!("{outside}::")) && !code.contains(&format!("::{outside}::"));
+            // Neither a module of another crate nor the end of a longer name.
+            let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            let named = format!("{outside}::");
+            let uses = code.match_indices(&named).any(|(at, _)| !code[..at].ends_with(is_inside));
             if uses && !crates.contains(&outside) {
                 found.push(format!("{}: {outside}", path.display()));
             }
