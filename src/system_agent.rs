@@ -48,7 +48,7 @@ pub async fn make(app: &App) -> anyhow::Result<()> {
         start: true,
     };
     let metadata = Metadata::by_system(Uuid::now_v7());
-    match agents::create(&app.log, create, metadata, app.log.now()).await {
+    match agents::create(&app.log, create, Vec::new(), metadata, app.log.now()).await {
         Err(ExecuteError::Refused(Refusal::Agent(AgentError::AlreadyExists))) | Ok(_) => Ok(()),
         Err(error) => Err(error).context("cannot make the system agent"),
     }

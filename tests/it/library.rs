@@ -27,7 +27,7 @@ fn fill(server: &Server) {
     fs::set_permissions(template.join("bin/tool"), fs::Permissions::from_mode(0o755)).unwrap();
     let skills = server.data_dir.join("skills");
     write(&skills.join("greet/SKILL.md"), "---\ndescription: Says hello.\n---\nSay hello.\n");
-    write(&skills.join("greet/words/list.txt"), "hello\n");
+    write(&skills.join("greet/words/list.txt"), "bonjour\n");
     write(&skills.join("count/SKILL.md"), "# Counts things\n");
 }
 
@@ -74,7 +74,7 @@ async fn an_agent_made_from_a_template_has_its_files_settings_and_skills() {
         "ls -A",
     ];
     let lines = said(&server, "scribe", &commands).await;
-    for text in ["Write notes.", "tool at work", "Say hello.", "hello\\n"] {
+    for text in ["Write notes.", "tool at work", "Say hello.", "bonjour"] {
         assert!(lines.contains(text), "{text}: {lines}");
     }
     assert!(!lines.contains("template.yaml"), "{lines}");
