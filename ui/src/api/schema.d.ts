@@ -659,6 +659,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/skills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows which skills an agent has. */
+        get: operations["get_agents_by_name_skills"];
+        /** Sets which skills of the library an agent has; a running one gets or loses them at once. */
+        put: operations["put_agents_by_name_skills"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/slots/history": {
         parameters: {
             query?: never;
@@ -720,6 +738,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the words by which an agent is found. */
+        get: operations["get_agents_by_name_tags"];
+        /** Sets the words by which an agent is found. */
+        put: operations["put_agents_by_name_tags"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/task": {
         parameters: {
             query?: never;
@@ -753,6 +789,24 @@ export interface paths {
         get: operations["get_agents_by_name_timeout"];
         /** Sets how long an execution may run; those that have a slot keep theirs. */
         put: operations["put_agents_by_name_timeout"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/tools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the tools that bound every task's. */
+        get: operations["get_agents_by_name_tools"];
+        /** Sets the tools that bound every task's; what runs keeps its own. */
+        put: operations["put_agents_by_name_tools"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1252,6 +1306,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/skills/library": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the skills of this server by name, those that cannot be used with the reason. */
+        get: operations["get_skills_library"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/skills/library/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a skill of the library with its text. */
+        get: operations["get_skills_library_by_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stream": {
         parameters: {
             query?: never;
@@ -1341,6 +1429,40 @@ export interface paths {
         };
         /** Shows the server's own agent. */
         get: operations["get_system_agent_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the templates of this server by name, those that cannot be used with the reason. */
+        get: operations["get_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/templates/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a template with the files that its workspaces begin with. */
+        get: operations["get_templates_by_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1724,6 +1846,13 @@ export interface components {
             /** @description By name. */
             shares: components["schemas"]["SharedWith"][];
         };
+        /** @description Which skills an agent has. */
+        AgentSkills: {
+            agent_name: string;
+            /** Format: int64 */
+            position: number;
+            skills: string[];
+        };
         /**
          * @description The seed's four words for what an agent is doing.
          * @enum {string}
@@ -2025,7 +2154,7 @@ export interface components {
             resources?: components["schemas"]["CreateResources"] | null;
             /** @description The CLI that does the work: `claude-code` (default), `gemini-cli` or `demo`. */
             runtime?: string | null;
-            /** @description The template the workspace is made from. */
+            /** @description The template the workspace is made from; it also says what is not said here. */
             template?: string | null;
             /** @description The default and the upper bound of every task's `allowed_tools`; empty is no bound. */
             tools?: string[] | null;
@@ -2572,6 +2701,15 @@ export interface components {
             /** Format: int64 */
             position: number;
         };
+        /** @description A skill of the library, or why it cannot be used. */
+        LibrarySkill: {
+            /** @description What it is good for. */
+            description: string | null;
+            /** @description What is wrong with it, if anything is. */
+            error: string | null;
+            /** @description The name by which agents get it. */
+            name: string;
+        };
         /** @description A part of a transcript; without a place it is the end. */
         Log: {
             /** @description The lines, oldest first. */
@@ -2625,6 +2763,105 @@ export interface components {
         MadeKey: components["schemas"]["ApiKey"] & {
             /** @description The key itself, shown this once: `trinity_mcp_` and 32 random bytes in base64url. */
             api_key: string;
+        };
+        /** @description What a template says of the agents made from it; whoever creates one may say otherwise. */
+        Manifest: {
+            /**
+             * @description Who wrote it.
+             * @default null
+             */
+            author: string | null;
+            /**
+             * @description Whether scheduled work runs.
+             * @default null
+             */
+            autonomy: boolean | null;
+            /**
+             * @description The container image, on hosts that have images.
+             * @default null
+             */
+            base_image: string | null;
+            /**
+             * @description Credentials that its agents need, by name, each with what it is for.
+             * @default {}
+             */
+            credentials: {
+                [key: string]: string;
+            };
+            /**
+             * @description What its agents are good for.
+             * @default null
+             */
+            description: string | null;
+            /**
+             * @description A name for people; the folder's own unless said.
+             * @default null
+             */
+            display_name: string | null;
+            /**
+             * Format: int32
+             * @description The longest time an execution may run, in seconds.
+             * @default null
+             */
+            execution_timeout_seconds: number | null;
+            /**
+             * Format: int32
+             * @description How many executions may run at once.
+             * @default null
+             */
+            max_parallel_tasks: number | null;
+            /**
+             * @description The model that tasks use when they name none.
+             * @default null
+             */
+            model: string | null;
+            resources?: {
+                /**
+                 * @description Processors, as a decimal number such as `1.5`.
+                 * @default null
+                 */
+                cpu: string | null;
+                /**
+                 * @description Memory with a unit, such as `2g`.
+                 * @default null
+                 */
+                memory: string | null;
+            } & Record<string, never>;
+            /**
+             * @description The CLI that does the work.
+             * @default null
+             */
+            runtime: string | null;
+            /**
+             * @description Skills of the library that its agents have.
+             * @default []
+             */
+            skills: string[];
+            /**
+             * @description Tags of its agents.
+             * @default []
+             */
+            tags: string[];
+            /**
+             * @description The default and the upper bound of every task's `allowed_tools`; empty is no bound.
+             * @default []
+             */
+            tools: string[];
+            /**
+             * @description A word for what its agents are for.
+             * @default null
+             */
+            type: string | null;
+            /**
+             * @description Tasks that show what its agents can do.
+             * @default []
+             */
+            use_cases: string[];
+            /**
+             * @description Which edition this is.
+             * @default null
+             */
+            version: string | null;
         };
         /** @description Every grant. */
         Matrix: {
@@ -2925,6 +3162,16 @@ export interface components {
             /** @description Memory with a unit, such as `2g`; null is the server's own limit. */
             memory: string | null;
         };
+        /** @description Which skills an agent is to have. */
+        SetSkills: {
+            /** @description All of them, by name; at most 50. */
+            skills: string[];
+        };
+        /** @description Words by which an agent is found. */
+        SetTags: {
+            /** @description All of them, at most 20, each 1 to 50 letters, digits and `.`, `:`, `_`, `-`. */
+            tags: string[];
+        };
         /** @description How long an execution may run. */
         SetTimeout: {
             /**
@@ -2932,6 +3179,11 @@ export interface components {
              * @description The longest time, in seconds.
              */
             execution_timeout_seconds: number;
+        };
+        /** @description The tools that bound every task's. */
+        SetTools: {
+            /** @description The default and the upper bound of every task's `allowed_tools`; empty is no bound. */
+            tools: string[];
         };
         /** @description The first administrator. */
         SetUp: {
@@ -2965,6 +3217,17 @@ export interface components {
             /** Format: uuid */
             user_id: string;
             username: string;
+        };
+        /** @description A skill of the library with its text. */
+        SkillDetail: {
+            /** @description What it is good for. */
+            description: string | null;
+            /** @description Every file it consists of. */
+            files: string[];
+            /** @description The name by which agents get it. */
+            name: string;
+            /** @description What its `SKILL.md` says. */
+            text: string;
         };
         /** @description How full an agent is. */
         SlotCounts: {
@@ -3087,6 +3350,13 @@ export interface components {
             uptime_seconds: number;
             version: string;
         };
+        /** @description Words by which an agent is found. */
+        TagsSetting: {
+            agent_name: string;
+            /** Format: int64 */
+            position: number;
+            tags: string[];
+        };
         /** @description A task that was taken. */
         Taken: {
             agent_name: string;
@@ -3136,6 +3406,32 @@ export interface components {
              */
             timeout_seconds?: number | null;
         };
+        /** @description A template, or why it cannot be used. */
+        Template: {
+            /** @description What is wrong with it, if anything is. */
+            error: string | null;
+            /** @description The name that `template` of a new agent says. */
+            id: string;
+            manifest: components["schemas"]["Manifest"] | null;
+        };
+        /** @description A template with the files of its workspaces. */
+        TemplateDetail: {
+            /** @description The files that a workspace made from it begins with. */
+            files: components["schemas"]["TemplateFile"][];
+            /** @description The name that `template` of a new agent says. */
+            id: string;
+            /** @description What it says of its agents. */
+            manifest: components["schemas"]["Manifest"];
+        };
+        /** @description A file of a template. */
+        TemplateFile: {
+            /** @description How long, in bytes. */
+            bytes: number;
+            /** @description Whether it can be run. */
+            is_executable: boolean;
+            /** @description Where in the workspace. */
+            path: string;
+        };
         /** @description What the request to end an execution has led to. */
         Terminated: {
             /** Format: uuid */
@@ -3175,6 +3471,13 @@ export interface components {
             access_token: string;
             /** @description `bearer`. */
             token_type: string;
+        };
+        /** @description The tools that bound every task's. */
+        ToolsSetting: {
+            agent_name: string;
+            /** Format: int64 */
+            position: number;
+            tools: string[];
         };
         /** @description How executions went. */
         Totals: {
@@ -3363,6 +3666,8 @@ export interface operations {
                 limit?: number;
                 /** @description Where the page begins: from the `Link` header of the page before. */
                 cursor?: string;
+                /** @description Only agents with this tag. */
+                tag?: string;
                 /** @description Answer with what was so at this position of the log or at this time (RFC 3339). */
                 as_of?: string;
                 /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
@@ -4986,6 +5291,82 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    get_agents_by_name_skills: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Answer 304 without a body if the agent is still at this version */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentSkills"];
+                };
+            };
+            /** @description The caller has this version already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_skills: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetSkills"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentSkills"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_agents_by_name_slots_history: {
         parameters: {
             query?: {
@@ -5112,6 +5493,82 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    get_agents_by_name_tags: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Answer 304 without a body if the agent is still at this version */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagsSetting"];
+                };
+            };
+            /** @description The caller has this version already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_tags: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetTags"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagsSetting"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     post_agents_by_name_task: {
         parameters: {
             query?: never;
@@ -5225,6 +5682,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Timeout"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_tools: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Answer 304 without a body if the agent is still at this version */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsSetting"];
+                };
+            };
+            /** @description The caller has this version already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_tools: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetTools"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsSetting"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -6111,6 +6644,53 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    get_skills_library: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibrarySkill"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_skills_library_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The skill's name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SkillDetail"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_stream: {
         parameters: {
             query?: {
@@ -6268,6 +6848,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Agent"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_templates_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The template's name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateDetail"];
                 };
             };
             default: components["responses"]["Problem"];
