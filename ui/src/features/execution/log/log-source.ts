@@ -53,6 +53,9 @@ export class LogSource {
   };
   #wanted: { first: number; last: number } | null = null;
   #reads = 0;
+  /** After which lines was asked and not yet, or in vain: what the server counts it need not have. */
+  readonly #asked = new Set<number>();
+  #failures = 0;
   #pending: Entry[] = [];
   #flushIsDue = false;
   #hasEnded = false;
@@ -122,23 +125,38 @@ export class LogSource {
   #pump(): void {
     if (!this.#wanted || !this.#state.isLoaded || this.#reads >= READS_MAX) return;
     const { first, last } = this.#wanted;
-    const query = this.lines.missing(first, last);
+    const query = this.#nextQuery(first, last);
     if (!query) return;
+    this.#asked.add(query.after);
     this.#reads += 1;
     this.#read(query)
       .then(({ entries, total }) => {
         this.lines.grow(total);
         const { length } = this.lines.insert(entries);
         this.lines.forgetFarFrom(first);
+        if (length > 0) this.#asked.delete(query.after);
+        this.#failures = 0;
         this.#reads -= 1;
         this.#set({ error: null });
-        // A server that has nothing to say about lines it counts would be asked for ever.
-        if (length > 0) this.#pump();
+        this.#pump();
       })
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
         this.#reads -= 1;
         this.#fail(error);
+        this.#failures += 1;
+        await pause(retryDelayMs(this.#failures - 1, Math.random()), this.#abort.signal);
+        this.#asked.delete(query.after);
+        this.#pump();
       });
+  }
+
+  /** What to ask for next of the lines `first..=last`. */
+  #nextQuery(first: number, last: number) {
+    let query = this.lines.missing(first, last);
+    while (query && this.#asked.has(query.after)) {
+      query = this.lines.missing(query.after + query.limit + 1, last);
+    }
+    return query;
   }
 
   async #read(query: { after?: number; limit: number }) {
@@ -168,6 +186,7 @@ export class LogSource {
           break;
         case "stream.reset":
           this.#pending = [];
+          this.#asked.clear();
           this.lines.clear();
           break;
         case "stream.end":
