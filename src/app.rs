@@ -25,6 +25,7 @@ use crate::hosts::AgentHost;
 use crate::hosts::docker::{self, DockerHost, Endpoint};
 use crate::hosts::links::Links;
 use crate::hosts::process::{Options, ProcessHost};
+use crate::hosts::usage::Meter;
 use crate::library::Library;
 use crate::projections::{self, Views};
 use crate::reactors;
@@ -69,6 +70,8 @@ pub struct App {
     pub host: Arc<dyn AgentHost>,
     /// The links to the agents' servers.
     pub links: Links,
+    /// What agents use.
+    pub meter: Meter,
     /// The CLIs.
     pub adapters: Adapters,
     /// Templates and skills.
@@ -128,6 +131,7 @@ impl App {
             vault,
             redis,
             links: Links::new(Arc::clone(&host)),
+            meter: Meter::new(Arc::clone(&host)),
             host,
             adapters,
             library,

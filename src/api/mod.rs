@@ -19,6 +19,7 @@ mod files;
 mod frames;
 mod headers;
 mod health;
+mod host;
 mod idempotency;
 mod inside;
 mod keys;
@@ -83,6 +84,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(agents::router())
         .merge(credentials::router())
         .merge(files::router())
+        .merge(host::router())
         .merge(templates::router())
         .merge(skills::router())
         .merge(tasks::router())

@@ -1,6 +1,7 @@
 //! `trinity agent`: creates, shows and controls agents.
 
 mod files;
+mod look;
 mod settings;
 mod sharing;
 
@@ -68,6 +69,10 @@ enum Command {
     Resources(settings::ResourcesArgs),
     /// Show or set whether runs may become root inside of their container
     Capabilities(settings::CapabilitiesArgs),
+    /// Show what an agent's server and its startup.sh said
+    Logs(look::LogsArgs),
+    /// Show how much processor time and memory agents use
+    Stats(look::StatsArgs),
     /// List, read, write and edit the files of an agent's workspace
     Files(files::FilesArgs),
     /// Show or set which skills of the library an agent has
@@ -191,6 +196,8 @@ impl Args {
             Command::Autonomy(args) => session.autonomy(args).await,
             Command::Resources(args) => session.resources(args).await,
             Command::Capabilities(args) => session.capabilities(args).await,
+            Command::Logs(args) => session.agent_logs(&args).await,
+            Command::Stats(args) => session.stats(&args).await,
             Command::Files(args) => session.files(args).await,
             Command::Skills(args) => session.skills_of(args).await,
             Command::Tools(args) => session.tools(args).await,

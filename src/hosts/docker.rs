@@ -15,6 +15,7 @@ mod changes;
 mod container;
 mod contents;
 mod engine;
+mod look;
 mod stream;
 
 pub use engine::Endpoint;
@@ -24,20 +25,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::container::LogOutput;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
-use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
 use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX, Isolation};
 use uuid::Uuid;
 
 use self::container::{Found, VOLUME};
 use self::engine::{Engine, optional, status_of};
+use super::usage::Usage;
 use super::{
     AgentHost, AgentSpec, ByteStream, Change, Error, HostKind, HostState, HostedAgent,
     IsolationPlan, link,
@@ -54,7 +54,7 @@ const STOP_EXTRA_MS_MAX: u64 = 10_000;
 const EXIT_BY_KILL: i64 = 137;
 
 /// How many of an agent server's last lines explain a failed start.
-const LAST_LINES_MAX: &str = "20";
+const LAST_LINES_MAX: u32 = 20;
 
 /// How many bytes of them.
 const LAST_WORDS_BYTES_MAX: usize = 2048;
@@ -259,11 +259,8 @@ impl DockerHost {
 
     /// What an agent server said last.
     async fn last_words(&self, docker: &Docker, id: &str) -> String {
-        let options =
-            LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES_MAX).build();
-        let read = docker.logs(id, Some(options)).map_ok(LogOutput::into_bytes);
-        let said = match read.try_collect::<Vec<_>>().await {
-            Ok(parts) => String::from_utf8_lossy(&parts.concat()).trim().to_owned(),
+        let said = match look::log(docker, id, LAST_LINES_MAX).await {
+            Ok(said) => said.trim().to_owned(),
             Err(error) => return format!("its log cannot be read: {error}"),
         };
         let from = said.ceil_char_boundary(said.len().saturating_sub(LAST_WORDS_BYTES_MAX));
@@ -422,6 +419,23 @@ impl AgentHost for DockerHost {
 
     fn isolation(&self, incarnation: Uuid) -> Option<Isolation> {
         self.known().contains(&incarnation).then(container::isolation)
+    }
+
+    async fn log(&self, incarnation: Uuid, lines_max: u32) -> Result<String, Error> {
+        let docker = self.engine.client().await?;
+        let found = self.find(&docker, incarnation).await?.ok_or(Error::NotFound(incarnation))?;
+        let said = look::log(&docker, &found.id, lines_max).await;
+        self.engine.told("cannot read the log of the agent's container", said)
+    }
+
+    async fn usage(&self, incarnation: Uuid) -> Result<Usage, Error> {
+        let docker = self.engine.client().await?;
+        let found = self.find(&docker, incarnation).await?.ok_or(Error::NotFound(incarnation))?;
+        if !matches!(found.state, HostState::Running | HostState::Paused) {
+            return Err(Error::NotRunning(incarnation));
+        }
+        let measured = look::usage(&docker, &found.id).await;
+        self.engine.told("cannot measure the agent's container", measured)
     }
 
     async fn connect(&self, incarnation: Uuid) -> Result<ByteStream, Error> {

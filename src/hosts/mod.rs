@@ -12,6 +12,8 @@ pub mod link;
 pub mod links;
 /// Agents as processes of this machine.
 pub mod process;
+/// What agents use of their machine.
+pub mod usage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +21,18 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
-use trinity_agent_protocol::{Isolation, IsolationKind};
+use trinity_agent_protocol::{Info, Isolation, IsolationKind};
 use uuid::Uuid;
+
+use self::usage::Usage;
+
+/// Begins the names of the runs of an agent's own `startup.sh`; the life of its server follows.
+pub const STARTUP_RUN_PREFIX: &str = "startup-";
+
+/// The name of the run of `startup.sh` in this life of an agent's server.
+pub fn startup_run(info: &Info) -> String {
+    format!("{STARTUP_RUN_PREFIX}{}", info.boot_id)
+}
 
 /// Manages the places where agents live.
 #[async_trait::async_trait]
@@ -79,6 +91,14 @@ pub trait AgentHost: Send + Sync {
     /// Tells what keeps the agent's runs apart, or will once it is started; `None` when this host has
     /// no place for it. Answers from memory where it can.
     fn isolation(&self, incarnation: Uuid) -> Option<Isolation>;
+
+    /// Gives what the agent's server has said, at most so many of the last lines.
+    async fn log(&self, incarnation: Uuid, lines_max: u32) -> Result<String, Error>;
+
+    /// Tells what the agent has used since its start, and holds at this moment.
+    ///
+    /// It is an error when nothing of it runs. What asks often goes through a [`usage::Meter`].
+    async fn usage(&self, incarnation: Uuid) -> Result<Usage, Error>;
 
     /// Opens a byte stream to the agent's server, on which nothing but HTTP is to be said.
     async fn connect(&self, incarnation: Uuid) -> Result<ByteStream, Error>;

@@ -17,6 +17,7 @@
 mod disk;
 mod folders;
 mod isolation;
+mod log;
 mod uids;
 
 pub use isolation::{Unavailable, choose as choose_isolation};
@@ -38,12 +39,15 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX, Isolation};
-use trinity_agent_server::{ProcessIdentity, SELF_EXE, ServerRecord, kill_user, runner_lives};
+use trinity_agent_server::{
+    ProcessIdentity, SELF_EXE, ServerRecord, TreeUsage, kill_user, runner_lives, usage_of_tree,
+};
 use uuid::Uuid;
 
 use self::disk::make_folder;
 use self::folders::{Folders, PASSAGE_MODE, Place};
 use self::uids::Uids;
+use super::usage::Usage;
 use super::{
     AgentHost, AgentSpec, ByteStream, Change, Error, HostKind, HostState, HostedAgent,
     IsolationPlan, link,
@@ -399,6 +403,22 @@ impl AgentHost for ProcessHost {
             return Some(*known);
         }
         self.place(incarnation).ok().map(|place| self.show(&place).isolation)
+    }
+
+    async fn log(&self, incarnation: Uuid, _lines_max: u32) -> Result<String, Error> {
+        self.place(incarnation)?.log().map_err(Error::host("cannot read server.log"))
+    }
+
+    async fn usage(&self, incarnation: Uuid) -> Result<Usage, Error> {
+        let place = self.place(incarnation)?;
+        let process = place.server().and_then(|server| server.process.find());
+        let root = process.ok_or(Error::NotRunning(incarnation))?.pid;
+        // The whole process table is looked through.
+        let looked = tokio::task::spawn_blocking(move || usage_of_tree(root)).await;
+        let TreeUsage { cpu_us, memory_bytes, processes } = looked
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(Error::host("cannot read what an agent uses from /proc"))?;
+        Ok(Usage { cpu_us, memory_bytes, processes, ..Usage::default() })
     }
 
     async fn connect(&self, incarnation: Uuid) -> Result<ByteStream, Error> {

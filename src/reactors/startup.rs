@@ -8,6 +8,7 @@ use trinity_agent_protocol::{ErrorCode, Exit, Info, Masks, StartRequest, StopRea
 use super::look::Look;
 use super::{chain, credentials, dispatch};
 use crate::hosts::link::{self, Link};
+use crate::hosts::{STARTUP_RUN_PREFIX, startup_run};
 use crate::vault::Credentials;
 
 /// How long the agent's own `startup.sh` may take.
@@ -19,9 +20,6 @@ const POLL: Duration = Duration::from_millis(100);
 /// How much of a script's last words an event keeps, in bytes.
 const ERROR_BYTES_MAX: usize = 2 * 1024;
 
-/// Begins the names of these runs; the life of the agent server follows.
-const PREFIX: &str = "startup-";
-
 /// Runs the script, if there is one, unless this life of the agent server has seen it end well: an
 /// agent that was frozen goes on. Gives what it said when it fails.
 pub(super) async fn run(
@@ -29,7 +27,7 @@ pub(super) async fn run(
     info: &Info,
     credentials: &Credentials,
 ) -> Result<(), String> {
-    let id = format!("{PREFIX}{}", info.boot_id);
+    let id = startup_run(info);
     start(look, request(look, info, credentials), &id).await.map_err(|error| chain(&error))?;
     let exit = until_ended(look.link, &id).await?;
     if let Some(error) = error_of(&exit) {
@@ -93,7 +91,10 @@ async fn until_ended(link: &Link, id: &str) -> Result<Exit, String> {
 /// Forgets the scripts of earlier lives of the agent server.
 async fn forget_earlier(link: &Link, current: &str) -> Result<(), link::Error> {
     for status in link.executions().await? {
-        if status.id != current && status.id.starts_with(PREFIX) && status.state.is_final() {
+        if status.id != current
+            && status.id.starts_with(STARTUP_RUN_PREFIX)
+            && status.state.is_final()
+        {
             link.delete(&status.id).await?;
         }
     }

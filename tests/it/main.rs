@@ -25,6 +25,7 @@ mod files;
 mod hosts;
 mod isolation;
 mod library;
+mod observed;
 mod processes;
 mod projections;
 mod readme;

@@ -25,6 +25,7 @@ mod runner;
 mod serve;
 mod state;
 mod supervise;
+mod usage;
 mod workspace;
 
 pub use cli::Command;
@@ -32,6 +33,7 @@ pub use isolation::{IsolationArgs, landlock_abi};
 pub use processes::{Process, ProcessIdentity, kill_user};
 pub use serve::Args as ServeArgs;
 pub use state::{ServerRecord, runner_lives};
+pub use usage::{TreeUsage, usage_of_tree};
 
 /// The path that starts this very executable again.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::disk::{
     PRIVATE_MODE, give_tree, make_folder, remove_if_there, remove_tree, write_file, write_private,
 };
+use super::log;
 use crate::hosts::{AgentSpec, HostState, HostedAgent};
 
 /// How many bytes the path of a unix socket can have.
@@ -23,9 +24,6 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// How long a log may grow before it is begun anew at the next start.
 const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// How many of the last bytes of a log explain a failed start.
-const LAST_WORDS_BYTES_MAX: u64 = 2048;
 
 /// Passed through by runs with a user of their own, listed by nobody else.
 pub(super) const PASSAGE_MODE: u32 = 0o711;
@@ -290,17 +288,20 @@ impl Place {
         OpenOptions::new().append(true).create(true).mode(0o600).open(path)
     }
 
-    /// What the agent server said last.
+    /// What the agent server said last, in few words.
     pub(super) fn last_words(&self) -> String {
-        let read = || {
-            let mut log = File::open(self.log_path())?;
-            let length = log.metadata()?.len();
-            log.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS_BYTES_MAX)))?;
-            let mut text = Vec::new();
-            log.read_to_end(&mut text)?;
-            io::Result::Ok(String::from_utf8_lossy(&text).trim().to_owned())
-        };
-        read().unwrap_or_else(|error| format!("its log cannot be read: {error}"))
+        match log::tail(&self.log_path(), log::LAST_WORDS_BYTES_MAX) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) => format!("its log cannot be read: {error}"),
+        }
+    }
+
+    /// What the agent server said, as far as one looks; nothing before its first start.
+    pub(super) fn log(&self) -> io::Result<String> {
+        match log::tail(&self.log_path(), log::READ_BYTES_MAX) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            read => read,
+        }
     }
 
     fn log_path(&self) -> PathBuf {

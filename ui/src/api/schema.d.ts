@@ -432,6 +432,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/info": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows what serves the agent. */
+        get: operations["get_agents_by_name_info"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows what the agent's server said last, and its `startup.sh`. */
+        get: operations["get_agents_by_name_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/model": {
         parameters: {
             query?: never;
@@ -712,6 +746,26 @@ export interface paths {
          * @description Answers 200 with the status reached within `wait_ms`, 202 if it takes longer.
          */
         post: operations["post_agents_by_name_start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows how much processor time and memory the agent uses.
+         * @description The host is asked every two seconds at most, however often this is.
+         */
+        get: operations["get_agents_by_name_stats"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1825,6 +1879,44 @@ export interface components {
             shares: components["schemas"]["SharedWith"][];
             skills: string[];
             tools: string[];
+        };
+        /** @description What serves an agent. */
+        AgentInfo: {
+            agent_name: string;
+            /** @description What runs get as `HOME`. */
+            home: string;
+            /** @description Where it lives: `process` or `docker`. */
+            host: string;
+            /** Format: int64 */
+            position: number;
+            /**
+             * Format: int32
+             * @description The version of the protocol that is spoken with it.
+             */
+            protocol: number;
+            /** @description The CLI that does the work. */
+            runtime: string;
+            /**
+             * Format: date-time
+             * @description When this life of the agent's server began.
+             */
+            started_at: string;
+            /** @description The template that it was made from. */
+            template: string | null;
+            /** @description The version of the agent's server. */
+            version: string;
+            /** @description The agent's workspace, as its runs see it. */
+            workspace: string;
+        };
+        /** @description What was said, the latest at the end. */
+        AgentLog: {
+            agent_name: string;
+            /** @description What the agent's server said; on Docker this is the log of the container. */
+            logs: string;
+            /** Format: int64 */
+            position: number;
+            /** @description What `startup.sh` said at the last start; none when the agent does not run or has none. */
+            startup: string | null;
         };
         /** @description Processor and memory limits. */
         AgentResources: {
@@ -3281,15 +3373,41 @@ export interface components {
              */
             queued: number;
         };
-        /** @description How the executions of the last hours went. */
-        Stats: components["schemas"]["Totals"] & {
+        /** @description What an agent uses. */
+        Stats: {
+            agent_name: string;
             /**
-             * Format: int32
-             * @description How far back was counted.
+             * Format: double
+             * @description How much of one processor it used lately, in percent; two processors are 200.
              */
-            hours: number;
+            cpu_percent: number;
+            /**
+             * Format: double
+             * @description The most it may use, in percent of one processor; none when its host holds it to nothing.
+             */
+            cpu_percent_max: number | null;
+            /**
+             * Format: date-time
+             * @description When it was measured; an answer may be up to two seconds old.
+             */
+            measured_at: string;
+            /**
+             * Format: int64
+             * @description Memory that is its own.
+             */
+            memory_bytes: number;
+            /**
+             * Format: int64
+             * @description The most memory it may have; none when its host holds it to nothing.
+             */
+            memory_bytes_max: number | null;
             /** Format: int64 */
             position: number;
+            /**
+             * Format: int64
+             * @description Processes; in a container threads are counted too.
+             */
+            processes: number;
         };
         /** @enum {string} */
         Status: "healthy" | "degraded";
@@ -4748,6 +4866,68 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    get_agents_by_name_info: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentInfo"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_logs: {
+        parameters: {
+            query?: {
+                /** @description The most lines of each text, the last of them. */
+                tail?: number;
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentLog"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_agents_by_name_model: {
         parameters: {
             query?: {
@@ -5443,6 +5623,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Transition"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_stats: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
                 };
             };
             default: components["responses"]["Problem"];
