@@ -25,6 +25,8 @@ const TABS = [
   { label: "Overview", to: "/agents/$name/overview" },
   { label: "Tasks", to: "/agents/$name/tasks" },
   { label: "Activity", to: "/agents/$name/activity" },
+  { label: "Files", to: "/agents/$name/files" },
+  { label: "Logs", to: "/agents/$name/logs" },
   { label: "Settings", to: "/agents/$name/settings" },
 ] as const;
 

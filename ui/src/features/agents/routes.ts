@@ -1,6 +1,7 @@
 import { createRoute, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { appRoute } from "@/app/routes";
 import { activitySearch } from "./activity/search";
+import { filesSearch } from "./files/search";
 import { agentSearch } from "./search";
 
 /** What has to do with agents. */
@@ -53,6 +54,19 @@ const activityRoute = createRoute({
   component: lazyRouteComponent(() => import("./activity/activity-page"), "ActivityPage"),
 });
 
+const filesRoute = createRoute({
+  getParentRoute: () => agentRoute,
+  path: "files",
+  validateSearch: filesSearch,
+  component: lazyRouteComponent(() => import("./files/files-page"), "FilesPage"),
+});
+
+const logsRoute = createRoute({
+  getParentRoute: () => agentRoute,
+  path: "logs",
+  component: lazyRouteComponent(() => import("./logs/logs-page"), "LogsPage"),
+});
+
 const settingsRoute = createRoute({
   getParentRoute: () => agentRoute,
   path: "settings",
@@ -62,5 +76,13 @@ const settingsRoute = createRoute({
 /** The pages of agents, below `agentsRoute`. */
 export const agentsTree = agentsRoute.addChildren([
   listRoute,
-  agentRoute.addChildren([indexRoute, overviewRoute, tasksRoute, activityRoute, settingsRoute]),
+  agentRoute.addChildren([
+    indexRoute,
+    overviewRoute,
+    tasksRoute,
+    activityRoute,
+    filesRoute,
+    logsRoute,
+    settingsRoute,
+  ]),
 ]);

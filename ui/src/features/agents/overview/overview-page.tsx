@@ -15,12 +15,13 @@ import { firstLine, plainText } from "@/lib/plain-text";
 import { isolationText } from "../columns";
 import type { AgentDetail } from "../fold";
 import { executionLink } from "../links";
-import { RunStatus } from "../tasks/task-columns";
+import { RunStatus } from "../tasks/run-status";
 import { useAgent } from "../use-agent";
 import { useAgentRuns } from "../use-agent-runs";
 import { Calls } from "./calls";
 import { History } from "./history";
 import classes from "./overview.module.css";
+import { Usage } from "./usage";
 
 /** How many runs are shown. */
 const RUNS_SHOWN = 10;
@@ -78,6 +79,9 @@ function health(agent: AgentDetail): Property[] {
   return [
     { name: "Status", value: <StatusBadge look={agentLook(agent)} /> },
     { name: "Slots", value: `${slots.active} of ${slots.max} taken, ${slots.queued} waiting` },
+    ...(agent.phase === "running"
+      ? [{ name: "Uses", value: <Usage key={agent.incarnation} name={agent.name} /> }]
+      : []),
     {
       name: "Isolation",
       value: [

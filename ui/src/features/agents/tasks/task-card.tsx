@@ -6,7 +6,7 @@ import { Time } from "@/components/time";
 import type { Execution } from "@/features/executions/fold";
 import { firstLine } from "@/lib/plain-text";
 import { executionLink } from "../links";
-import { RunStatus } from "./task-columns";
+import { RunStatus } from "./run-status";
 import classes from "./tasks.module.css";
 
 /** A task where there is no room for columns. */

@@ -2,18 +2,33 @@ import { type NavigateOptions, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { DENSITY } from "@/app/preferences";
 import { DataTable } from "@/components/data-table/data-table";
+import type { DataColumn } from "@/components/data-table/features";
 import { EmptyState } from "@/components/empty-state";
 import { ErrorState } from "@/components/error-state";
 import { NewRowsPill } from "@/components/new-rows-pill";
 import { SkeletonRows } from "@/components/skeleton-rows";
+import { columns as executionColumns } from "@/features/executions/columns";
+import type { Execution } from "@/features/executions/fold";
 import { useStored } from "@/lib/storage";
 import { executionLink } from "../links";
 import { useAgent } from "../use-agent";
 import { useAgentRuns } from "../use-agent-runs";
 import { Composer } from "./composer";
+import { RunStatus } from "./run-status";
 import { TaskCard } from "./task-card";
-import { columns } from "./task-columns";
 import classes from "./tasks.module.css";
+
+/** What is the same for all tasks of an agent, or too much beside the place to write one. */
+const LEFT_OUT: ReadonlySet<string | undefined> = new Set(["agent", "tokens"]);
+
+/** The columns of an agent's tasks: those of executions, with a status that leads to what is live. */
+const columns: readonly DataColumn<Execution>[] = executionColumns
+  .filter(({ id }) => !LEFT_OUT.has(id))
+  .map((column) =>
+    column.id === "status"
+      ? { ...column, cell: ({ row }) => <RunStatus execution={row.original} /> }
+      : column,
+  );
 
 /** Gives the agent tasks, and shows what became of them. */
 export function TasksPage() {
