@@ -6,6 +6,7 @@
 # make ui-measure    what the pages cost, beside what they may cost
 # make screenshots   take the pictures of the README anew
 # make bench   the published measurements
+# make agent-image   build trinity-agent-base, the image of agents, with or without a registry
 # make test-long     soaks that take longer than a coffee
 # make test-clis     what needs the real CLIs, which it installs in target/ by npm
 
@@ -14,7 +15,7 @@ SHELL := bash
 NEXTEST := $(shell cargo nextest --version 2>/dev/null | head -n 1)
 TEST := $(if $(NEXTEST),cargo nextest run,cargo test)
 
-.PHONY: run test check ui ui-size ui-measure screenshots bench test-long test-clis tools
+.PHONY: run test check ui ui-size ui-measure screenshots bench agent-image test-long test-clis tools
 
 tools:
 	@scripts/install-missing cc=build-essential
@@ -23,7 +24,7 @@ run: tools ui
 	cargo run --bin trinity -- serve --demo
 
 test: tools
-	@scripts/install-missing faketime=faketime jq=jq curl=curl
+	@scripts/install-missing faketime=faketime jq=jq curl=curl openssl=openssl
 	scripts/with-postgres scripts/with-redis scripts/with-docker scripts/test-image \
 		scripts/run-tests $(TEST)
 	scripts/ui test
@@ -52,6 +53,9 @@ ui-measure: tools
 screenshots: tools
 	cargo build --bin trinity
 	scripts/ui screenshots
+
+agent-image: tools
+	scripts/agent-image
 
 # The soaks: 200 kills of the server under load on each store, then a minute of made-up input for
 # whatever reads input from elsewhere.

@@ -22,7 +22,7 @@ use crate::data_dir::DataDir;
 use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
 use crate::hosts::AgentHost;
-use crate::hosts::docker::{self, DockerHost, Endpoint};
+use crate::hosts::docker::{self, AgentServer, DockerHost, Endpoint};
 use crate::hosts::links::Links;
 use crate::hosts::process::{Options, ProcessHost};
 use crate::hosts::usage::Meter;
@@ -106,7 +106,7 @@ impl App {
                 Arc::new(ProcessHost::open(options).context("cannot host agents")?)
             }
             AgentHostKind::Docker => {
-                let options = docker_options(&config, log.log_id().to_string());
+                let options = docker_options(&config, log.log_id().to_string())?;
                 Arc::new(DockerHost::new(options))
             }
         };
@@ -162,16 +162,24 @@ impl App {
 }
 
 /// What containers are made with; `platform` is the id of the log that their agents belong to.
-pub fn docker_options(config: &Config, platform: String) -> docker::Options {
-    docker::Options {
+///
+/// # Errors
+/// When the agent server that is to be copied into them cannot be read.
+pub fn docker_options(config: &Config, platform: String) -> anyhow::Result<docker::Options> {
+    let agent_server = config.agent_server.as_deref().map(|path| {
+        let read = AgentServer::read(path);
+        read.with_context(|| format!("cannot use the agent server {}", path.display()))
+    });
+    Ok(docker::Options {
         endpoint: Endpoint {
             address: config.docker_host.clone(),
             certificates: config.docker_cert_path.clone(),
         },
         image: config.agent_image.clone(),
+        agent_server: agent_server.transpose()?,
         network: config.agent_network,
         platform,
-    }
+    })
 }
 
 /// The databases behind everything.

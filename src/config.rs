@@ -141,6 +141,10 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_AGENT_IMAGE", value_name = "IMAGE")]
     pub agent_image: Option<String>,
 
+    /// Static agent server that is copied into containers, for images that have none
+    #[arg(long, env = "TRINITY_AGENT_SERVER", value_name = "FILE")]
+    pub agent_server: Option<PathBuf>,
+
     /// Images that agents may name, a `*` at the end for any; repeatable, or joined by commas
     /// [default: trinity-agent-base:*]
     #[arg(long, env = "TRINITY_ALLOWED_IMAGES", value_name = "IMAGE", value_delimiter = ',')]
@@ -237,6 +241,8 @@ pub struct Config {
     pub docker_cert_path: Option<PathBuf>,
     /// Image of agents that name none.
     pub agent_image: String,
+    /// What is copied into containers; none is the image's own.
+    pub agent_server: Option<PathBuf>,
     /// Images that agents may name, beside that one; a `*` at the end stands for anything.
     pub allowed_images: Vec<String>,
     /// What agents in containers reach.
@@ -316,6 +322,7 @@ impl Config {
             docker_host: docker_host.unwrap_or_else(|| DOCKER_HOST_DEFAULT.to_owned()),
             docker_cert_path,
             agent_image: agent_image.unwrap_or_else(|| AGENT_IMAGE_DEFAULT.to_owned()),
+            agent_server: settings.agent_server.or(file.agent_server),
             allowed_images: allowed_images
                 .unwrap_or_else(|| vec![ALLOWED_IMAGES_DEFAULT.to_owned()]),
             agent_network: settings.agent_network.or(file.agent_network).unwrap_or_default(),

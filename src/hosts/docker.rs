@@ -10,6 +10,7 @@
 //! them alone, and what has the name of ours without them is left alone. The link is HTTP/2 over one
 //! exec of the agent server's bridge, so that no port is opened and the engine can be elsewhere.
 
+mod agent_server;
 mod belongings;
 mod changes;
 mod container;
@@ -18,6 +19,7 @@ mod engine;
 mod look;
 mod stream;
 
+pub use agent_server::AgentServer;
 pub use engine::Endpoint;
 
 use std::collections::{HashMap, HashSet};
@@ -66,6 +68,8 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// The image of agents that name none.
     pub image: String,
+    /// What is copied into every container; without it images need one of their own.
+    pub agent_server: Option<AgentServer>,
     /// What agents reach.
     pub network: AgentNetwork,
     /// The id of the log that the agents belong to.
@@ -194,24 +198,45 @@ impl DockerHost {
     }
 
     /// Fills the volume of a container that does not run, unless that was done once: what is in it
-    /// since then is the agent's.
+    /// since then is the agent's. The agent server is copied whenever it is another one.
     async fn fill(&self, docker: &Docker, spec: &AgentSpec, id: &str) -> Result<(), Error> {
-        let mark = format!("{VOLUME}/{}", contents::MADE);
-        let options = ContainerArchiveInfoOptionsBuilder::new().path(&mark).build();
-        let is_made = optional(docker.get_container_archive_info(id, Some(options)).await);
-        if self.engine.told("cannot look into the agent's volume", is_made)?.is_some() {
+        let pack = || Error::host("cannot pack what an agent's volume holds");
+        if self.link_in_volume(docker, id, contents::MADE).await?.is_none() {
+            let first = contents::first(&container::folders(), &spec.workspace_files);
+            self.unpack(docker, id, first.map_err(pack())?).await?;
+            self.unpack(docker, id, contents::made().map_err(pack())?).await?;
+        }
+        let Some(agent_server) = &self.options.agent_server else { return Ok(()) };
+        let there = self.link_in_volume(docker, id, contents::COPIED).await?;
+        // The engine shows where a link leads to, not its text.
+        if there.is_some_and(|there| there.ends_with(agent_server.sha256())) {
             return Ok(());
         }
-        let first = contents::first(&container::folders(), &spec.workspace_files);
-        for archive in [first, contents::made()] {
-            let archive =
-                archive.map_err(Error::host("cannot pack what a workspace begins with"))?;
-            let options = UploadToContainerOptionsBuilder::new().path(VOLUME).build();
-            let body = bollard::body_full(archive.into());
-            let sent = docker.upload_to_container(id, Some(options), body).await;
-            self.engine.told("cannot fill the agent's volume", sent)?;
-        }
-        Ok(())
+        let executable = contents::agent_server(agent_server.executable());
+        self.unpack(docker, id, executable.map_err(pack())?).await?;
+        let copied = contents::copied(agent_server.sha256());
+        self.unpack(docker, id, copied.map_err(pack())?).await
+    }
+
+    /// Where a link of the volume leads to, which is nowhere for another file; `None` without it.
+    async fn link_in_volume(
+        &self,
+        docker: &Docker,
+        id: &str,
+        name: &str,
+    ) -> Result<Option<String>, Error> {
+        let path = format!("{VOLUME}/{name}");
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(&path).build();
+        let found = optional(docker.get_container_archive_info(id, Some(options)).await);
+        let found = self.engine.told("cannot look into the agent's volume", found)?;
+        Ok(found.map(|found| found.link_target))
+    }
+
+    async fn unpack(&self, docker: &Docker, id: &str, archive: Vec<u8>) -> Result<(), Error> {
+        let options = UploadToContainerOptionsBuilder::new().path(VOLUME).build();
+        let body = bollard::body_full(archive.into());
+        let sent = docker.upload_to_container(id, Some(options), body).await;
+        self.engine.told("cannot fill the agent's volume", sent)
     }
 
     /// Whether a container ended because the kernel killed its agent server for want of memory. A run
@@ -236,7 +261,8 @@ impl DockerHost {
     }
 
     /// Starts a container that does not run, and waits until its agent server answers.
-    async fn launch(&self, docker: &Docker, id: &str) -> Result<(), Error> {
+    async fn launch(&self, docker: &Docker, found: &Found) -> Result<(), Error> {
+        let id = found.id.as_str();
         match docker.start_container(id, None).await {
             Err(error) if status_of(&error).is_some() => {
                 return Err(Error::StartFailed(error.to_string()));
@@ -245,7 +271,9 @@ impl DockerHost {
         }
         let wait = Duration::from_millis(START_MS_MAX);
         let asked = async {
-            let stream = stream::open(docker, id, wait).await.map_err(|error| error.to_string())?;
+            let stream = stream::open(docker, (id, found.agent_server()), wait)
+                .await
+                .map_err(|error| error.to_string())?;
             link::ask_who_serves(stream, wait).await.map_err(|error| error.to_string())
         };
         let Err(error) = asked.await else { return Ok(()) };
@@ -280,7 +308,8 @@ impl DockerHost {
         }
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(GRACE_MS_MAX).min(GRACE_MS_MAX);
         let asked = async {
-            let stream = stream::open(docker, &found.id, Duration::ZERO).await;
+            let stream =
+                stream::open(docker, (&found.id, found.agent_server()), Duration::ZERO).await;
             let stream = stream.map_err(|error| error.to_string())?;
             link::shut_down(stream, grace_ms).await.map_err(|error| error.to_string())
         };
@@ -350,7 +379,7 @@ impl AgentHost for DockerHost {
                 self.engine.told("cannot unfreeze the agent's container", thawed)
             }
             HostState::Created | HostState::Exited | HostState::Dead => {
-                self.launch(&docker, &found.id).await
+                self.launch(&docker, &found).await
             }
         }
     }
@@ -444,7 +473,7 @@ impl AgentHost for DockerHost {
         if found.state != HostState::Running {
             return Err(Error::NotRunning(incarnation));
         }
-        let opened = stream::open(&docker, &found.id, Duration::ZERO).await;
+        let opened = stream::open(&docker, (&found.id, found.agent_server()), Duration::ZERO).await;
         self.engine.told("cannot open a stream to the agent server", opened)
     }
 }

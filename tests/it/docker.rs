@@ -22,6 +22,26 @@ pub fn image() -> String {
         .expect("TRINITY_TEST_AGENT_IMAGE is not set; run the tests by `make test`")
 }
 
+/// An agent server that needs nothing of an image.
+pub fn agent_server() -> String {
+    environment("TRINITY_TEST_AGENT_SERVER")
+        .expect("TRINITY_TEST_AGENT_SERVER is not set; run the tests by `make test`")
+}
+
+/// Makes an image that knows nothing of us from the one that tests have; gives its name.
+pub fn foreign_image() -> String {
+    let name = format!("foreign-{}:1", uuid::Uuid::new_v4().simple());
+    let (engine, image) = (address(), image());
+    let script = format!(
+        "set -eo pipefail; id=$(docker -H {engine} create {image} /x); docker -H {engine} export $id \
+         | tar --delete usr/local/bin/trinity-agent etc/passwd | docker -H {engine} import - {name}; \
+         docker -H {engine} rm $id"
+    );
+    let made = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    name
+}
+
 /// Runs the client; gives what it printed, trimmed.
 pub fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(["-H", &address()]).args(arguments).output().unwrap();

@@ -79,6 +79,7 @@ fn docker_options(platform: &str, network: AgentNetwork) -> docker_host::Options
     docker_host::Options {
         endpoint: Endpoint { address: engine::address(), certificates: None },
         image: engine::image(),
+        agent_server: None,
         network,
         platform: platform.to_owned(),
     }

@@ -9,8 +9,14 @@ use crate::hosts::docker::{Description, DockerHost};
 pub(super) async fn look(config: &Config) -> Vec<Check> {
     let name = "docker";
     // Nothing is made or looked up that has an owner.
-    let host = DockerHost::new(docker_options(config, String::new()));
-    match host.describe().await {
+    let options = match docker_options(config, String::new()) {
+        Ok(options) => options,
+        Err(error) => {
+            let hint = "name a file that is there, or leave it out: --agent-server FILE";
+            return vec![Check::fail("agent server", format!("{error:#}"), hint)];
+        }
+    };
+    match DockerHost::new(options).describe().await {
         Err(error) => {
             let hint = "start Docker, or name another engine: --docker-host URL";
             vec![Check::fail(name, error.to_string(), hint)]

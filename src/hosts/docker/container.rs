@@ -24,8 +24,17 @@ pub(super) const INCARNATION: &str = "trinity.incarnation";
 /// The label by which a container is compared with what it should be.
 const CONTAINER_HASH: &str = "trinity.container-hash";
 
-/// The agent server in every image.
-pub(super) const AGENT_SERVER: &str = "/usr/local/bin/trinity-agent";
+/// The agent server of an image that has one.
+const AGENT_SERVER_OF_IMAGE: &str = "/usr/local/bin/trinity-agent";
+
+/// The agent server that was copied in. No run can change it: its folder belongs to root.
+const AGENT_SERVER_COPIED: &str = "/agent/bin/trinity-agent";
+
+/// The label that says where the agent server of a container is.
+const AGENT_SERVER: &str = "trinity.agent-server";
+
+/// The label that says which one was copied in.
+const AGENT_SERVER_SHA256: &str = "trinity.agent-server-sha256";
 
 /// The user and group of everything in a container.
 pub(super) const AGENT_UID: u32 = 10_001;
@@ -111,12 +120,20 @@ pub(super) fn ownership(platform: &str, spec: &AgentSpec) -> HashMap<String, Str
 pub(super) fn body(options: &Options, spec: &AgentSpec) -> ContainerCreateBody {
     let mut labels: HashMap<_, _> = spec.labels.clone().into_iter().collect();
     labels.extend(ownership(&options.platform, spec));
+    let agent_server = match &options.agent_server {
+        Some(copied) => {
+            labels.insert(AGENT_SERVER_SHA256.to_owned(), copied.sha256().to_owned());
+            AGENT_SERVER_COPIED
+        }
+        None => AGENT_SERVER_OF_IMAGE,
+    };
+    labels.insert(AGENT_SERVER.to_owned(), agent_server.to_owned());
     let mut body = ContainerCreateBody {
         hostname: Some(spec.name.clone()),
         image: Some(spec.container.image.clone().unwrap_or_else(|| options.image.clone())),
         user: Some(user(spec)),
         working_dir: Some(WORKSPACE.to_owned()),
-        entrypoint: Some(vec![AGENT_SERVER.to_owned()]),
+        entrypoint: Some(vec![agent_server.to_owned()]),
         cmd: Some(command(spec)),
         // The image's own probe and signal are for what it would run by itself.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
@@ -232,6 +249,11 @@ impl Found {
         };
         let labels = summary.labels.unwrap_or_default().into_iter().collect();
         Some(Self { id: summary.id?, state, labels })
+    }
+
+    /// The path of its agent server.
+    pub(super) fn agent_server(&self) -> &str {
+        self.labels.get(AGENT_SERVER).map_or(AGENT_SERVER_OF_IMAGE, String::as_str)
     }
 
     /// Whether it was made by exactly this request.

@@ -45,6 +45,30 @@ fn parents<'p>(paths: impl Iterator<Item = &'p String>) -> BTreeSet<&'p str> {
     paths.flat_map(slashes).collect()
 }
 
+/// Passed through and executed by everybody, changed by root alone.
+const EXECUTABLE_MODE: u32 = 0o755;
+
+/// Below the volume: a link whose target, which is not there, names the agent server beside it.
+pub(super) const COPIED: &str = ".agent-server";
+
+/// The agent server for an image that has none.
+pub(super) fn agent_server(executable: &[u8]) -> io::Result<Vec<u8>> {
+    let mut archive = Builder::new(Vec::new());
+    let mut folder = header(EntryType::Directory, EXECUTABLE_MODE, 0, 0);
+    archive.append_data(&mut folder, "bin/", io::empty())?;
+    let mut file = header(EntryType::Regular, EXECUTABLE_MODE, executable.len(), 0);
+    archive.append_data(&mut file, "bin/trinity-agent", executable)?;
+    archive.into_inner()
+}
+
+/// What says which agent server was copied in as a whole.
+pub(super) fn copied(sha256: &str) -> io::Result<Vec<u8>> {
+    let mut archive = Builder::new(Vec::new());
+    let mut link = header(EntryType::Symlink, FILE_MODE, 0, 0);
+    archive.append_link(&mut link, COPIED, sha256)?;
+    archive.into_inner()
+}
+
 /// What says that the first archive was unpacked as a whole.
 pub(super) fn made() -> io::Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());

@@ -9,7 +9,7 @@ use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use futures::{StreamExt as _, future};
 use tokio_util::io::StreamReader;
 
-use super::container::{AGENT_SERVER, SOCKET};
+use super::container::SOCKET;
 use crate::hosts::ByteStream;
 
 /// How many bytes are asked of the engine's connection at once.
@@ -21,11 +21,11 @@ const READ_BYTES: usize = 64 * 1024;
 /// dropped.
 pub(super) async fn open(
     docker: &Docker,
-    container: &str,
+    (container, agent_server): (&str, &str),
     wait: Duration,
 ) -> Result<ByteStream, bollard::errors::Error> {
     let wait_ms = wait.as_millis().to_string();
-    let command = [AGENT_SERVER, "bridge", SOCKET, "--wait-ms", &wait_ms];
+    let command = [agent_server, "bridge", SOCKET, "--wait-ms", &wait_ms];
     let exec = CreateExecOptions {
         attach_stdin: Some(true),
         attach_stdout: Some(true),
