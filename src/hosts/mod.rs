@@ -298,6 +298,10 @@ pub enum Error {
     /// The host cannot be reached; it is tried again.
     #[error("the host of agents cannot be reached: {0}")]
     Unavailable(String),
+    /// The place could not be started any more, and is gone but for the workspace; `create` makes it
+    /// anew.
+    #[error("the agent's place is to be made anew: {0}")]
+    Broken(String),
     /// The agent server did not come up.
     #[error("the agent server did not start: {0}")]
     StartFailed(String),

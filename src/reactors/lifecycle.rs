@@ -189,8 +189,14 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
         .filter(|before| !before.state.is_at_rest())
         .and_then(|mut before| before.labels.remove(CONFIG_HASH));
     let config_hash = made_with.unwrap_or_else(|| look.life.place_hash());
-    let host_ref = make(look, BTreeMap::new()).await?;
-    context.host.start(incarnation).await.map_err(Failure::at(Step::Start))?;
+    let mut host_ref = make(look, BTreeMap::new()).await?;
+    let mut started = context.host.start(incarnation).await;
+    if let Err(error @ hosts::Error::Broken(_)) = &started {
+        tracing::warn!(agent = %life_ref.name, "{error}");
+        host_ref = make(look, BTreeMap::new()).await?;
+        started = context.host.start(incarnation).await;
+    }
+    started.map_err(Failure::at(Step::Start))?;
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
     let read = credentials::read(&context.vault, look.life).await;
     let credentials = read.map_err(Failure::at(Step::Credentials))?;

@@ -1,10 +1,13 @@
 //! The whole system with agents in containers: what only that host has, asked for over the API and
 //! seen by the engine's own client.
 
+mod engine;
+mod faults;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::docker::{address, docker, image, labelled};
+use crate::docker::{address, agent_server, docker, foreign_image, image, labelled};
 use crate::server::{Server, until};
 
 /// The name of an agent, of its own because all tests share one engine.
@@ -24,6 +27,22 @@ async fn server_at(engine: &str) -> Server {
         ("TRINITY_GRACE_MS", "500"),
     ];
     Server::start_with(&environment).await
+}
+
+/// Asks an agent for something and waits until it is done, however busy the machine is.
+async fn ask(server: &Server, name: &str, verb: &str, phase: &str) -> Value {
+    let answer = server.post(&format!("/api/agents/{name}/{verb}"), json!({})).await;
+    assert!(answer.status.is_success(), "{verb}: {}", answer.body);
+    server.until_phase(name, phase).await
+}
+
+/// Deletes an agent and waits until it is gone.
+async fn delete(server: &Server, name: &str) {
+    let path = format!("/api/agents/{name}");
+    let answer = server.delete(&path).await;
+    assert!(answer.status.is_success(), "{}", answer.body);
+    until("it is deleted", async || (server.get(&path).await.status.as_u16() == 404).then_some(()))
+        .await;
 }
 
 fn state(name: &str) -> String {
@@ -70,7 +89,7 @@ async fn an_agent_has_its_limits_and_labels_and_a_changed_one_at_its_next_start(
     let body = json!({"name": fresh_name(), "runtime": "demo", "base_image": "alpine:3"});
     let refused = server.post("/api/agents", body).await.expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/base_image", "{refused}");
-    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    delete(&server, &name).await;
     for kind in ["container", "volume", "network"] {
         let left = labelled(kind, &format!("trinity.agent-name={name}"));
         assert!(left.is_empty(), "{kind}: {left:?}");
@@ -118,11 +137,11 @@ async fn other_limits_and_capabilities_are_in_force_from_the_next_start_on() {
     // What is frozen goes on as it was: that is no start of its container.
     docker(&["pause", &format!("agent-{name}")]);
     server.until_phase(&name, "paused").await;
-    server.post(&path("/start"), json!({})).await.expect(200);
-    assert_eq!(server.get(&path("")).await.expect(200)["restart_needed"], true);
+    let unfrozen = ask(&server, &name, "start", "running").await;
+    assert_eq!(unfrozen["restart_needed"], true);
 
-    server.post(&path("/stop"), json!({})).await.expect(200);
-    server.post(&path("/start"), json!({})).await.expect(200);
+    ask(&server, &name, "stop", "stopped").await;
+    ask(&server, &name, "start", "running").await;
     let shown = server.get(&path("")).await.expect(200);
     assert_eq!(shown["restart_needed"], false, "{shown}");
     assert_ne!(shown["container_id"], container, "it was made anew");
@@ -136,7 +155,7 @@ async fn other_limits_and_capabilities_are_in_force_from_the_next_start_on() {
     let set = json!({"cpu": "0.5", "memory": "128m"});
     let set = server.put(&path("/resources"), set).await.expect(200);
     assert_eq!(set["restart_needed"], false, "it is as it was started with");
-    server.delete(&path("")).await.expect(200);
+    delete(&server, &name).await;
     server.audit().await;
 }
 
@@ -151,7 +170,7 @@ async fn what_happens_to_a_container_by_hand_is_seen_and_mended() {
 
     docker(&["pause", &container]);
     server.until_phase(&name, "paused").await;
-    server.post(&format!("/api/agents/{name}/start"), json!({})).await.expect(200);
+    ask(&server, &name, "start", "running").await;
     assert_eq!(state(&name), "running");
 
     let lost = server.script(&name, &["say busy", "hang"]).await;
@@ -168,7 +187,7 @@ async fn what_happens_to_a_container_by_hand_is_seen_and_mended() {
     docker(&["stop", "-t", "20", &container]);
     until("it is started again", async || (state(&name) == "running").then_some(())).await;
     server.until_phase(&name, "running").await;
-    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    delete(&server, &name).await;
     server.audit().await;
 }
 
@@ -183,8 +202,8 @@ async fn a_paused_agent_stands_still_keeps_its_runs_and_goes_on() {
         .await;
     server.until_status(&run, "running").await;
     for _ in 0..2 {
-        let paused = server.post(&path("pause"), json!({})).await.expect(200);
-        assert_eq!((&paused["status"], &paused["phase"]), (&json!("paused"), &json!("paused")));
+        let paused = ask(&server, &name, "pause", "paused").await;
+        assert_eq!(paused["status"], "paused");
         assert_eq!(state(&name), "paused");
     }
     let body = json!({"message": "hello", "async_mode": true});
@@ -192,20 +211,19 @@ async fn a_paused_agent_stands_still_keeps_its_runs_and_goes_on() {
     assert_eq!(refused["code"], "agent-not-running", "{refused}");
     assert_eq!(server.execution(&run).await["status"], "running");
     for _ in 0..2 {
-        let unpaused = server.post(&path("unpause"), json!({})).await.expect(200);
-        assert_eq!(unpaused["phase"], "running", "{unpaused}");
+        ask(&server, &name, "unpause", "running").await;
         assert_eq!(state(&name), "running");
     }
     assert_eq!(server.until_ended(&run).await["response"], "on");
     assert_eq!(server.script_ends(&name, &["say more"]).await["response"], "more");
 
-    server.post(&path("pause"), json!({})).await.expect(200);
-    server.post(&path("stop"), json!({})).await.expect(200);
+    ask(&server, &name, "pause", "paused").await;
+    ask(&server, &name, "stop", "stopped").await;
     for verb in ["pause", "unpause"] {
         let refused = server.post(&path(verb), json!({})).await.expect(409);
         assert!(refused["detail"].as_str().unwrap().contains("not running"), "{refused}");
     }
-    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    delete(&server, &name).await;
     server.audit().await;
 }
 
@@ -230,9 +248,8 @@ async fn who_runs_out_of_memory_is_said_so_a_run_alone_or_the_agent_with_its_run
     assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("exit")));
     assert!(ended["error"].as_str().unwrap().contains("memory was used up"), "{ended}");
     // What is in memory goes with a stop.
-    for verb in ["stop", "start"] {
-        server.post(&format!("/api/agents/{name}/{verb}"), json!({})).await.expect(200);
-    }
+    ask(&server, &name, "stop", "stopped").await;
+    ask(&server, &name, "start", "running").await;
 
     // The kernel is made to prefer the agent server to those that take its memory.
     let lost = server.script(&name, &["say busy", "hang"]).await;
@@ -253,8 +270,37 @@ async fn who_runs_out_of_memory_is_said_so_a_run_alone_or_the_agent_with_its_run
     let observed = events.iter().find(|event| event["type"] == "AgentStatusObserved").unwrap();
     assert_eq!(observed["data"]["cause"], "out-of-memory", "{observed}");
     assert_eq!(server.script_ends(&name, &["say alive"]).await["response"], "alive");
-    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    delete(&server, &name).await;
     server.audit().await;
+}
+
+#[tokio::test]
+async fn an_agent_lives_in_an_image_that_knows_nothing_of_it() {
+    let foreign = foreign_image();
+    let files = docker(&["run", "--rm", &foreign, "/bin/find", "/", "-xdev", "-name", "*trinity*"]);
+    assert_eq!(files, "");
+    let server = Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &address()),
+        ("TRINITY_AGENT_IMAGE", &foreign),
+        ("TRINITY_AGENT_SERVER", &agent_server()),
+    ])
+    .await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let here = server.script_ends(&name, &["exec echo mine > note", "say here"]).await;
+    assert_eq!(here["response"], "here", "{here}");
+    let changes = ["exec rm -f /agent/bin/trinity-agent; ls /agent/bin", "say tried"];
+    assert_eq!(server.script_ends(&name, &changes).await["response"], "tried");
+    ask(&server, &name, "stop", "stopped").await;
+    ask(&server, &name, "start", "running").await;
+    let id = server.script(&name, &["exec cat note"]).await;
+    assert_eq!(server.until_ended(&id).await["status"], "completed");
+    let said = serde_json::to_string(&server.lines(&id).await).unwrap();
+    assert!(said.contains("mine"), "{said}");
+    delete(&server, &name).await;
+    server.audit().await;
+    docker(&["rmi", &foreign]);
 }
 
 #[tokio::test]
@@ -277,6 +323,6 @@ async fn without_the_engine_lists_work_and_what_was_asked_for_happens_when_it_is
     server.until_phase(&name, "running").await;
     let id = server.script(&name, &["say here"]).await;
     assert_eq!(server.until_ended(&id).await["response"], "here");
-    server.delete(&format!("/api/agents/{name}")).await.expect(200);
+    delete(&server, &name).await;
     server.audit().await;
 }

@@ -1,0 +1,183 @@
+//! What goes wrong around containers: the engine dies, an image is missing or does not serve, something
+//! of somebody else's is in the way.
+
+use serde_json::{Value, json};
+
+use super::engine::{Endpoint, Engine};
+use super::{ask, delete, fresh_name, server, state};
+use crate::docker::{address, docker, image};
+use crate::server::{Server, until};
+
+/// How many agents start and work while the engine is killed.
+const AGENTS: usize = 20;
+
+async fn on(engine: &Engine) -> Server {
+    Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &engine.address()),
+        ("TRINITY_AGENT_IMAGE", &image()),
+        ("TRINITY_GRACE_MS", "500"),
+        ("DOCKER_CERT_PATH", ""),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn an_engine_that_is_killed_amid_starts_and_runs_loses_no_execution() {
+    let mut engine = Engine::start(Endpoint::Socket).await;
+    let server = on(&engine).await;
+    let names: Vec<String> = (0..AGENTS).map(|n| format!("a{n}")).collect();
+    let (early, late) = names.split_at(AGENTS / 2);
+    for name in early {
+        server.agent(name).await;
+    }
+    let mut runs = Vec::new();
+    for name in early {
+        runs.push(server.script(name, &["say on it", "sleep 3", "say done"]).await);
+    }
+    for name in late {
+        server.post("/api/agents", json!({"name": name, "runtime": "demo"})).await.expect(201);
+    }
+    until("some of the late ones start", async || {
+        let listed = engine.docker(&["ps", "-q"]).ok()?;
+        (listed.lines().count() > early.len()).then_some(())
+    })
+    .await;
+    engine.kill();
+    let listed = server.get("/api/agents").await.expect(200);
+    assert_eq!(listed.as_array().unwrap().len(), AGENTS);
+    let refused = server.post("/api/agents/a0/stop?wait_ms=2000", json!({})).await.expect(503);
+    assert_eq!(refused["code"], "host-unavailable", "{refused}");
+    engine.start_again().await;
+
+    for name in late {
+        server.until_phase(name, "running").await;
+    }
+    for run in &runs {
+        let ended = server.until_ended(run).await;
+        let kind = (ended["status"].as_str().unwrap(), ended["error_class"].as_str());
+        let is_known = matches!(kind, ("completed" | "cancelled", _) | ("failed", Some("lost")));
+        assert!(is_known, "{ended}");
+    }
+    server.until_phase("a0", "stopped").await;
+    for name in &names[1..] {
+        server.until_phase(name, "running").await;
+        let ended = server.script_ends(name, &["say alive"]).await;
+        assert_eq!(ended["response"], "alive", "{ended}");
+    }
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn an_engine_elsewhere_is_spoken_to_by_tls_and_by_nobody_without_a_certificate() {
+    let engine = Engine::start(Endpoint::Tls).await;
+    let certificates = engine.certificates().display().to_string();
+    let environment = |certificates: &'static str| {
+        [("TRINITY_AGENT_HOST", "docker"), ("TRINITY_DOCKER_CERT_PATH", certificates)]
+    };
+    let certificates: &'static str = certificates.leak();
+    let (address, image) = (engine.address(), image());
+    let mut known = environment(certificates).to_vec();
+    known.extend([("TRINITY_DOCKER_HOST", address.as_str()), ("TRINITY_AGENT_IMAGE", &image)]);
+    let server = Server::start_with(&known).await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    assert_eq!(server.script_ends(&name, &["say over tls"]).await["response"], "over tls");
+    delete(&server, &name).await;
+    server.audit().await;
+
+    let stranger = on(&engine).await;
+    stranger.post("/api/agents", json!({"name": "x", "runtime": "demo"})).await.expect(201);
+    let refused = stranger.post("/api/agents/x/start?wait_ms=3000", json!({})).await;
+    assert!(refused.status.as_u16() >= 500, "{}", refused.body);
+    assert_eq!(engine.docker(&["ps", "-aq"]).unwrap(), "");
+}
+
+/// The step that failed, and why.
+fn failure(agent: &Value) -> (&str, &str) {
+    let failure = &agent["failure"];
+    (failure["step"].as_str().unwrap(), failure["error"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn an_image_that_is_missing_is_named_and_the_start_goes_on_from_there_once_it_is_there() {
+    let missing = format!("missing-{}:1", uuid::Uuid::new_v4().simple());
+    let server = Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &address()),
+        ("TRINITY_AGENT_IMAGE", &missing),
+    ])
+    .await;
+    let name = fresh_name();
+    server.post("/api/agents", json!({"name": name, "runtime": "demo"})).await.expect(201);
+    let failed = server.until_phase(&name, "failed").await;
+    let (step, error) = failure(&failed);
+    assert_eq!(step, "container");
+    assert!(error.contains(&missing) && error.contains("docker pull"), "{error}");
+    docker(&["tag", &image(), &missing]);
+    ask(&server, &name, "start", "running").await;
+    assert_eq!(server.script_ends(&name, &["say here"]).await["response"], "here");
+    delete(&server, &name).await;
+    docker(&["rmi", &missing]);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_container_that_never_serves_fails_its_start_by_the_name_of_the_step() {
+    let mute = format!("mute-{}:1", uuid::Uuid::new_v4().simple());
+    let (engine, base) = (address(), image());
+    // It has everything but an agent server that answers.
+    let script = format!(
+        "set -eo pipefail; id=$(docker -H {engine} create {base} /x); folder=$(mktemp -d); \
+         printf '#!/bin/sh\\necho mute; exec /bin/sleep 1000\\n' > $folder/trinity-agent; \
+         chmod 755 $folder/trinity-agent; \
+         docker -H {engine} cp $folder/trinity-agent $id:/usr/local/bin/trinity-agent; \
+         docker -H {engine} commit $id {mute}; docker -H {engine} rm $id; rm -r $folder"
+    );
+    let made = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let server = Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &engine),
+        ("TRINITY_AGENT_IMAGE", &mute),
+    ])
+    .await;
+    let name = fresh_name();
+    server.post("/api/agents", json!({"name": name, "runtime": "demo"})).await.expect(201);
+    let failed = server.until_phase(&name, "failed").await;
+    let (step, error) = failure(&failed);
+    assert_eq!(step, "start");
+    assert!(error.contains("mute"), "it says what it said last: {error}");
+    assert_eq!(state(&name), "exited", "what does not answer does not run on");
+    delete(&server, &name).await;
+    docker(&["rmi", "-f", &mute]);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_left_alone_and_waited_for() {
+    let server = server().await;
+    let name = fresh_name();
+    let (container, volume) = (format!("agent-{name}"), format!("agent-{name}-workspace"));
+    let id = docker(&["create", "--name", &container, &image(), "/bin/sleep", "1000"]);
+    server.post("/api/agents", json!({"name": name, "runtime": "demo"})).await.expect(201);
+    let failed = server.until_phase(&name, "failed").await;
+    let (step, error) = failure(&failed);
+    assert_eq!(step, "container");
+    assert!(error.contains(&container) && error.contains("left alone"), "{error}");
+    assert_eq!(docker(&["inspect", "-f", "{{.Id}}", &container]), id);
+    docker(&["rm", &container]);
+    ask(&server, &name, "start", "running").await;
+
+    // Somebody looks into the volume while the agent is deleted.
+    let mount = format!("{volume}:/looked-into");
+    let reader = docker(&["create", "-v", &mount, &image(), "/bin/sleep", "1000"]);
+    let path = format!("/api/agents/{name}");
+    let deleting = server.delete(&format!("{path}?wait_ms=2000")).await.expect(202);
+    assert_eq!(deleting["phase"], "deleting", "{deleting}");
+    docker(&["rm", "-f", &reader]);
+    until("it is deleted", async || (server.get(&path).await.status.as_u16() == 404).then_some(()))
+        .await;
+    assert!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]).is_empty());
+    server.audit().await;
+}
