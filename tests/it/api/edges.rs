@@ -155,6 +155,10 @@ async fn every_read_that_reads_the_log_takes_a_position_and_says_where_it_is() {
         "/api/stream",
         "/api/replay",
         "/api/agents/{name}/executions/{id}/stream",
+        "/api/templates",
+        "/api/templates/{id}",
+        "/api/skills/library",
+        "/api/skills/library/{id}",
     ];
     let head = t.app.log.head();
     for (path, item) in description["paths"].as_object().unwrap() {
