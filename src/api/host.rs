@@ -256,6 +256,7 @@ fn unavailable(on: &OnAgent, error: &hosts::Error) -> ApiError {
             ApiError::new(Code::HostUnavailable, error.to_string())
         }
         hosts::Error::CannotPause
+        | hosts::Error::Broken(_)
         | hosts::Error::StartFailed(_)
         | hosts::Error::StopFailed(_)
         | hosts::Error::Host { .. } => {
