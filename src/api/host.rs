@@ -52,7 +52,7 @@ struct AgentLog {
 
 /// What an agent uses.
 #[derive(Debug, Serialize, ToSchema)]
-struct Stats {
+struct AgentUsage {
     #[schema(value_type = String)]
     agent_name: AgentName,
     /// When it was measured; an answer may be up to two seconds old.
@@ -171,20 +171,20 @@ fn last_lines(text: &str, lines_max: u32) -> String {
 #[utoipa::path(
     get, path = "/api/agents/{name}/stats", tag = "agents",
     params(("name" = String, Path, description = "The agent's name"), Fresh),
-    responses((status = 200, body = Stats)),
+    responses((status = 200, body = AgentUsage)),
 )]
 async fn stats(
     State(state): State<ApiState>,
     on: OnAgent,
     query: ReadQuery<NoParams>,
-) -> Result<Reply<Stats>> {
+) -> Result<Reply<AgentUsage>> {
     state.wait_for_log(query.fresh).await?;
     inside::link(&state, &on).await?;
     let measured = state.app.meter.of(on.life.incarnation.0).await;
     let measured = measured.map_err(|error| unavailable(&on, &error))?;
     let position = state.app.log.head();
     let usage = measured.usage;
-    let stats = Stats {
+    let stats = AgentUsage {
         agent_name: on.life.name,
         measured_at: measured.at,
         cpu_percent: (measured.cpu_percent * 10.0).round() / 10.0,

@@ -220,6 +220,7 @@ async fn rich(world: &World) {
     let by = || world.by_owner();
     let set = |setting| agents::set(&world.log, &scout, setting, by());
     set(Setting::Share { user: friend }).await.unwrap();
+    set(Setting::SetTags { tags: ["docs".to_owned(), "night".to_owned()].into() }).await.unwrap();
     let (callee, callee_incarnation) = (writer.name.clone(), writer.incarnation);
     set(Setting::Grant { callee, callee_incarnation }).await.unwrap();
     let parent = world.submit(world.task(&scout, &"long ".repeat(1_000))).await;

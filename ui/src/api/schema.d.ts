@@ -1950,6 +1950,42 @@ export interface components {
          * @enum {string}
          */
         AgentStatus: "running" | "stopped" | "paused" | "restarting";
+        /** @description What an agent uses. */
+        AgentUsage: {
+            agent_name: string;
+            /**
+             * Format: double
+             * @description How much of one processor it used lately, in percent; two processors are 200.
+             */
+            cpu_percent: number;
+            /**
+             * Format: double
+             * @description The most it may use, in percent of one processor; none when its host holds it to nothing.
+             */
+            cpu_percent_max: number | null;
+            /**
+             * Format: date-time
+             * @description When it was measured; an answer may be up to two seconds old.
+             */
+            measured_at: string;
+            /**
+             * Format: int64
+             * @description Memory that is its own.
+             */
+            memory_bytes: number;
+            /**
+             * Format: int64
+             * @description The most memory it may have; none when its host holds it to nothing.
+             */
+            memory_bytes_max: number | null;
+            /** Format: int64 */
+            position: number;
+            /**
+             * Format: int64
+             * @description Processes; in a container threads are counted too.
+             */
+            processes: number;
+        };
         /** @description How many agents there are. */
         AgentsOfSystem: {
             /** Format: int64 */
@@ -3373,41 +3409,15 @@ export interface components {
              */
             queued: number;
         };
-        /** @description What an agent uses. */
-        Stats: {
-            agent_name: string;
+        /** @description How the executions of the last hours went. */
+        Stats: components["schemas"]["Totals"] & {
             /**
-             * Format: double
-             * @description How much of one processor it used lately, in percent; two processors are 200.
+             * Format: int32
+             * @description How far back was counted.
              */
-            cpu_percent: number;
-            /**
-             * Format: double
-             * @description The most it may use, in percent of one processor; none when its host holds it to nothing.
-             */
-            cpu_percent_max: number | null;
-            /**
-             * Format: date-time
-             * @description When it was measured; an answer may be up to two seconds old.
-             */
-            measured_at: string;
-            /**
-             * Format: int64
-             * @description Memory that is its own.
-             */
-            memory_bytes: number;
-            /**
-             * Format: int64
-             * @description The most memory it may have; none when its host holds it to nothing.
-             */
-            memory_bytes_max: number | null;
+            hours: number;
             /** Format: int64 */
             position: number;
-            /**
-             * Format: int64
-             * @description Processes; in a container threads are counted too.
-             */
-            processes: number;
         };
         /** @enum {string} */
         Status: "healthy" | "degraded";
@@ -5652,7 +5662,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Stats"];
+                    "application/json": components["schemas"]["AgentUsage"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { Schemas } from "@/api/client";
 import { usageText } from "./usage";
 
-const STATS: Schemas["Stats"] = {
+const STATS: Schemas["AgentUsage"] = {
   agent_name: "scout",
   measured_at: "2026-01-02T03:04:05Z",
   cpu_percent: 12.5,

@@ -20,7 +20,7 @@ function statsQuery(name: string) {
 }
 
 /** What an agent that runs uses, as words. */
-export function usageText(stats: Schemas["Stats"]): string {
+export function usageText(stats: Schemas["AgentUsage"]): string {
   const cpuMax = stats.cpu_percent_max === null ? "" : ` of ${stats.cpu_percent_max} %`;
   const max = stats.memory_bytes_max;
   const memoryMax = max === null ? "" : ` of ${formatBytes(max)}`;
