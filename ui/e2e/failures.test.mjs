@@ -74,8 +74,11 @@ describe("when something goes wrong", { timeout: 600_000 }, async () => {
 
   it("loads its data again when its place in the log is not known any more", async () => {
     await open("/executions");
+    // Told before it has read its data, a page need not read them again.
+    const isLoaded = page.waitForResponse(/\/api\/executions\?/);
     // A stream that begins far beyond the end of the log, as after another log has taken its place.
-    await page.route("**/api/stream?*", (route) => {
+    await page.route("**/api/stream?*", async (route) => {
+      await isLoaded;
       const url = new URL(route.request().url());
       url.searchParams.set("after", "999999999");
       return route.continue({ url: url.href });
