@@ -8,6 +8,10 @@ export const FIRST_LOAD_BYTES_MAX = 250_000;
 /** Pages that are shown inside of another one, which is loaded with them. */
 const INSIDE = [
   { pages: /^src\/features\/agents\/\w+\//, outer: "src/features/agents/agent-page.tsx" },
+  {
+    pages: /^src\/features\/agents\/settings\/\w+\//,
+    outer: "src/features/agents/settings/settings-page.tsx",
+  },
 ];
 
 const DIST = new URL("../dist/", import.meta.url);
@@ -26,8 +30,8 @@ export async function firstLoads() {
   const pages = names.filter((name) => /^src\/features\/.*-page\.tsx$/.test(name)).sort();
   const loads = [{ name: "frame", bytes: await gzipBytes(manifest, withImports(manifest, entry)) }];
   for (const page of pages) {
-    const outer = INSIDE.find(({ pages }) => pages.test(page))?.outer ?? entry;
-    const chunks = [entry, outer, page].reduce(
+    const outer = INSIDE.filter(({ pages }) => pages.test(page)).map((inside) => inside.outer);
+    const chunks = [entry, ...outer, page].reduce(
       (seen, name) => withImports(manifest, name, seen),
       /** @type {Set<string>} */ (new Set()),
     );

@@ -140,8 +140,10 @@ export class Server {
   async remove() {
     if (this.#keepsFolder) return this.stop();
     if (this.#process) {
-      for (const { name } of await this.call("GET", "/api/agents")) {
-        await this.call("DELETE", `/api/agents/${name}`);
+      for (const { name, is_system } of await this.call("GET", "/api/agents")) {
+        // The server's own agent is never deleted.
+        if (is_system) await this.call("POST", `/api/agents/${name}/stop`);
+        else await this.call("DELETE", `/api/agents/${name}`);
       }
       await this.stop();
     }

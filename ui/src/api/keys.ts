@@ -12,10 +12,16 @@ export const keys = {
     folder: (name: string, path: string) => ["agents", "files", name, "folder", path],
     file: (name: string, path: string) => ["agents", "files", name, "file", path],
     logs: (name: string) => ["agents", "logs", name],
+    credentials: (name: string) => ["agents", "credentials", name],
     stats: (name: string) => ["agents", "stats", name],
     activities: (name: string, filter: object) => ["agents", "activities", name, filter],
     history: (name: string, span: string) => ["agents", "history", name, span],
     slotHistory: (name: string, span: string) => ["agents", "slot-history", name, span],
+  },
+  library: {
+    skills: ["library", "skills"],
+    skill: (name: string) => ["library", "skill", name],
+    templates: ["library", "templates"],
   },
   executions: {
     all: ["executions"],

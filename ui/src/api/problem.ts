@@ -50,7 +50,10 @@ export class ApiError extends Error {
 
   /** What is wrong with one field of a form, by its JSON pointer. */
   field(pointer: string): string | null {
-    return this.errors.find((error) => error.pointer === pointer)?.detail ?? null;
+    const detail = this.errors.find((error) => error.pointer === pointer)?.detail ?? null;
+    // The field says its own name.
+    const name = `${pointer.slice(1)}: `;
+    return detail?.startsWith(name) ? detail.slice(name.length) : detail;
   }
 }
 

@@ -1,5 +1,6 @@
 import { Link, type LinkProps } from "@tanstack/react-router";
 import classes from "./tab-links.module.css";
+import { useActiveInView } from "./use-active-in-view";
 
 /** A part of a page that has an address of its own. */
 export interface TabLink {
@@ -9,8 +10,9 @@ export interface TabLink {
 
 /** The parts of a page, as links: each has an address, and the browser's back button works. */
 export function TabLinks({ label, tabs }: { label: string; tabs: readonly TabLink[] }) {
+  const nav = useActiveInView();
   return (
-    <nav aria-label={label} className={classes.tabs}>
+    <nav ref={nav} aria-label={label} className={classes.tabs}>
       {tabs.map((tab) => (
         <Link
           key={tab.label}

@@ -1,5 +1,11 @@
 import { Button } from "@mantine/core";
-import { IconPlayerPlay, IconPlayerStop, IconPlus } from "@tabler/icons-react";
+import {
+  IconPlayerPause,
+  IconPlayerPlay,
+  IconPlayerStop,
+  IconPlus,
+  IconRefreshAlert,
+} from "@tabler/icons-react";
 import { getRouteApi, Outlet } from "@tanstack/react-router";
 import { lazy, Suspense, useState } from "react";
 import { ApiError } from "@/api/problem";
@@ -16,8 +22,9 @@ import classes from "./agent-page.module.css";
 import { deletionOf } from "./agent-state";
 import { DeletedAgent } from "./deleted-agent";
 import type { AgentDetail } from "./fold";
+import { Tags } from "./tags";
 import { AgentContext, useAgentState } from "./use-agent";
-import { useAgentActions } from "./use-agent-actions";
+import { type AgentActions, useAgentActions } from "./use-agent-actions";
 
 const route = getRouteApi("/app/agents/$name");
 
@@ -81,7 +88,13 @@ function Header({ agent }: { agent: AgentDetail }) {
       ? [{ id: "agent.start", label: `Start ${name}`, group: "Agent", run: actions.start }]
       : []),
     ...(actions.canStop
-      ? [{ id: "agent.stop", label: `Stop ${name}`, group: "Agent", run: actions.stop }]
+      ? [
+          { id: "agent.stop", label: `Stop ${name}`, group: "Agent", run: actions.stop },
+          { id: "agent.restart", label: `Restart ${name}`, group: "Agent", run: actions.restart },
+        ]
+      : []),
+    ...(actions.canPause
+      ? [{ id: "agent.pause", label: `Pause ${name}`, group: "Agent", run: actions.pause }]
       : []),
     ...(agent.can_delete
       ? [
@@ -105,6 +118,7 @@ function Header({ agent }: { agent: AgentDetail }) {
             <span>
               {runtime} · <bdi>{model ?? "default model"}</bdi>
             </span>
+            <Tags tags={agent.tags} />
           </span>
         }
         actions={
@@ -117,7 +131,18 @@ function Header({ agent }: { agent: AgentDetail }) {
                 loading={actions.isBusy}
                 onClick={actions.start}
               >
-                Start
+                {agent.phase === "paused" ? "Unpause" : "Start"}
+              </Button>
+            )}
+            {actions.canPause && (
+              <Button
+                variant="default"
+                size="xs"
+                leftSection={<IconPlayerPause size={14} aria-hidden />}
+                disabled={actions.isBusy}
+                onClick={actions.pause}
+              >
+                Pause
               </Button>
             )}
             {(actions.canStop || agent.phase === "stopping") && (
@@ -142,10 +167,26 @@ function Header({ agent }: { agent: AgentDetail }) {
           Failed at <strong>{failure.step}</strong>: <bdi>{plainText(failure.error)}</bdi>
         </p>
       )}
+      {agent.restart_needed && <RestartNeeded actions={actions} />}
       {actions.dialog}
       <Suspense>
         {isDeleting && <DeleteAgent agent={agent} onClose={() => setDeleting(false)} />}
       </Suspense>
     </>
+  );
+}
+
+/** Says that it runs with other settings than those that are set, and how to change that. */
+function RestartNeeded({ actions }: { actions: AgentActions }) {
+  return (
+    <div className={classes.restart} role="status">
+      <IconRefreshAlert size={16} aria-hidden />
+      <span>What was set is in force from the next start on.</span>
+      {actions.canStop && (
+        <Button size="xs" variant="default" loading={actions.isBusy} onClick={actions.restart}>
+          Restart
+        </Button>
+      )}
+    </div>
   );
 }

@@ -40,6 +40,9 @@ it("takes settings from their events", () => {
     ofAgent(4, "ModelChanged", "scout", { model: "opus" }),
     ofAgent(5, "AutonomyChanged", "scout", { enabled: true }),
     ofAgent(6, "ExecutionTimeoutChanged", "scout", { seconds: 60 }),
+    ofAgent(7, "ToolsChanged", "scout", { tools: ["Read"] }),
+    ofAgent(8, "SkillsChanged", "scout", { names: ["brief"] }),
+    ofAgent(9, "CredentialsChanged", "scout", { names: ["TOKEN"], changed: ["TOKEN"] }),
   ]);
   expect(agent).toMatchObject({
     max_parallel_tasks: 8,
@@ -47,7 +50,10 @@ it("takes settings from their events", () => {
     model: "opus",
     autonomy: true,
     execution_timeout_seconds: 60,
-    version: 6,
+    tools: ["Read"],
+    skills: ["brief"],
+    credentials: ["TOKEN"],
+    version: 9,
   });
 });
 
@@ -61,7 +67,10 @@ it("ends with who asked for the deletion, at the time it was done", () => {
 
 it("asks the server what events do not say", () => {
   expect(applyToAgent(state(), [ofAgent(2, "AgentShared")]).isStale).toBe(true);
+  expect(applyToAgent(state(), [ofAgent(2, "CapabilitiesChanged")]).isStale).toBe(true);
   expect(applyToAgent(state(), [ofAgent(2, "AgentStarted")]).isStale).toBe(false);
+  const changed = agentPageOf(detail({ restart_needed: true }));
+  expect(applyToAgent(changed, [ofAgent(2, "AgentStarted")]).isStale).toBe(true);
 });
 
 it("stays the same object when nothing concerns it", () => {

@@ -32,11 +32,8 @@ const NEEDS_SERVER = new Set([
   "AgentUnshared",
   "ReadOnlyChanged",
   "ResourcesChanged",
-  "ToolsChanged",
+  "CapabilitiesChanged",
   "McpServersChanged",
-  "SkillsChanged",
-  "CredentialsChanged",
-  "CredentialsReloadRequested",
   "FoldersChanged",
   "GitSyncConfigured",
   "InstructionsChanged",
@@ -56,7 +53,12 @@ function step(state: AgentState, event: LogEvent): AgentState {
     const by = state.deletedBy ?? event.actor;
     return { ...next, deletion: { at: event.recorded_at, by } };
   }
-  return NEEDS_SERVER.has(event.type) ? { ...next, isStale: true } : next;
+  return needsServer(state.agent, event) ? { ...next, isStale: true } : next;
+}
+
+function needsServer({ restart_needed }: AgentDetail, { type }: LogEvent): boolean {
+  // With what it was started is compared by the server with what is set now.
+  return NEEDS_SERVER.has(type) || (restart_needed && type === "AgentStarted");
 }
 
 /** What the answer for an agent that is not there says about its end; null when it says nothing. */

@@ -5,7 +5,13 @@ import { SearchBox } from "@/components/filters/search-box";
 import { groupBy } from "@/lib/group-by";
 import classes from "./agents.module.css";
 import type { Agent } from "./fold";
-import { AGENT_STATUSES, type AgentSearch, type AgentStatusWord, statusWord } from "./search";
+import {
+  AGENT_STATUSES,
+  type AgentSearch,
+  type AgentStatusWord,
+  statusWord,
+  tagCounts,
+} from "./search";
 
 const WORD: Record<AgentStatusWord, string> = {
   running: "Running",
@@ -24,6 +30,7 @@ interface AgentsFilterProps {
 /** What the list can be narrowed by, and how it is laid out. */
 export function AgentsFilter({ search, agents, onChange }: AgentsFilterProps) {
   const counts = groupBy(agents, statusWord);
+  const tags = tagCounts(agents);
   return (
     <search className={filters.bar}>
       <ChoiceFilter
@@ -36,6 +43,14 @@ export function AgentsFilter({ search, agents, onChange }: AgentsFilterProps) {
         chosen={search.status?.split(",") ?? []}
         onChange={(chosen) => onChange({ status: chosen.join(",") || undefined })}
       />
+      {(tags.length > 0 || search.tag !== undefined) && (
+        <ChoiceFilter
+          label="Tag"
+          choices={tags.map(([value, count]) => ({ value, label: value, count }))}
+          chosen={search.tag?.split(",") ?? []}
+          onChange={(chosen) => onChange({ tag: chosen.join(",") || undefined })}
+        />
+      )}
       <SearchBox
         label="Name, model or owner"
         value={search.q}

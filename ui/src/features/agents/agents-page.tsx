@@ -10,7 +10,9 @@ import { AgentsList } from "./agents-list";
 import { type AgentSearch, fits, hasFilter } from "./search";
 import { useAgents } from "./use-agents";
 
-const CreateAgent = lazy(async () => ({ default: (await import("./create-agent")).CreateAgent }));
+const CreateAgent = lazy(async () => ({
+  default: (await import("./create/create-agent")).CreateAgent,
+}));
 
 const route = getRouteApi("/app/agents/");
 
@@ -55,7 +57,7 @@ export function AgentsPage() {
         shown={shown}
         view={search.view ?? "table"}
         onCreate={create}
-        onClear={() => narrow({ status: undefined, q: undefined })}
+        onClear={() => narrow({ status: undefined, tag: undefined, q: undefined })}
         onOpen={(name) => void navigate({ to: "/agents/$name/overview", params: { name } })}
       />
       <Suspense>

@@ -9,6 +9,7 @@ import { Time } from "@/components/time";
 import classes from "./agents.module.css";
 import type { Agent } from "./fold";
 import { agentLink, executionLink } from "./links";
+import { Tags } from "./tags";
 import { useAgentActions } from "./use-agent-actions";
 
 /** An agent with what it ran last: a row of the list. */
@@ -29,7 +30,12 @@ export const columns: readonly DataColumn<AgentRow>[] = [
     id: "name",
     header: "Name",
     meta: { width: "minmax(144px, 1fr)" },
-    cell: ({ row }) => <AgentName agent={row.original.agent} tabIndex={-1} />,
+    cell: ({ row }) => (
+      <span className={classes.named}>
+        <AgentName agent={row.original.agent} tabIndex={-1} />
+        <Tags tags={row.original.agent.tags} isPlain />
+      </span>
+    ),
   },
   {
     id: "slots",

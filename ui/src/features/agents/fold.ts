@@ -107,6 +107,12 @@ function configured({ type, data }: LogEvent): Partial<AgentDetail> {
       return { model: typeof data.model === "string" ? data.model : null };
     case "TagsChanged":
       return { tags: data.tags as string[] };
+    case "ToolsChanged":
+      return { tools: data.tools as string[] };
+    case "SkillsChanged":
+      return { skills: data.names as string[] };
+    case "CredentialsChanged":
+      return { credentials: data.names as string[] };
     default:
       return {};
   }

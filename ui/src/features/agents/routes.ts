@@ -73,6 +73,42 @@ const settingsRoute = createRoute({
   component: lazyRouteComponent(() => import("./settings/settings-page"), "SettingsPage"),
 });
 
+const generalRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "/",
+  component: lazyRouteComponent(() => import("./settings/general/general-page"), "GeneralPage"),
+});
+
+const credentialsRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "credentials",
+  component: lazyRouteComponent(
+    () => import("./settings/credentials/credentials-page"),
+    "CredentialsPage",
+  ),
+});
+
+const skillsRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "skills",
+  component: lazyRouteComponent(() => import("./settings/skills/skills-page"), "SkillsPage"),
+});
+
+const containerRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "container",
+  component: lazyRouteComponent(
+    () => import("./settings/container/container-page"),
+    "ContainerPage",
+  ),
+});
+
+const sharingRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "sharing",
+  component: lazyRouteComponent(() => import("./settings/sharing/sharing-page"), "SharingPage"),
+});
+
 /** The pages of agents, below `agentsRoute`. */
 export const agentsTree = agentsRoute.addChildren([
   listRoute,
@@ -83,6 +119,12 @@ export const agentsTree = agentsRoute.addChildren([
     activityRoute,
     filesRoute,
     logsRoute,
-    settingsRoute,
+    settingsRoute.addChildren([
+      generalRoute,
+      credentialsRoute,
+      skillsRoute,
+      containerRoute,
+      sharingRoute,
+    ]),
   ]),
 ]);

@@ -1,4 +1,4 @@
-import { Button, Checkbox, TextInput, UnstyledButton } from "@mantine/core";
+import { Button, Checkbox, TagsInput, TextInput, UnstyledButton } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ApiError, refusals } from "@/api/problem";
@@ -6,6 +6,7 @@ import { FormError } from "@/components/form-error";
 import { notifyDone } from "@/components/notify";
 import type { AgentDetail } from "../fold";
 import { BASE, changed, type Draft, edited, seen } from "./draft";
+import { listOfText, textOfList, wordsOfText } from "./list-text";
 import classes from "./settings.module.css";
 
 /** Something that can be set of an agent, as a text. */
@@ -15,7 +16,8 @@ export interface Setting {
   readonly hint: string;
   /** What the API calls it when it refuses a value. */
   readonly pointer: string;
-  readonly kind: "number" | "text" | "switch";
+  readonly kind: "number" | "text" | "switch" | "list";
+  readonly placeholder?: string;
   readonly min?: number;
   readonly max?: number;
   readonly current: (agent: AgentDetail) => string;
@@ -30,7 +32,7 @@ interface SettingFormProps {
 
 /** One setting, saved by itself and never over a change that nobody has seen. */
 export function SettingForm({ agent, setting }: SettingFormProps) {
-  const { label, hint, pointer, kind, min, max } = setting;
+  const { label, pointer } = setting;
   const current = setting.current(agent);
   const [draft, setDraft] = useState<Draft>(BASE);
   const value = draft.value ?? current;
@@ -56,30 +58,11 @@ export function SettingForm({ agent, setting }: SettingFormProps) {
   return (
     <form className={classes.setting} onSubmit={submit} noValidate aria-label={label}>
       <div className={classes.field}>
-        {kind === "switch" ? (
-          <Checkbox
-            label={label}
-            description={hint}
-            checked={value === "on"}
-            onChange={(event) => set(event.currentTarget.checked ? "on" : "off")}
-          />
-        ) : (
-          <TextInput
-            label={label}
-            description={hint}
-            type={kind === "number" ? "number" : "text"}
-            min={min}
-            max={max}
-            autoComplete="off"
-            spellCheck={false}
-            value={value}
-            onChange={(event) => set(event.currentTarget.value)}
-            error={refused}
-          />
-        )}
+        <Control setting={setting} value={value} refused={refused} onChange={set} />
         {conflict !== null && (
           <p className={classes.conflict} role="alert">
-            Somebody has set this to <strong>{conflict || "nothing"}</strong> meanwhile.
+            Somebody has set this to <strong>{wordsOfText(conflict) || "nothing"}</strong>{" "}
+            meanwhile.
             <UnstyledButton className={classes.choice} onClick={() => setDraft(BASE)}>
               Take that
             </UnstyledButton>
@@ -110,4 +93,53 @@ export function SettingForm({ agent, setting }: SettingFormProps) {
       </Button>
     </form>
   );
+}
+
+interface ControlProps {
+  setting: Setting;
+  value: string;
+  /** Why the server did not take it. */
+  refused: string | undefined;
+  onChange: (value: string) => void;
+}
+
+/** What a setting is written into. */
+function Control({ setting, value, refused, onChange }: ControlProps) {
+  const { label, hint, kind, min, max, placeholder } = setting;
+  const common = { label, description: hint, placeholder, error: refused } as const;
+  switch (kind) {
+    case "switch":
+      return (
+        <Checkbox
+          label={label}
+          description={hint}
+          error={refused}
+          checked={value === "on"}
+          onChange={(event) => onChange(event.currentTarget.checked ? "on" : "off")}
+        />
+      );
+    case "list":
+      return (
+        <TagsInput
+          {...common}
+          placeholder={value === "" ? placeholder : undefined}
+          acceptValueOnBlur
+          value={listOfText(value)}
+          onChange={(words) => onChange(textOfList(words))}
+        />
+      );
+    default:
+      return (
+        <TextInput
+          {...common}
+          type={kind}
+          min={min}
+          max={max}
+          autoComplete="off"
+          spellCheck={false}
+          value={value}
+          onChange={(event) => onChange(event.currentTarget.value)}
+        />
+      );
+  }
 }

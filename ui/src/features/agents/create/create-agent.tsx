@@ -9,15 +9,18 @@ import {
   TextInput,
   UnstyledButton,
 } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { api, type Schemas, send } from "@/api/client";
 import { ApiError, isRefusedAtField, refusals } from "@/api/problem";
 import { FormError } from "@/components/form-error";
 import { useRequestKeys } from "@/lib/request-key";
-import { nameProblem } from "./agent-name";
+import { nameProblem } from "../agent-name";
+import { templatesQuery } from "../template/queries";
 import classes from "./create-agent.module.css";
+import { bodyOf, EMPTY_FORM, type Form, withTemplate } from "./form";
+import { TemplateChoice } from "./template-choice";
 
 const RUNTIMES: readonly { value: Schemas["Agent"]["runtime"]; label: string }[] = [
   { value: "claude-code", label: "Claude Code" },
@@ -28,6 +31,7 @@ const RUNTIMES: readonly { value: Schemas["Agent"]["runtime"]; label: string }[]
 /** What the fields that a refusal can name are called by the API. */
 const POINTERS = [
   "/name",
+  "/template",
   "/runtime",
   "/model",
   "/custom_instructions",
@@ -45,16 +49,10 @@ interface CreateAgentProps {
 export function CreateAgent({ taken, onClose }: CreateAgentProps) {
   const navigate = useNavigate();
   const keys = useRequestKeys();
-  const [form, setForm] = useState({
-    name: "",
-    runtime: "claude-code",
-    model: "",
-    instructions: "",
-    capacity: "3",
-    timeout: "900",
-    start: true,
-  });
-  const set = (change: Partial<typeof form>) => {
+  const [form, setForm] = useState(EMPTY_FORM);
+  const templates = useQuery(templatesQuery);
+  const chosen = templates.data?.value.find(({ id }) => id === form.template);
+  const set = (change: Partial<Form>) => {
     setForm((before) => ({ ...before, ...change }));
     create.reset();
   };
@@ -69,7 +67,9 @@ export function CreateAgent({ taken, onClose }: CreateAgentProps) {
     },
     onSuccess: ({ name }) => {
       onClose();
-      void navigate({ to: "/agents/$name/overview", params: { name } });
+      const isWanting = Object.keys(chosen?.manifest?.credentials ?? {}).length > 0;
+      const to = isWanting ? "/agents/$name/settings/credentials" : "/agents/$name/overview";
+      void navigate({ to, params: { name } });
     },
   });
   const problem = form.name === "" ? null : nameProblem(form.name, taken);
@@ -78,6 +78,8 @@ export function CreateAgent({ taken, onClose }: CreateAgentProps) {
     event.preventDefault();
     if (form.name !== "" && problem === null && !create.isPending) create.mutate();
   };
+  // What there is to choose does not move the fields once they are seen.
+  if (templates.isPending) return null;
   return (
     <Modal opened onClose={onClose} title="Create an agent">
       <form onSubmit={submit} noValidate>
@@ -104,6 +106,18 @@ export function CreateAgent({ taken, onClose }: CreateAgentProps) {
               )
             }
           />
+          {templates.isError ? (
+            <FormError error={templates.error} />
+          ) : (
+            templates.data.value.length > 0 && (
+              <TemplateChoice
+                templates={templates.data.value}
+                chosen={form.template}
+                error={refused["/template"]}
+                onChoose={(id, manifest) => set(withTemplate(form, id, manifest))}
+              />
+            )
+          )}
           <NativeSelect
             label="Runtime"
             data={RUNTIMES.map((option) => ({ ...option }))}
@@ -122,7 +136,7 @@ export function CreateAgent({ taken, onClose }: CreateAgentProps) {
           />
           <Textarea
             label="Instructions"
-            description="CLAUDE.md or GEMINI.md of the new workspace."
+            description={`CLAUDE.md or GEMINI.md of the new workspace${form.template && ", in place of the template’s"}.`}
             rows={4}
             value={form.instructions}
             onChange={(event) => set({ instructions: event.currentTarget.value })}
@@ -178,31 +192,6 @@ function Suggestion({ name, onTake }: { name: string; onTake: (name: string) => 
       Use <code>{name}</code>
     </UnstyledButton>
   );
-}
-
-interface Form {
-  name: string;
-  runtime: string;
-  model: string;
-  instructions: string;
-  capacity: string;
-  timeout: string;
-}
-
-function bodyOf(form: Form): Schemas["CreateAgent"] {
-  return {
-    name: form.name,
-    runtime: form.runtime,
-    model: form.model.trim() || null,
-    custom_instructions: form.instructions.trim() === "" ? null : form.instructions,
-    max_parallel_tasks: numberOf(form.capacity),
-    execution_timeout_seconds: numberOf(form.timeout),
-  };
-}
-
-/** An empty field is the server's default; what is no number is refused there, at its field. */
-function numberOf(text: string): number | null {
-  return text.trim() === "" ? null : Number(text);
 }
 
 /** What the server refused, at the fields that this form has. */

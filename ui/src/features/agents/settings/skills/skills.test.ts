@@ -1,0 +1,28 @@
+import { expect, it } from "vitest";
+import { skillRows, toggled } from "./skills";
+
+const skill = (name: string, error: string | null = null) => ({
+  name,
+  description: error === null ? `what ${name} does` : null,
+  error,
+});
+
+it("lists what an agent has first, also what the library lost", () => {
+  const rows = skillRows(
+    [skill("brief"), skill("plain"), skill("torn", "no SKILL.md")],
+    ["plain", "old"],
+  );
+  expect(rows.map(({ name, isAttached }) => [name, isAttached])).toEqual([
+    ["old", true],
+    ["plain", true],
+    ["brief", false],
+    ["torn", false],
+  ]);
+  expect(rows.map(({ problem }) => problem !== null)).toEqual([true, false, false, true]);
+});
+
+it("attaches and detaches one of them", () => {
+  expect(toggled(["a"], "b", true)).toEqual(["a", "b"]);
+  expect(toggled(["a", "b"], "a", false)).toEqual(["b"]);
+  expect(toggled(["a"], "a", true)).toEqual(["a"]);
+});
