@@ -57,16 +57,19 @@ screenshots: tools
 agent-image: tools
 	scripts/agent-image
 
-# The soaks: 200 kills of the server under load on each store, then a minute of made-up input for
-# whatever reads input from elsewhere.
+# The soaks: 200 kills of the server under load on each store, thousands of streams that nobody reads, many
+# made-up requests to every operation of the API, then a minute of made-up input for whatever reads input
+# from elsewhere.
 test-long: tools
 	TRINITY_TEST_KILLS=200 scripts/with-postgres scripts/run-tests $(TEST) kills_under_load
 	TRINITY_TEST_STREAMS=9000 scripts/with-postgres scripts/run-tests $(TEST) clients_that_never_read
+	TRINITY_TEST_EXAMPLES=40 scripts/with-postgres scripts/run-tests $(TEST) every_answer_is_as
 	scripts/fuzz 60
 
 bench: tools
-	scripts/with-postgres cargo bench --bench '*'
+	scripts/with-postgres scripts/with-docker \
+		env TRINITY_TEST_IMAGE_PROFILE=release scripts/test-image cargo bench --bench '*'
 
 # The real CLIs against mocks of their APIs on loopback; installs them by npm.
 test-clis: tools
-	scripts/test-clis
+	scripts/with-docker scripts/test-clis

@@ -21,6 +21,7 @@ use crate::config::{AgentHostKind, Config, variable};
 use crate::data_dir::DataDir;
 use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
+use crate::gateway::{Addresses, Gateway};
 use crate::hosts::AgentHost;
 use crate::hosts::docker::{self, AgentServer, DockerHost, Endpoint};
 use crate::hosts::links::Links;
@@ -70,6 +71,8 @@ pub struct App {
     pub host: Arc<dyn AgentHost>,
     /// The links to the agents' servers.
     pub links: Links,
+    /// The way from agents to their models.
+    pub gateway: Gateway,
     /// What agents use.
     pub meter: Meter,
     /// The CLIs.
@@ -91,6 +94,8 @@ impl App {
     /// When the data directory, a store or a configured command cannot be used.
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
         metrics::install()?;
+        // Fails only when a provider is installed already, which then serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let data_dir = DataDir::open(&config.data_dir)?;
         let node_id = data_dir.node_id()?;
         let Stores { log, state, views } = Stores::open(&config, &data_dir).await?;
@@ -120,6 +125,11 @@ impl App {
             None => None,
         };
         let vault = vault.with_copies(redis.clone());
+        let addresses = Addresses {
+            anthropic: config.anthropic_url.clone(),
+            gemini: config.gemini_url.clone(),
+        };
+        let gateway = Gateway::new(Arc::clone(&host), vault.clone(), &addresses)?;
         let setup = api::auth::Setup::prepare(&config, &data_dir, &log, &state).await?;
         Ok(Arc::new(Self {
             config,
@@ -131,6 +141,7 @@ impl App {
             vault,
             redis,
             links: Links::new(Arc::clone(&host)),
+            gateway,
             meter: Meter::new(Arc::clone(&host)),
             host,
             adapters,
@@ -150,6 +161,7 @@ impl App {
             vault: self.vault.clone(),
             host: Arc::clone(&self.host),
             links: self.links.clone(),
+            gateway: self.gateway.clone(),
             adapters: self.adapters.clone(),
             library: self.library.clone(),
             node_id: self.node_id,
@@ -178,6 +190,7 @@ pub fn docker_options(config: &Config, platform: String) -> anyhow::Result<docke
         image: config.agent_image.clone(),
         agent_server: agent_server.transpose()?,
         network: config.agent_network,
+        gateway: config.model_gateway,
         platform,
     })
 }

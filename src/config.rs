@@ -145,6 +145,20 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_AGENT_SERVER", value_name = "FILE")]
     pub agent_server: Option<PathBuf>,
 
+    /// Keep the keys of models out of containers: runs reach their model through this server, which
+    /// adds the key [default: true]
+    #[arg(long, env = "TRINITY_MODEL_GATEWAY", value_name = "BOOL")]
+    pub model_gateway: Option<bool>,
+
+    /// API of Claude Code that the gateway passes requests on to [default: https://api.anthropic.com]
+    #[arg(long, env = "TRINITY_ANTHROPIC_URL", value_name = "URL")]
+    pub anthropic_url: Option<String>,
+
+    /// API of Gemini CLI that the gateway passes requests on to
+    /// [default: https://generativelanguage.googleapis.com]
+    #[arg(long, env = "TRINITY_GEMINI_URL", value_name = "URL")]
+    pub gemini_url: Option<String>,
+
     /// Images that agents may name, a `*` at the end for any; repeatable, or joined by commas
     /// [default: trinity-agent-base:*]
     #[arg(long, env = "TRINITY_ALLOWED_IMAGES", value_name = "IMAGE", value_delimiter = ',')]
@@ -243,6 +257,12 @@ pub struct Config {
     pub agent_image: String,
     /// What is copied into containers; none is the image's own.
     pub agent_server: Option<PathBuf>,
+    /// Whether runs in containers reach their models through this server.
+    pub model_gateway: bool,
+    /// The API of Claude Code that they reach, if not its own.
+    pub anthropic_url: Option<String>,
+    /// The API of Gemini CLI that they reach, if not its own.
+    pub gemini_url: Option<String>,
     /// Images that agents may name, beside that one; a `*` at the end stands for anything.
     pub allowed_images: Vec<String>,
     /// What agents in containers reach.
@@ -323,6 +343,9 @@ impl Config {
             docker_cert_path,
             agent_image: agent_image.unwrap_or_else(|| AGENT_IMAGE_DEFAULT.to_owned()),
             agent_server: settings.agent_server.or(file.agent_server),
+            model_gateway: settings.model_gateway.or(file.model_gateway).unwrap_or(true),
+            anthropic_url: settings.anthropic_url.or(file.anthropic_url),
+            gemini_url: settings.gemini_url.or(file.gemini_url),
             allowed_images: allowed_images
                 .unwrap_or_else(|| vec![ALLOWED_IMAGES_DEFAULT.to_owned()]),
             agent_network: settings.agent_network.or(file.agent_network).unwrap_or_default(),

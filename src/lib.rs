@@ -28,6 +28,8 @@ pub mod demo;
 pub mod domain;
 // The append-only log of every decision.
 pub mod event_log;
+// The way from agents to the APIs of their models.
+pub mod gateway;
 // Where agents live.
 pub mod hosts;
 // What agents are made from and taught with.

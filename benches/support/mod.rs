@@ -27,10 +27,14 @@ const START_MAX: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(2);
 
 /// The URL of the private Postgres server that `make bench` starts.
-#[expect(clippy::disallowed_methods, reason = "a bench has no configuration but its runner's")]
 pub fn postgres_url() -> Result<String> {
-    std::env::var("TRINITY_TEST_POSTGRES_URL")
-        .context("run this by `make bench`, or by `scripts/with-postgres cargo bench`")
+    text_setting("TRINITY_TEST_POSTGRES_URL")
+}
+
+/// A text that the bench's runner gives it.
+#[expect(clippy::disallowed_methods, reason = "a bench has no configuration but its runner's")]
+pub fn text_setting(name: &str) -> Result<String> {
+    std::env::var(name).with_context(|| format!("{name} is not set; run this by `make bench`"))
 }
 
 /// A number from the environment that makes a measurement larger or smaller.
@@ -71,6 +75,14 @@ pub struct Server {
 impl Server {
     /// Starts a server; on SQLite without a URL.
     pub async fn start(database_url: Option<&str>) -> Result<Self> {
+        Self::start_with(database_url, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn start_with(
+        database_url: Option<&str>,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let temporary = tempfile::tempdir()?;
         let data_dir = temporary.path().join("data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_trinity"));
@@ -80,6 +92,7 @@ impl Server {
             .env_remove("TRINITY_DATABASE_URL")
             .env("TRINITY_LOG", "error")
             .env("TRINITY_SYSTEM_AGENT", "false")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
@@ -152,6 +165,12 @@ impl Client {
     pub async fn put(&self, path: &str, body: &Value) -> Result<Value> {
         let request = self.http.put(format!("{}{path}", self.url)).bearer_auth(&self.token);
         Ok(request.json(body).send().await?.error_for_status()?.json().await?)
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let request = self.http.delete(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        request.send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// Makes an agent of runtime `demo` and waits until it runs.

@@ -8,6 +8,7 @@ pub mod line;
 use trinity_agent_protocol::{FileSpec, SpawnErrorClass};
 
 use super::judge::{Dialect, Judge};
+use super::model_api::{ANTHROPIC, ModelApi};
 use super::tools::{ToolError, ToolSet};
 use super::{
     Adapter, CommandLine, ModelError, Parser, RunResult, RunUser, Session, Surroundings, TaskSpec,
@@ -109,6 +110,10 @@ impl Adapter for Claude {
 
     fn tools(&self, names: &[String]) -> Result<(), ToolError> {
         tools::check_of(self.runtime, names)
+    }
+
+    fn model_api(&self) -> Option<&'static ModelApi> {
+        (self.runtime == Runtime::ClaudeCode).then_some(&ANTHROPIC)
     }
 
     fn is_session(&self, id: &str) -> bool {

@@ -11,6 +11,7 @@ use trinity_agent_protocol::SpawnErrorClass;
 use uuid::Uuid;
 
 use super::judge::{Dialect, Judge};
+use super::model_api::{GEMINI, ModelApi};
 use super::tools::{ToolError, of_mcp};
 use super::{
     Adapter, CommandLine, ModelError, Parser, RunResult, Session, Surroundings, TaskSpec,
@@ -113,6 +114,10 @@ impl Adapter for Gemini {
             return Err(ToolError::Ambiguous { tool: tool.clone() });
         }
         tools::check_of(Runtime::GeminiCli, names)
+    }
+
+    fn model_api(&self) -> Option<&'static ModelApi> {
+        Some(&GEMINI)
     }
 
     /// `latest` and numbers name sessions as well, but not always the same one.

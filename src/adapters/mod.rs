@@ -8,6 +8,7 @@ pub mod claude;
 pub mod gemini;
 pub mod judge;
 pub mod line;
+pub mod model_api;
 pub mod models;
 #[cfg(test)]
 mod testing;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 use self::claude::Claude;
 use self::gemini::Gemini;
+use self::model_api::ModelApi;
 use self::tools::{ToolError, ToolSet};
 use crate::domain::agent::Runtime;
 use crate::domain::execution::{Outcome, Usage, Verdict};
@@ -49,6 +51,8 @@ pub trait Adapter: Send + Sync {
     fn instructions_file(&self) -> &'static str;
     /// The folder in the workspace in which the CLI looks for skills.
     fn skills_folder(&self) -> &'static str;
+    /// The API that the CLI reaches its model by, if it has a model.
+    fn model_api(&self) -> Option<&'static ModelApi>;
     /// Whether the CLI would take `id` for the id of one session, and for nothing else.
     fn is_session(&self, id: &str) -> bool;
     /// Gives the id of the fresh session of an execution: always the same one, which no other

@@ -75,6 +75,8 @@ pub struct Options {
     pub agent_server: Option<AgentServer>,
     /// What agents reach.
     pub network: AgentNetwork,
+    /// Whether agents reach the APIs of their models through the platform.
+    pub gateway: bool,
     /// The id of the log that the agents belong to.
     pub platform: String,
 }

@@ -30,7 +30,7 @@ const LIVES_PER_STATEMENT_MAX: usize = 256;
 
 /// How many executions there are of each value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Facets {
+pub struct FacetCounts {
     /// By status.
     pub status: BTreeMap<String, u64>,
     /// By how they came about.
@@ -95,7 +95,7 @@ impl Statistics<'_> {
         &self,
         viewer: &Viewer,
         filter: &ExecutionFilter,
-    ) -> Result<Facets, db::Error> {
+    ) -> Result<FacetCounts, db::Error> {
         let lives = lives::of(self.0, viewer, &filter.agent, filter.incarnation).await?;
         let (sums, is_cut) = if filter.is_beyond_counts() {
             self.sums_of_rows(filter, lives).await?
@@ -110,7 +110,7 @@ impl Statistics<'_> {
         let agent = self.by_agent(&sums.lives).await?;
         let total = sums.status.values().sum();
         let Sums { status, triggered_by, cost, .. } = sums;
-        Ok(Facets { status, triggered_by, agent, total, cost: Cost(cost), is_cut })
+        Ok(FacetCounts { status, triggered_by, agent, total, cost: Cost(cost), is_cut })
     }
 
     /// Sums over the rows that fit, and whether there may be more.

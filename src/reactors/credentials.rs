@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use trinity_agent_protocol::{KeptFile, KeptFiles, Masks};
+use trinity_agent_protocol::{Info, KeptFile, KeptFiles, Masks};
 use uuid::Uuid;
 
 use super::chain;
 use super::look::Look;
+use crate::adapters::Adapter;
 use crate::domain::agent::Life;
+use crate::gateway::{self, StandIn};
 use crate::hosts::{WorkspaceFile, link};
 use crate::library::skills::SkillError;
 use crate::vault::{self, Credentials, Injection, SecretText, Vault};
@@ -39,7 +41,10 @@ pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result
     let skills = skills.into_iter().map(|(path, WorkspaceFile { content, is_executable })| {
         KeptFile { path, content, is_executable, is_secret: false }
     });
-    let secrets = credentials.files().into_iter().map(|(path, text)| {
+    let info = link.info().await?;
+    let adapter = look.context.adapters.get(life.config.runtime).as_ref();
+    let (given, _) = given(adapter, &info, credentials);
+    let secrets = given.files().into_iter().map(|(path, text)| {
         let content = text.into_bytes();
         KeptFile { path, content, is_executable: false, is_secret: true }
     });
@@ -52,6 +57,22 @@ pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result
     };
     context.vault.record_injection(life.incarnation.0, &injection).await?;
     Ok(())
+}
+
+/// What of its credentials an agent is given: all but a key that the gateway holds for it, instead of
+/// which it gets the other.
+pub(super) fn given<'a>(
+    adapter: &dyn Adapter,
+    info: &'a Info,
+    credentials: &Credentials,
+) -> (Credentials, Option<StandIn<'a>>) {
+    let stand_in = gateway::stands_in(adapter.model_api(), info, credentials);
+    let all = credentials.clone();
+    let given = match &stand_in {
+        Some(stand_in) => all.without(stand_in.api.key),
+        None => all,
+    };
+    (given, stand_in)
 }
 
 /// The files of the agent's skills, where its CLI looks for them.

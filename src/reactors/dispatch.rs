@@ -12,6 +12,7 @@ use crate::commands::runs::Grant;
 use crate::domain::agent::{Agent, Life};
 use crate::domain::execution::{ErrorClass, Request};
 use crate::domain::slots::Active;
+use crate::gateway::StandIn;
 use crate::vault::{Credentials, Kind};
 
 /// A grant that cannot be carried out.
@@ -62,6 +63,10 @@ pub(super) fn start_request(
     let tools = ToolSet::resolve(&life.config.tools, allowed)
         .and_then(|tools| adapter.tools(tools.names()).map(|()| tools))
         .map_err(|error| refused(error.to_string()))?;
+    let (given, stand_in) = credentials::given(adapter, info, credentials);
+    let mut secrets = variables(&given);
+    let own = stand_in.iter().flat_map(StandIn::variables);
+    secrets.0.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let task = TaskSpec {
         message: request.message.clone(),
         session: session(adapter, request, grant),
@@ -74,7 +79,7 @@ pub(super) fn start_request(
         surroundings: Surroundings {
             home: info.home.clone(),
             path: search_path(context, info).to_owned(),
-            secrets: variables(credentials),
+            secrets,
             user: run_user(info),
         },
     };
@@ -86,7 +91,7 @@ pub(super) fn start_request(
         env: command.env.0,
         stdin: command.stdin,
         files: command.files,
-        masked: credentials::masked(credentials),
+        masked: credentials::masked(&given),
         cwd: None,
         timeout_ms: u64::from(active.timeout_seconds) * 1_000,
         grace_ms: context.grace_ms,

@@ -46,6 +46,7 @@ use uuid::Uuid;
 use crate::adapters::Adapters;
 use crate::domain::ExecutionId;
 use crate::event_log::EventLog;
+use crate::gateway::Gateway;
 use crate::hosts::AgentHost;
 use crate::hosts::links::Links;
 use crate::library::Library;
@@ -71,6 +72,8 @@ pub struct Context {
     pub host: Arc<dyn AgentHost>,
     /// The links to the agents' servers.
     pub links: Links,
+    /// The way from agents to their models.
+    pub gateway: Gateway,
     /// The CLIs.
     pub adapters: Adapters,
     /// Templates and skills.

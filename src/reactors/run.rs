@@ -33,6 +33,7 @@ use crate::domain::execution::{ErrorClass, Execution, ExecutionCommand, Request,
 use crate::domain::slots::{Active, Slots};
 use crate::domain::{AgentName, ExecutionId, StreamId};
 use crate::event_log::LogError;
+use crate::gateway::Way;
 use crate::hosts::link::{self, Link};
 use crate::telemetry::traces::{self, Side, Span};
 use crate::vault;
@@ -68,6 +69,8 @@ pub(super) struct Run {
     pub(super) hint: Arc<Notify>,
     /// Since when the agent server does not answer, if it does not.
     silence: Mutex<Option<Silence>>,
+    /// The way to the agent's model, if it has one, once that is known.
+    way: OnceCell<Option<Arc<Way>>>,
     /// The span of the request that submitted the task, once it was looked up.
     traceparent: OnceCell<Option<String>>,
 }
@@ -105,8 +108,8 @@ impl Drop for Run {
 impl Run {
     pub(super) fn new(context: Arc<Context>, agent: AgentName, grant: Grant, link: Link) -> Self {
         let hint = context.runs.register(grant.execution_id);
-        let (silence, traceparent) = (Mutex::default(), OnceCell::new());
-        Self { context, agent, grant, link, hint, silence, traceparent }
+        let (silence, way, traceparent) = (Mutex::default(), OnceCell::new(), OnceCell::new());
+        Self { context, agent, grant, link, hint, silence, way, traceparent }
     }
 
     /// Does what is missing until nothing is; failures are tried again, later each time.
@@ -189,6 +192,7 @@ impl Run {
                 Ok(Step::Again)
             }
             (Some(Status::Running), Some(_)) => {
+                self.keep_model_in_reach().await?;
                 Follower::new(self, &look.execution, look.cause).await?.follow().await
             }
             (Some(Status::Completed | Status::Failed | Status::Cancelled) | None, _) => {
@@ -251,6 +255,7 @@ impl Run {
             Ok(start) => start,
             Err(refused) => return self.reject(refused, &look.cause).await,
         };
+        self.keep_model_in_reach().await?;
         let span = self.span("execution.dispatch", Side::Client).await;
         let started = self.link.start(&self.id(), &start).await;
         if let Err(error) = &started {
@@ -270,6 +275,21 @@ impl Run {
             Err(link::Error::Refused(body)) => self.not_started(adapter, body, &look.cause).await,
             Err(error) => Err(error).context("cannot start the run"),
         }
+    }
+
+    /// Keeps the way to the agent's model open for as long as this run is followed, if its agent server
+    /// offers a gateway. Whether the run goes there was decided when it started.
+    async fn keep_model_in_reach(&self) -> anyhow::Result<()> {
+        let open = || async {
+            let Context { log, adapters, gateway, .. } = self.context.as_ref();
+            let agent = log.state::<Agent>(&self.agent).await.context("cannot read the agent")?;
+            let life = agent.state.life.context("the agent is gone")?;
+            let Some(api) = adapters.get(life.config.runtime).model_api() else { return Ok(None) };
+            let info = self.link.info().await.context("cannot ask the agent server")?;
+            let way = info.gateway.map(|_| gateway.keep_open(self.grant.incarnation.0, api));
+            anyhow::Ok(way)
+        };
+        self.way.get_or_try_init(open).await.map(drop)
     }
 
     /// A span of this run, in the trace of the request that submitted the task.

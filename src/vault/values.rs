@@ -159,6 +159,13 @@ impl Credentials {
         self.0.keys().map(ToString::to_string).collect()
     }
 
+    /// All of them but one.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|known, _| known.as_str() != name);
+        self
+    }
+
     /// What no output may show: the variables' values, and what looks like a secret in files,
     /// of which most is form.
     pub fn masked(&self) -> impl Iterator<Item = &str> {

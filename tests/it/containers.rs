@@ -3,6 +3,7 @@
 
 mod engine;
 mod faults;
+mod gateway;
 
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -1,10 +1,12 @@
 //! The API keeps what `openapi.json` says, whatever it is sent: tried by schemathesis, which makes
-//! up requests from the description and checks every answer against it.
+//! up requests from the description and checks every answer against it. `TRINITY_TEST_EXAMPLES` says how
+//! many for each operation, if not so few that everybody can wait for it.
 
 use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::event_log::support::environment;
 use crate::server::Server;
 
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
@@ -21,6 +23,7 @@ async fn every_answer_is_as_the_description_says_and_none_is_a_server_error() {
         .arg(format!("{}/api/openapi.json", server.url))
         // They do not end; tests/it/streams.rs reads them.
         .args(["--exclude-path-regex", "/(replay|stream)$"])
+        .args(environment("TRINITY_TEST_EXAMPLES").map(|most| format!("--max-examples={most}")))
         .env("TRINITY_TOKEN", server.token())
         // What it remembers of earlier runs goes here.
         .current_dir(&server.data_dir)

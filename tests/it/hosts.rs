@@ -81,6 +81,7 @@ fn docker_options(platform: &str, network: AgentNetwork) -> docker_host::Options
         image: engine::image(),
         agent_server: None,
         network,
+        gateway: true,
         platform: platform.to_owned(),
     }
 }

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::docker;
 use crate::event_log::support::environment;
 use crate::server::{Server, until};
 
@@ -75,6 +76,7 @@ with_both!(
     a_wrong_key_fails_after_few_tries,
     instructions_and_options_reach_the_model,
     tasks_of_one_moment_do_not_disturb_each_other,
+    an_agent_in_a_container_without_a_network_reaches_its_model_and_goes_on_in_another_one,
 );
 
 fn setting(name: &str) -> String {
@@ -234,6 +236,64 @@ async fn a_session_goes_on_with_what_was_said(cli: &Cli) {
     assert_eq!(second["claude_session_id"], first["claude_session_id"]);
     let requests = cli.requests_with(&mark).await;
     assert!(requests.iter().any(|request| request.contains("and then")), "history is sent");
+}
+
+/// With the image that `make agent-image` makes: what the model is asked comes by the gateway alone.
+async fn an_agent_in_a_container_without_a_network_reaches_its_model_and_goes_on_in_another_one(
+    cli: &Cli,
+) {
+    let [mark, instructions, skill] = [(); 3].map(|()| Uuid::new_v4().to_string());
+    let library = tempfile::tempdir().unwrap();
+    let folder = library.path().join("tides");
+    std::fs::create_dir(&folder).unwrap();
+    let text = format!("---\nname: tides\ndescription: Knows the tides of {skill}\n---\nLook.\n");
+    std::fs::write(folder.join("SKILL.md"), text).unwrap();
+    let (engine, upstream) = (docker::address(), setting(cli.mock_url));
+    let server = Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &engine),
+        ("TRINITY_ANTHROPIC_URL", &upstream),
+        ("TRINITY_GEMINI_URL", &upstream),
+        ("TRINITY_SKILLS_DIR", library.path().to_str().unwrap()),
+    ])
+    .await;
+    let agent =
+        json!({"name": "coder", "runtime": cli.runtime, "custom_instructions": instructions});
+    server.agent_with(agent).await;
+    server.put("/api/agents/coder/skills", json!({"skills": ["tides"]})).await.expect(200);
+    let path = format!("/api/agents/coder/credentials/{}", cli.key);
+    server.put(&path, json!({"value": "the-real-key-of-the-mock"})).await.expect(200);
+    let container = server.get("/api/agents/coder").await.expect(200)["container_id"].clone();
+
+    let first = cli.task(&server, &format!("{mark} {}", cli.run("echo from-$(id -u)"))).await;
+    let first = server.until_ended(&first).await;
+    assert_eq!(first["status"], "completed", "{first}");
+    let response = first["response"].as_str().unwrap();
+    assert!(response.starts_with("tool said: ") && response.contains("from-10001"), "{first}");
+    let asked = cli.requests_with(&mark).await.join("\n");
+    assert!(asked.contains(&instructions), "the instructions reach the model");
+    assert!(asked.contains(&skill), "the skill reaches the model");
+
+    let limits = json!({"cpu": null, "memory": "3g"});
+    let set = server.put("/api/agents/coder/resources", limits).await.expect(200);
+    assert_eq!(set["restart_needed"], true, "{set}");
+    for (verb, phase) in [("stop", "stopped"), ("start", "running")] {
+        server.post(&format!("/api/agents/coder/{verb}"), json!({})).await;
+        server.until_phase("coder", phase).await;
+    }
+    let agent = server.get("/api/agents/coder").await.expect(200);
+    assert_ne!(agent["container_id"], container, "it lives in another container");
+    let more = json!({"resume_session_id": first["claude_session_id"]});
+    let second = cli.task_with(&server, "and then", more).await;
+    let second = server.until_ended(&second).await;
+    assert_eq!(second["response"], "mock reply: and then", "{second}");
+    let asked = cli.requests_with(&mark).await;
+    assert!(asked.iter().any(|request| request.contains("and then")), "history is sent");
+    server.delete("/api/agents/coder").await;
+    until("it is deleted", async || {
+        (server.get("/api/agents/coder").await.status.as_u16() == 404).then_some(())
+    })
+    .await;
 }
 
 async fn an_unknown_session_fails_clearly(cli: &Cli) {

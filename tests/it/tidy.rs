@@ -1,6 +1,6 @@
 //! The shape of the source, checked as text: who may use whom, how long files get, what is left over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ const LINE_WIDTH_MAX: usize = 110;
 
 /// Which modules of ours, and which crates that do I/O, each module may use. What is not listed here
 /// (`app`, `cli`, `main`, `demo`) may use everything.
-const MAY_USE: [(&str, &[&str], &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 18] = [
     ("domain", &["domain"], &[]),
     (
         "event_log",
@@ -24,6 +24,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 17] = [
     ("state", &["state", "domain", "event_log", "db"], &["tokio", "sqlx"]),
     ("projections", &["projections", "domain", "event_log", "db"], &["tokio", "sqlx"]),
     ("adapters", &["adapters", "domain"], &[]),
+    ("gateway", &["gateway", "adapters", "hosts", "vault"], &["tokio", "hyper", "reqwest"]),
     ("hosts", &["hosts", "config", "clock"], &["tokio", "hyper", "nix", "rand", "bollard"]),
     ("commands", &["commands", "domain", "event_log"], &["rand", "tokio"]),
     (
@@ -35,6 +36,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 17] = [
             "commands",
             "domain",
             "event_log",
+            "gateway",
             "hosts",
             "library",
             "projections",
@@ -222,6 +224,45 @@ fn every_file_says_what_it_is_for() {
         let is_explained = path.ends_with("tests.rs") || text.starts_with("//!");
         assert!(is_explained, "{} has no module documentation", path.display());
     }
+}
+
+/// The names under which types of this file stand in the description of the API.
+fn schemas(code: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (_, item) = line.split_once("struct ").or_else(|| line.split_once("enum "))?;
+        let end = item.find(|c: char| !c.is_ascii_alphanumeric())?;
+        Some(item[..end].to_owned())
+    };
+    let (mut names, mut attributes) = (Vec::new(), String::new());
+    for line in code.lines() {
+        if line.starts_with('}') {
+            attributes.clear();
+        } else if !line.starts_with(|first: char| first.is_ascii_lowercase()) {
+            attributes.push_str(line);
+        } else {
+            if attributes.contains("ToSchema") {
+                let renamed = attributes.split_once("#[schema(as = ").map(|(_, rest)| rest);
+                let renamed = renamed.and_then(|rest| rest.split([')', ',']).next());
+                names.extend(renamed.map(str::to_owned).or_else(|| name(line)));
+            }
+            attributes.clear();
+        }
+    }
+    names
+}
+
+#[test]
+fn no_two_types_have_one_name_in_the_description_of_the_api() {
+    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for (path, text) in sources(&["src"]) {
+        for name in schemas(&without_comments(product_code(&path, &text))) {
+            places.entry(name).or_default().push(path.clone());
+        }
+    }
+    assert!(places.contains_key("Problem") && places.contains_key("AgentUsage"), "{places:?}");
+    // One of two would silently describe both.
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "{places:?}");
 }
 
 #[test]

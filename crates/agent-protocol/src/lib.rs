@@ -36,6 +36,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The variable that every process of a run carries, holding the execution's id.
 pub const EXECUTION_ID_VARIABLE: &str = "TRINITY_EXECUTION_ID";
 
+/// What a connection is upgraded to on which the agent server asks, see [`paths::GATEWAY`].
+pub const GATEWAY_UPGRADE: &str = "trinity-gateway";
+
 /// How many bytes of one line are kept; the rest of a longer line is dropped and marked.
 pub const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -101,6 +104,9 @@ pub struct Info {
     /// The search path of runs, where the agent server's own surroundings say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The address at which runs reach their model's API through the platform, if they can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
     /// What keeps its runs apart from everything else; older servers have nothing.
     #[serde(default)]
     pub isolation: Isolation,

@@ -15,6 +15,10 @@ pub const FILES: &str = "/files";
 /// `GET` reads, `PUT` writes, `DELETE` removes one file, see [`crate::FileQuery`].
 pub const FILE_CONTENT: &str = "/files/content";
 
+/// `GET` with `Upgrade:` [`crate::GATEWAY_UPGRADE`]: turns the connection around. From then on the agent
+/// server asks on it, by HTTP/2, what its runs ask of their model's API.
+pub const GATEWAY: &str = "/gateway";
+
 /// `POST`: stops every run and ends the agent server, see [`crate::ShutdownRequest`].
 pub const SHUTDOWN: &str = "/shutdown";
 

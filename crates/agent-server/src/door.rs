@@ -74,7 +74,7 @@ impl Connections {
         let watcher = self.graceful.watcher();
         tokio::spawn(async move {
             if is_let_in(&mut stream, token.as_deref()).await {
-                let connection = http.serve_connection(TokioIo::new(stream), service);
+                let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 if let Err(error) = watcher.watch(connection.into_owned()).await {
                     tracing::debug!(error, "a connection broke");
                 }

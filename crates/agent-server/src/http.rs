@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -17,13 +17,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
 use trinity_agent_protocol::{
-    ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery, FilesQuery, Info,
-    KeptFiles, OUTPUT_LINES_MAX, REQUEST_BYTES_MAX, ShutdownRequest, StartRequest, StopReason,
-    StopRequest, execution_id_is_valid, paths,
+    ErrorBody, ErrorCode, ExecutionStatus, FileEntry, FilePage, FileQuery, FilesQuery,
+    GATEWAY_UPGRADE, Info, KeptFiles, OUTPUT_LINES_MAX, REQUEST_BYTES_MAX, ShutdownRequest,
+    StartRequest, StopReason, StopRequest, execution_id_is_valid, paths,
 };
 
 use crate::executions::{Executions, Started};
 use crate::files::{Files, Written};
+use crate::gateway::Gateway;
 use crate::kept_files::{self, KeptFilesLock};
 use crate::output::{self, Wanted};
 
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     pub info: Info,
     pub kept_files: Arc<KeptFilesLock>,
     pub files: Arc<Files>,
+    pub gateway: Option<Arc<Gateway>>,
     pub shutdown: mpsc::Sender<ShutdownRequest>,
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/executions/{id}", execution)
         .route("/executions/{id}/output", get(read_output))
         .route("/executions/{id}/stop", post(stop))
+        .route(paths::GATEWAY, get(turn_around))
         .route(paths::SHUTDOWN, post(shutdown))
         .fallback(async || refusal(ErrorCode::NotFound, "no such route"))
         .method_not_allowed_fallback(async || {
@@ -187,6 +190,26 @@ async fn read_output(
     let wanted = Wanted { after: query.after, limit, follow: query.follow };
     let body = Body::from_stream(output::stream(execution, wanted));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn turn_around(State(server): State<Server>, mut request: Request) -> Answer<Response> {
+    let Some(gateway) = server.gateway else {
+        return Err(refusal(ErrorCode::NotFound, "this agent server has no gateway"));
+    };
+    let wanted = request.headers().get(header::UPGRADE).map(HeaderValue::as_bytes);
+    if wanted != Some(GATEWAY_UPGRADE.as_bytes()) {
+        let message = format!("say `Connection: upgrade` and `Upgrade: {GATEWAY_UPGRADE}`");
+        return Err(refusal(ErrorCode::InvalidRequest, message));
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(stream) => gateway.ask_on(stream).await,
+            Err(error) => tracing::debug!(%error, "a connection could not be turned around"),
+        }
+    });
+    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, GATEWAY_UPGRADE)];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
 async fn shutdown(State(server): State<Server>, body: Bytes) -> Answer<StatusCode> {

@@ -16,6 +16,7 @@ mod executions;
 /// A stand-in for Claude Code that needs no key and no network.
 pub mod fake_claude;
 mod files;
+mod gateway;
 mod http;
 mod isolation;
 mod kept_files;

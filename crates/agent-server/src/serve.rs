@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use trinity_agent_protocol::{
 use crate::door::{self, Connections};
 use crate::executions::{Execution, Executions, Places, starting};
 use crate::files::Files;
+use crate::gateway::Gateway;
 use crate::http::Server;
 use crate::isolation::IsolationArgs;
 use crate::processes::{ProcessIdentity, close_inherited};
@@ -67,6 +69,10 @@ pub struct Args {
     /// Serves only connections that begin with the secret of `server.json`.
     #[arg(long)]
     pub require_token: bool,
+    /// The loopback address at which runs reach their model's API through the platform; only where no
+    /// other agent has the same loopback.
+    #[arg(long, requires = "container")]
+    pub gateway: Option<SocketAddr>,
     /// What keeps its runs apart from everything else.
     #[command(flatten)]
     pub isolation: IsolationArgs,
@@ -126,6 +132,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         files: text(&args.files)?,
         tmp: args.tmp.as_deref().map(text).transpose()?,
         path: args.isolation.search_path(),
+        gateway: args.gateway.map(|address| format!("http://{address}")),
         isolation,
     };
     let state = State::open(&args.state)
@@ -136,9 +143,18 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let (shutdown, asked) = mpsc::channel(1);
     let token = args.require_token.then(door::new_token);
     announce(&executions.state, &args.socket, token.clone(), isolation)?;
+    let gateway = match args.gateway {
+        Some(address) => Some(
+            Gateway::listen(address)
+                .await
+                .with_context(|| format!("cannot listen for runs on {address}"))?,
+        ),
+        None => None,
+    };
     let kept_files = Arc::default();
     let files = Arc::new(Files::new(Arc::clone(&executions)));
-    let server = Server { executions: Arc::clone(&executions), info, kept_files, files, shutdown };
+    let known = Arc::clone(&executions);
+    let server = Server { executions: known, info, kept_files, files, gateway, shutdown };
     let connections = Connections::new(server, token);
     let result = accept(listener, executions, connections, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);

@@ -47,7 +47,7 @@ struct StatsQuery {
 #[derive(Debug, Serialize, ToSchema)]
 struct Facets {
     #[serde(flatten)]
-    facets: statistics::Facets,
+    facets: statistics::FacetCounts,
     position: i64,
 }
 

@@ -79,6 +79,9 @@ pub(super) const SOCKET: &str = "/run/trinity/agent.sock";
 /// Where the files of runs are.
 const FILES: &str = "/run/trinity/files";
 
+/// Where runs reach their model's API through the platform: on the loopback that is theirs alone.
+const GATEWAY: &str = "127.0.0.1:9479";
+
 /// How many bytes the files of runs and `/tmp` may have each; they count as the agent's memory.
 const TMPFS_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -134,7 +137,7 @@ pub(super) fn body(options: &Options, spec: &AgentSpec) -> ContainerCreateBody {
         user: Some(user(spec)),
         working_dir: Some(WORKSPACE.to_owned()),
         entrypoint: Some(vec![agent_server.to_owned()]),
-        cmd: Some(command(spec)),
+        cmd: Some(command(options, spec)),
         // The image's own probe and signal are for what it would run by itself.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
         stop_signal: Some("SIGTERM".to_owned()),
@@ -154,7 +157,7 @@ fn user(spec: &AgentSpec) -> String {
     format!("{uid}:{uid}")
 }
 
-fn command(spec: &AgentSpec) -> Vec<String> {
+fn command(options: &Options, spec: &AgentSpec) -> Vec<String> {
     let is_root = spec.container.full_capabilities;
     let run_uid = is_root.then(|| ("--run-uid", AGENT_UID.to_string()));
     let places = [
@@ -164,7 +167,8 @@ fn command(spec: &AgentSpec) -> Vec<String> {
         ("--files", FILES.to_owned()),
         ("--incarnation", spec.incarnation.to_string()),
     ];
-    let words = places.into_iter().chain(run_uid);
+    let gateway = options.gateway.then(|| ("--gateway", GATEWAY.to_owned()));
+    let words = places.into_iter().chain(run_uid).chain(gateway);
     let words = words.flat_map(|(flag, value)| [flag.to_owned(), value]);
     ["serve".to_owned(), "--container".to_owned()].into_iter().chain(words).collect()
 }
