@@ -25,7 +25,7 @@ const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// How long an API may say nothing; a model may think for minutes before its first word.
-pub(super) const SILENCE_MAX: Duration = Duration::from_secs(600);
+pub(super) const SILENCE_MAX: Duration = Duration::from_mins(10);
 
 /// Headers that are of one connection, that say who a CLI takes itself for, or that are made anew.
 const NOT_PASSED_ON: [HeaderName; 15] = [

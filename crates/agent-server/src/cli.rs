@@ -12,7 +12,7 @@ use crate::{bridge, confine, fake_claude, runner, serve};
 pub enum Command {
     /// Serves one agent on a unix socket.
     #[command(hide = true)]
-    AgentServer(serve::Args),
+    AgentServer(Box<serve::Args>),
     /// Runs one execution; told what to do on standard input.
     #[command(hide = true)]
     Runner,
@@ -31,7 +31,7 @@ impl Command {
     /// Does what the command says and gives the exit code of the process.
     pub fn execute(self) -> ExitCode {
         match self {
-            Self::AgentServer(args) => report(serve::main(args)),
+            Self::AgentServer(args) => report(serve::main(*args)),
             Self::Runner => report(runner::main()),
             Self::Confine(args) => confine::main(args),
             Self::Bridge(args) => report(bridge::main(&args)),

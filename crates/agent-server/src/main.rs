@@ -16,7 +16,7 @@ struct Cli {
 #[derive(clap::Subcommand)]
 enum CliCommand {
     /// Serves one agent on a unix socket.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     #[command(flatten)]
     Shared(Command),
 }

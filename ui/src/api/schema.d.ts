@@ -2583,7 +2583,7 @@ export interface components {
             running: number;
         };
         /** @description How many executions there are of each value. */
-        Facets: {
+        FacetCounts: {
             /** @description By agent; the most frequent ones. */
             agent: {
                 [key: string]: number;
@@ -2608,6 +2608,11 @@ export interface components {
             triggered_by: {
                 [key: string]: number;
             };
+        };
+        /** @description How many executions there are of each value. */
+        Facets: components["schemas"]["FacetCounts"] & {
+            /** Format: int64 */
+            position: number;
         };
         /** @description The step of creation or start that failed. */
         Failure: {
