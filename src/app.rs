@@ -152,6 +152,11 @@ impl App {
         }))
     }
 
+    /// Where runs look for programs, unless where they live says so itself.
+    pub fn search_path() -> String {
+        variable("PATH").unwrap_or_else(|| PATH_DEFAULT.to_owned())
+    }
+
     /// What reactors work with.
     pub fn reactors(&self) -> reactors::Context {
         reactors::Context {
@@ -165,7 +170,7 @@ impl App {
             adapters: self.adapters.clone(),
             library: self.library.clone(),
             node_id: self.node_id,
-            path: variable("PATH").unwrap_or_else(|| PATH_DEFAULT.to_owned()),
+            path: Self::search_path(),
             grace_ms: self.config.grace_ms,
             shutdown: self.shutdown.clone(),
             runs: reactors::Hints::default(),

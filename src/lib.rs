@@ -30,6 +30,8 @@ pub mod domain;
 pub mod event_log;
 // The way from agents to the APIs of their models.
 pub mod gateway;
+// Git in the workspaces of agents.
+pub mod git;
 // Where agents live.
 pub mod hosts;
 // What agents are made from and taught with.

@@ -17,6 +17,7 @@ mod extract;
 mod fields;
 mod files;
 mod frames;
+mod git;
 mod headers;
 mod health;
 mod host;
@@ -84,6 +85,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(agents::router())
         .merge(credentials::router())
         .merge(files::router())
+        .merge(git::router())
         .merge(host::router())
         .merge(templates::router())
         .merge(skills::router())

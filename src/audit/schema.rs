@@ -44,6 +44,7 @@ const STEP: Kind = Word(&[
     "volume",
     "container",
     "start",
+    "repository",
     "startup",
     "credentials",
     "env-files",

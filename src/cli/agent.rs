@@ -1,6 +1,7 @@
 //! `trinity agent`: creates, shows and controls agents.
 
 mod files;
+mod git;
 mod look;
 mod settings;
 mod sharing;
@@ -75,6 +76,8 @@ enum Command {
     Stats(look::StatsArgs),
     /// List, read, write and edit the files of an agent's workspace
     Files(files::FilesArgs),
+    /// Synchronise an agent's workspace with a git repository
+    Git(git::GitArgs),
     /// Show or set which skills of the library an agent has
     Skills(settings::WordsArgs),
     /// Show or set the only tools that tasks may use
@@ -145,6 +148,12 @@ struct CreateArgs {
     /// Template that it is made from; see: trinity template ls
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
+    /// Repository that its workspace is cloned from, by https or http
+    #[arg(long, value_name = "URL")]
+    github_repo: Option<String>,
+    /// Branch of that repository [default: main]
+    #[arg(long, value_name = "NAME", requires = "github_repo")]
+    github_branch: Option<String>,
     /// A word for what the agent is for
     #[arg(long = "type", value_name = "WORD")]
     kind: Option<String>,
@@ -199,6 +208,7 @@ impl Args {
             Command::Logs(args) => session.agent_logs(&args).await,
             Command::Stats(args) => session.stats(&args).await,
             Command::Files(args) => session.files(args).await,
+            Command::Git(args) => session.git(args).await,
             Command::Skills(args) => session.skills_of(args).await,
             Command::Tools(args) => session.tools(args).await,
             Command::Tags(args) => session.tags(args).await,
@@ -220,6 +230,8 @@ impl CreateArgs {
             ("runtime", self.runtime.clone().map(Value::from)),
             ("model", self.model.clone().map(Value::from)),
             ("template", self.template.clone().map(Value::from)),
+            ("github_repo", self.github_repo.clone().map(Value::from)),
+            ("github_branch", self.github_branch.clone().map(Value::from)),
             ("type", self.kind.clone().map(Value::from)),
             ("max_parallel_tasks", self.capacity.map(Value::from)),
             ("execution_timeout_seconds", self.timeout.map(Value::from)),

@@ -26,7 +26,7 @@ use trinity_agent_protocol::{
 };
 use uuid::Uuid;
 
-use super::{AgentHost, ByteStream};
+use super::{AgentHost, ByteStream, errand};
 
 /// How long opening a connection may take.
 const CONNECT_MS_MAX: u64 = 5_000;
@@ -119,12 +119,18 @@ pub struct Link {
     host: Arc<dyn AgentHost>,
     incarnation: Uuid,
     connection: Arc<Mutex<Option<Connection>>>,
+    errand: errand::Current,
 }
 
 impl Link {
     /// Makes a client; the connection is opened at the first call.
     pub fn new(host: Arc<dyn AgentHost>, incarnation: Uuid) -> Self {
-        Self { host, incarnation, connection: Arc::default() }
+        Self { host, incarnation, connection: Arc::default(), errand: errand::Current::default() }
+    }
+
+    /// The errand that is under way there, if one is.
+    pub fn errand(&self) -> &errand::Current {
+        &self.errand
     }
 
     /// Asks who serves; an answer also means that it does.

@@ -6,6 +6,8 @@
 
 /// Agents in containers of a Docker engine.
 pub mod docker;
+/// Short programs in an agent's workspace.
+pub mod errand;
 /// The client of an agent server.
 pub mod link;
 /// One link for each agent.

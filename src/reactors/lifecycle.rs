@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 
 use super::look::{Look, Next};
-use super::{chain, credentials, startup};
+use super::{chain, credentials, repository, startup};
 use crate::clock;
 use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
@@ -141,7 +141,7 @@ fn created(life_ref: &LifeRef) -> Option<String> {
     Some(began.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// Brings the agent up: its place, its script, its health.
+/// Brings the agent up: its place, its repository, its script, its health.
 pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
     let Look { context, life_ref, cause, .. } = look;
     match bring_up(look).await {
@@ -200,6 +200,8 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
     let read = credentials::read(&context.vault, look.life).await;
     let credentials = read.map_err(Failure::at(Step::Credentials))?;
+    let cloned = repository::bring(look, &credentials).await;
+    cloned.map_err(Failure::at(Step::Repository))?;
     let script = startup::run(look, &info, &credentials).await;
     script.map_err(|error| Failure { step: Step::Startup, error })?;
     credentials::inject(look, &credentials).await.map_err(Failure::at(Step::EnvFiles))?;

@@ -11,6 +11,7 @@
 //! | `agent` | one look at one agent: life cycle, its granted runs, what should not be there |
 //! | `credentials` | what an agent is given at its start and when it changes, and never shows |
 //! | `lifecycle` | the steps of creation, start and stop; crashes |
+//! | `repository` | the clone of an agent's repository at its start |
 //! | `startup` | the agent's own script at its start |
 //! | `run` | one granted execution, from the start request to the slot's release |
 //! | `dispatch` | what the agent server is asked to start |
@@ -30,6 +31,7 @@ mod look;
 mod output;
 mod reconcile;
 mod removal;
+mod repository;
 mod retention;
 mod run;
 mod startup;

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::commands::runs;
 use crate::domain::ExecutionId;
 use crate::domain::execution::Execution;
+use crate::hosts::errand::ERRAND_RUN_PREFIX;
 
 /// How long an agent server must have been unreachable before a slot may expire.
 const UNREACHABLE_MIN: Duration = Duration::from_mins(1);
@@ -64,6 +65,9 @@ impl Reconciler {
 
 /// Ends a run that holds no slot: its execution has ended, or was never granted here.
 async fn end_if_unknown(look: &Look<'_>, status: &ExecutionStatus) -> anyhow::Result<()> {
+    if status.id.starts_with(ERRAND_RUN_PREFIX) {
+        return end_if_left(look, &status.id).await;
+    }
     // What is no execution of the log, such as a start script, has an owner of its own.
     let Ok(id) = status.id.parse::<ExecutionId>() else { return Ok(()) };
     if look.context.runs.follows(id) {
@@ -85,6 +89,23 @@ async fn end_if_unknown(look: &Look<'_>, status: &ExecutionStatus) -> anyhow::Re
         let epoch = u32::try_from(status.epoch).unwrap_or(u32::MAX);
         let request = stop_request(epoch, StopReason::Orphan, false);
         look.link.stop(&status.id, &request).await?;
+    }
+    Ok(())
+}
+
+/// Ends and forgets an errand that nobody waits for: whoever did has died.
+async fn end_if_left(look: &Look<'_>, id: &str) -> anyhow::Result<()> {
+    if look.link.errand().is(id) {
+        return Ok(());
+    }
+    // It may have ended, and been forgotten, since the list was made.
+    match look.link.status(id).await? {
+        None => {}
+        Some(status) if status.state.is_final() => look.link.delete(id).await?,
+        Some(_) => {
+            tracing::warn!(agent = %look.life_ref.name, id, "ends an errand nobody waits for");
+            look.link.stop(id, &stop_request(1, StopReason::Orphan, false)).await?;
+        }
     }
     Ok(())
 }

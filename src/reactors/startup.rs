@@ -8,7 +8,7 @@ use trinity_agent_protocol::{ErrorCode, Exit, Info, Masks, StartRequest, StopRea
 use super::look::Look;
 use super::{chain, credentials, dispatch};
 use crate::hosts::link::{self, Link};
-use crate::hosts::{STARTUP_RUN_PREFIX, startup_run};
+use crate::hosts::{STARTUP_RUN_PREFIX, errand, startup_run};
 use crate::vault::Credentials;
 
 /// How long the agent's own `startup.sh` may take.
@@ -54,13 +54,10 @@ fn request(look: &Look<'_>, info: &Info, credentials: &Credentials) -> StartRequ
     let context = look.context;
     let grace = Duration::from_millis(context.grace_ms);
     let script = "test ! -e startup.sh || exec sh ./startup.sh";
-    let env =
-        [("PATH", dispatch::search_path(context, info)), ("HOME", &info.home), ("LANG", "C.UTF-8")];
-    let named = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     StartRequest {
         epoch: 1,
         argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-        env: named.chain(dispatch::temporary(info)).collect(),
+        env: errand::surroundings(info, &context.path),
         stdin: String::new(),
         files: Vec::new(),
         // What an earlier start has written may still be in the workspace.

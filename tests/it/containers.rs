@@ -4,6 +4,7 @@
 mod engine;
 mod faults;
 mod gateway;
+mod git;
 
 use serde_json::{Value, json};
 use uuid::Uuid;

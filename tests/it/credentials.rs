@@ -19,7 +19,7 @@ fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-async fn workspace(server: &Server, agent: &str) -> PathBuf {
+pub async fn workspace(server: &Server, agent: &str) -> PathBuf {
     let agent = server.get(&format!("/api/agents/{agent}")).await.expect(200);
     let incarnation = agent["incarnation"].as_str().unwrap();
     server.data_dir.join("agents").join(incarnation).join("workspace")
@@ -70,7 +70,7 @@ async fn tables_with(url: &str, texts: &[&str]) -> Vec<String> {
     found
 }
 
-async fn assert_stored_nowhere(server: &Server, log: &Path, texts: &[&str]) {
+pub async fn assert_stored_nowhere(server: &Server, log: &Path, texts: &[&str]) {
     assert_eq!(files_with(&server.data_dir, texts), Vec::<PathBuf>::new());
     let said = std::fs::read_to_string(log).unwrap();
     assert!(!said.is_empty() && !texts.iter().any(|text| said.contains(text)), "{said}");

@@ -42,6 +42,25 @@ pub fn foreign_image() -> String {
     name
 }
 
+/// Makes an image with this machine's git from the one that tests have; gives its name.
+pub fn git_image() -> String {
+    let name = format!("with-git-{}:1", uuid::Uuid::new_v4().simple());
+    let (engine, image) = (address(), image());
+    let script = format!(
+        "set -eo pipefail; root=$(mktemp -d); trap 'rm -rf \"$root\"' EXIT; core=$(git --exec-path); \
+         id=$(docker -H {engine} create {image} /x); \
+         docker -H {engine} export $id | tar -C $root -x; docker -H {engine} rm $id; \
+         mkdir -p $root$core $root/usr/bin; cp -L $core/git $root/usr/bin/git; \
+         for name in git git-remote-http git-http-backend; do \
+         cp -L $core/$name $root$core/; ldd $core/$name; done | grep -o '/[^ ]*' | sort -u | \
+         while read lib; do mkdir -p $root$(dirname $lib); cp -L $lib $root$lib; done; \
+         tar -C $root -c . | docker -H {engine} import - {name}"
+    );
+    let made = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    name
+}
+
 /// Runs the client; gives what it printed, trimmed.
 pub fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(["-H", &address()]).args(arguments).output().unwrap();

@@ -22,6 +22,7 @@ mod duckdb;
 mod event_log;
 mod failures;
 mod files;
+mod git;
 mod hosts;
 mod isolation;
 mod library;

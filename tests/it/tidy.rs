@@ -13,7 +13,7 @@ const LINE_WIDTH_MAX: usize = 110;
 
 /// Which modules of ours, and which crates that do I/O, each module may use. What is not listed here
 /// (`app`, `cli`, `main`, `demo`) may use everything.
-const MAY_USE: [(&str, &[&str], &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 19] = [
     ("domain", &["domain"], &[]),
     (
         "event_log",
@@ -37,6 +37,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 18] = [
             "domain",
             "event_log",
             "gateway",
+            "git",
             "hosts",
             "library",
             "projections",
@@ -58,6 +59,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 18] = [
             "data_dir",
             "domain",
             "event_log",
+            "git",
             "hosts",
             "library",
             "projections",
@@ -71,6 +73,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 18] = [
     ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
+    ("git", &["git", "domain", "hosts", "vault"], &[]),
     ("library", &["library", "config", "domain", "hosts"], &["tokio"]),
     ("redis", &["config"], &["redis", "tokio"]),
     ("vault", &["vault", "config", "data_dir", "db", "redis"], &["rand", "tokio"]),

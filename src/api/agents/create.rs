@@ -11,6 +11,7 @@ use crate::api::ApiState;
 use crate::api::auth::{Caller, FIRST_USER, Identity};
 use crate::api::error::{ApiError, Code, Result};
 use crate::api::extract::{Body, Fields, Fresh, Query};
+use crate::api::git;
 use crate::api::idempotency;
 use crate::api::reply::Reply;
 use crate::commands::{agents, ids};
@@ -58,8 +59,13 @@ pub(super) struct CreateAgent {
     mcp_servers: Option<Vec<String>>,
     /// The template the workspace is made from; it also says what is not said here.
     template: Option<String>,
-    /// The repository the workspace is cloned from.
+    /// The repository that a workspace is cloned from at its first start, by https or http; what
+    /// opens it is the credential `GIT_TOKEN`.
+    #[schema(max_length = 2048)]
     github_repo: Option<String>,
+    /// The branch of that repository; `main` when left out.
+    #[schema(max_length = 244)]
+    github_branch: Option<String>,
     /// Instructions for the CLI, 1 byte to 32 KiB: `CLAUDE.md` or `GEMINI.md` of a new workspace.
     #[schema(min_length = 1, max_length = 32768)]
     custom_instructions: Option<String>,
@@ -147,6 +153,7 @@ pub(super) async fn create(
     body: Body<CreateAgent>,
 ) -> Result<Reply<AgentRow>> {
     let (asked, manifest) = with_template(&state, body.value).await?;
+    let synchronise = synchronise(&asked)?;
     let config = config(&state, asked)?;
     let name = config.name.clone();
     let actor = caller.actor().to_string();
@@ -160,10 +167,9 @@ pub(super) async fn create(
         start: query.start.unwrap_or(true),
     };
     let metadata = caller.metadata_with_body(&body.sha256);
-    let settings = vec![
-        Setting::SetSkills { names: manifest.skills },
-        Setting::SetTags { tags: manifest.tags },
-    ];
+    let settings =
+        [Setting::SetSkills { names: manifest.skills }, Setting::SetTags { tags: manifest.tags }];
+    let settings = settings.into_iter().chain(synchronise).collect();
     let (log, now) = (&state.app.log, state.app.log.now());
     let made = agents::create(log, create, settings, metadata, now).await?;
     let fresh = Fresh { min_position: Some(made.position), ..Fresh::default() };
@@ -195,6 +201,21 @@ async fn with_template(state: &ApiState, asked: CreateAgent) -> Result<(CreateAg
     })?;
     let asked = asked.or(&manifest);
     Ok((asked, manifest))
+}
+
+/// What the new workspace is synchronised with, if that was said.
+fn synchronise(asked: &CreateAgent) -> Result<Option<Setting>> {
+    match (&asked.github_repo, &asked.github_branch) {
+        (Some(repository), branch) => {
+            let pointers = ["/github_repo", "/github_branch"];
+            git::synchronise(repository, branch.clone(), pointers).map(Some)
+        }
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let detail = "github_branch: say of which repository, as github_repo";
+            Err(ApiError::field("/github_branch", detail))
+        }
+    }
 }
 
 /// Whose the new agent is: the caller's, or of whoever owns the calling agent.
@@ -289,7 +310,6 @@ fn refuse_without_effect(state: &ApiState, asked: &CreateAgent) -> Result<()> {
     let of_none = [
         ("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled)),
         ("/mcp_servers", asked.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty())),
-        ("/github_repo", asked.github_repo.is_some()),
     ];
     refuse_without_container(state, &of_containers)?;
     match first(&of_none) {

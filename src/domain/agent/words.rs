@@ -90,6 +90,7 @@ pub enum Step {
     Volume,
     Container,
     Start,
+    Repository,
     Startup,
     Credentials,
     EnvFiles,

@@ -432,6 +432,96 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/git": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows what the agent's workspace is synchronised with. */
+        get: operations["get_agents_by_name_git"];
+        /**
+         * Connects the agent's workspace to a repository, which its next start or pull clones into a
+         *     workspace that is none yet.
+         * @description One that is a repository already stays as it is; pulls and pushes go to the new address.
+         */
+        put: operations["put_agents_by_name_git"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/git/commit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Records everything that has changed in the workspace; files that hold credentials never are. */
+        post: operations["post_agents_by_name_git_commit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/git/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes over what the repository has, unless something in the workspace stands against it. */
+        post: operations["post_agents_by_name_git_pull"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/git/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives the repository what was recorded. */
+        post: operations["post_agents_by_name_git_push"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/git/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows how the agent's workspace differs from its repository. */
+        get: operations["get_agents_by_name_git_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/info": {
         parameters: {
             query?: never;
@@ -2226,6 +2316,11 @@ export interface components {
          * @enum {string}
          */
         Code: "malformed-body" | "malformed-request" | "unknown-parameter" | "invalid-parameter" | "invalid-cursor" | "invalid-name" | "invalid-password" | "not-authenticated" | "wrong-credentials" | "forbidden" | "cross-site" | "missing_scope" | "permission_denied" | "setup-done" | "wrong-setup-token" | "not-found" | "no-such-file" | "method-not-allowed" | "already-exists" | "conflict" | "execution-cancelled" | "would-deadlock" | "transcript-removed" | "precondition-failed" | "body-too-large" | "unsupported-media-type" | "unknown-field" | "invalid-field" | "invalid-parent" | "idempotency-key-reused" | "not-enforceable" | "queue-full" | "too-many-attempts" | "too-many-requests" | "internal" | "execution-failed" | "agent-not-running" | "host-unavailable" | "projection-lag" | "log-unavailable" | "store-unavailable" | "overloaded" | "not-ready" | "execution-timeout";
+        /** @description What to record. */
+        CommitChanges: {
+            /** @description What the commit says. */
+            message: string;
+        };
         /** @description What was done. */
         Committed: {
             /** @description How many of each status. */
@@ -2264,7 +2359,12 @@ export interface components {
             execution_timeout_seconds: number | null;
             /** @description Whether runs may become root inside of their container, on hosts that have containers. */
             full_capabilities?: boolean | null;
-            /** @description The repository the workspace is cloned from. */
+            /** @description The branch of that repository; `main` when left out. */
+            github_branch?: string | null;
+            /**
+             * @description The repository that a workspace is cloned from at its first start, by https or http; what
+             *     opens it is the credential `GIT_TOKEN`.
+             */
             github_repo?: string | null;
             /**
              * Format: int32
@@ -2696,6 +2796,57 @@ export interface components {
         Folders: {
             consume_enabled: boolean;
             expose_enabled: boolean;
+        };
+        /** @description A file that differs from the last commit. */
+        GitChange: {
+            /** @description Git's two letters: what is staged, and what is not; `??` for what is new. */
+            code: string;
+            /** @description The file; a folder, with a slash at its end, when all of it is new. */
+            path: string;
+        };
+        /** @description What git has done. */
+        GitDone: {
+            agent_name: string;
+            /** @description Whether there is a commit that was not there before: here, or for a push in the repository. */
+            changed: boolean;
+            /** @description The last commit now; null when there is none. */
+            commit: string | null;
+            /** @description What git said, the last of it. */
+            output: string;
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description What a workspace is synchronised with; null without a repository. */
+        GitSettings: {
+            agent_name: string;
+            branch: string | null;
+            /** Format: int64 */
+            position: number;
+            repository: string | null;
+        };
+        /** @description How a workspace differs from its repository, as far as the last pull or push knew. */
+        GitStatus: {
+            agent_name: string;
+            /**
+             * Format: int64
+             * @description How many commits the repository does not have.
+             */
+            ahead: number;
+            /**
+             * Format: int64
+             * @description How many commits the workspace does not have.
+             */
+            behind: number;
+            /** @description The branch that is checked out; null when none is. */
+            branch: string | null;
+            /** @description Files that differ from the last commit, at most 1000 of them. */
+            changes: components["schemas"]["GitChange"][];
+            /** @description The last commit; null before the first. */
+            commit: string | null;
+            /** @description Whether there are more of them. */
+            has_more_changes: boolean;
+            /** Format: int64 */
+            position: number;
         };
         /** @description The repository that the workspace is synchronised with. */
         GitSync: {
@@ -3282,6 +3433,13 @@ export interface components {
         SetCredential: {
             /** @description The value; it is never shown again. At most 65536 bytes. */
             value: string;
+        };
+        /** @description What to synchronise with. */
+        SetGit: {
+            /** @description The branch; `main` when left out. */
+            branch?: string | null;
+            /** @description The address, by https or http, without credentials: those are the credential `GIT_TOKEN`. */
+            repository: string;
         };
         /** @description The model that tasks use when they name none. */
         SetModel: {
@@ -4876,6 +5034,191 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": components["schemas"]["Content"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_git: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Answer 304 without a body if the agent is still at this version */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GitSettings"];
+                };
+            };
+            /** @description The caller has this version already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_git: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetGit"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GitSettings"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_git_commit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommitChanges"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GitDone"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_git_pull: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GitDone"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_git_push: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GitDone"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_git_status: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GitStatus"];
                 };
             };
             default: components["responses"]["Problem"];

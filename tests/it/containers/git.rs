@@ -1,0 +1,91 @@
+//! Git in containers: with an image that has it, and with one that has not.
+
+use serde_json::json;
+
+use super::{ask, delete, fresh_name, server};
+use crate::docker::{address, docker, git_image};
+use crate::server::{Server, until};
+
+/// What opens the repository.
+const TOKEN: &str = "ghp_7a3e5f1c9d2b8046ZZq";
+
+/// A bare repository with one commit and a web server in front of it, inside of the container.
+fn serve_inside(name: &str) {
+    let conf = format!("/cgi-bin:x-access-token:{TOKEN}");
+    let script = format!(
+        "set -e; cd; mkdir -p www/cgi-bin; echo '{conf}' > www.conf; \
+         git init -q --bare -b main repo.git; git clone -q repo.git work; cd work; echo one > README; \
+         git add README; git -c user.name=a -c user.email=a@b commit -q -m first; \
+         git push -q origin HEAD:main; cd; git -C repo.git config http.receivepack true; \
+         printf '#!/bin/sh\\nexport GIT_PROJECT_ROOT=%s GIT_HTTP_EXPORT_ALL=1\\n\
+         exec git http-backend\\n' \"$PWD\" > www/cgi-bin/git; chmod +x www/cgi-bin/git"
+    );
+    let container = format!("agent-{name}");
+    let home = "HOME=/agent/workspace/.home";
+    docker(&["exec", "-e", home, &container, "/bin/sh", "-c", &script]);
+    let serve = "cd && exec httpd -f -p 127.0.0.1:8000 -h www -c ../www.conf";
+    docker(&["exec", "-d", "-e", home, &container, "/bin/sh", "-c", serve]);
+}
+
+#[tokio::test]
+async fn a_container_with_git_clones_commits_and_pushes() {
+    let image = git_image();
+    let server = Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &address()),
+        ("TRINITY_AGENT_IMAGE", &image),
+    ])
+    .await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    serve_inside(&name);
+    let path = |below: &str| format!("/api/agents/{name}{below}");
+    server.put(&path("/credentials/GIT_TOKEN"), json!({ "value": "ghp_wrong0000000" })).await;
+    let repository = "http://127.0.0.1:8000/cgi-bin/git/repo.git";
+    server.put(&path("/git"), json!({ "repository": repository })).await.expect(200);
+    let refused = until("the repository is served", async || {
+        let refused = server.post(&path("/git/pull"), json!({})).await.problem(409, "conflict");
+        let detail = refused["detail"].as_str().unwrap().to_owned();
+        (!detail.contains("connect")).then_some(detail)
+    });
+    let refused = refused.await;
+    assert!(refused.contains("check the credential GIT_TOKEN"), "{refused}");
+
+    server.put(&path("/credentials/GIT_TOKEN"), json!({ "value": TOKEN })).await.expect(200);
+    let pulled = server.post(&path("/git/pull"), json!({})).await.expect(200);
+    assert_eq!(pulled["changed"], true, "{pulled}");
+    let ended = server.script_ends(&name, &["exec cat README && echo two > two", "say made"]).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let status = server.get(&path("/git/status")).await.expect(200);
+    assert_eq!(status["changes"], json!([{"path": "two", "code": "??"}]), "{status}");
+    let message = json!({ "message": "Add two" });
+    let made = server.post(&path("/git/commit"), message).await.expect(200);
+    let pushed = server.post(&path("/git/push"), json!({})).await.expect(200);
+    assert_eq!((&pushed["changed"], &pushed["commit"]), (&json!(true), &made["commit"]));
+    let repo = "--git-dir=/agent/workspace/.home/repo.git";
+    let said =
+        docker(&["exec", &format!("agent-{name}"), "git", repo, "ls-tree", "--name-only", "main"]);
+    assert_eq!(said, "README\ntwo", "no credentials and no HOME");
+    // A clone that is there is none at the next start.
+    ask(&server, &name, "stop", "stopped").await;
+    ask(&server, &name, "start", "running").await;
+    assert_eq!(server.get(&path("/git/status")).await.expect(200)["commit"], made["commit"]);
+    delete(&server, &name).await;
+    server.audit().await;
+    docker(&["rmi", &image]);
+}
+
+#[tokio::test]
+async fn an_image_without_git_is_the_named_reason_of_a_failed_start() {
+    let server = server().await;
+    let name = fresh_name();
+    let config =
+        json!({"name": name, "runtime": "demo", "github_repo": "http://127.0.0.1:8000/r.git"});
+    server.post("/api/agents", config).await.expect(201);
+    let failed = server.until_phase(&name, "failed").await;
+    assert_eq!(failed["failure"]["step"], "repository", "{failed}");
+    let error = failed["failure"]["error"].as_str().unwrap();
+    assert!(error.contains("there is no git") && error.contains("image"), "{error}");
+    delete(&server, &name).await;
+    server.audit().await;
+}
