@@ -4,6 +4,7 @@ import { agentLook } from "@/components/status";
 import { StatusBadge } from "@/components/status-badge";
 import classes from "./agents.module.css";
 import { AgentName, type AgentRow, LatestRun, Model, Toggle } from "./columns";
+import { Tags } from "./tags";
 
 /** An agent as a card: on a narrow screen, and where cards are wanted. */
 export const AgentCard = memo(function AgentCard({ row }: { row: AgentRow }) {
@@ -12,7 +13,9 @@ export const AgentCard = memo(function AgentCard({ row }: { row: AgentRow }) {
     <div className={classes.card}>
       <div className={classes.line}>
         <AgentName agent={agent} />
-        <StatusBadge look={agentLook(agent)} />
+        <span className={classes.whole}>
+          <StatusBadge look={agentLook(agent)} />
+        </span>
       </div>
       <div className={classes.line}>
         <SlotBar {...agent.slots} />
@@ -22,7 +25,10 @@ export const AgentCard = memo(function AgentCard({ row }: { row: AgentRow }) {
       </div>
       <div className={classes.line}>
         <LatestRun latest={latest} />
-        <Toggle agent={agent} />
+        <span className={classes.end}>
+          <Tags tags={agent.tags} isPlain />
+          <Toggle agent={agent} />
+        </span>
       </div>
     </div>
   );

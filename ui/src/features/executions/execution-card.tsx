@@ -18,7 +18,7 @@ export function ExecutionCard({ execution }: { execution: Execution }) {
       </div>
       <bdi className={card.title}>{firstLine(execution.message)}</bdi>
       <div className={card.line}>
-        <span className={classes.agent}>{execution.agent_name}</span>
+        <span className={`${classes.agent} ${card.text}`}>{execution.agent_name}</span>
         <span>
           <Duration ms={execution.duration_ms ?? null} since={execution.started_at ?? null} />
           {" · "}

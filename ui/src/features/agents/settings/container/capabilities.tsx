@@ -38,11 +38,12 @@ export function Capabilities({ agent }: { agent: AgentDetail }) {
   return (
     <Section title="Full capabilities">
       <div className={classes.danger}>
-        <p className={classes.subject}>
+        <div className={classes.subject}>
           {isRoot
             ? "Runs may become root inside of their container."
             : "Runs are an ordinary user of their container, and cannot become another."}
-        </p>
+          {!isAsking && <FormError error={error} />}
+        </div>
         <Button
           variant="default"
           loading={set.isPending && !isAsking}
@@ -50,7 +51,6 @@ export function Capabilities({ agent }: { agent: AgentDetail }) {
         >
           {isRoot ? "Take back" : "Allow…"}
         </Button>
-        {!isAsking && <FormError error={error} />}
       </div>
       <Modal opened={isAsking} onClose={close} title={`Let ${agent.name} become root`}>
         <Stack>

@@ -63,7 +63,7 @@ function Share({ agent, username }: { agent: AgentDetail; username: string }) {
         <p>May see it, give it tasks, start and stop it</p>
       </div>
       <Button
-        variant="subtle"
+        variant="default"
         size="xs"
         aria-label={`Stop sharing with ${username}`}
         loading={unshare.isPending}
