@@ -36,6 +36,7 @@ describe("the events", { timeout: 120_000 }, async () => {
     await page.getByLabel("AgentCreated").check();
     await page.keyboard.press("Escape");
     await row("ExecutionCompleted").first().waitFor({ state: "detached" });
+    await row("AgentCreated").nth(1).waitFor();
     assert.equal(await row("AgentCreated").count(), 2);
     assert.equal(query().get("type"), "AgentCreated");
     await page.reload();

@@ -140,11 +140,18 @@ export class Server {
   async remove() {
     if (this.#keepsFolder) return this.stop();
     if (this.#process) {
-      for (const { name, is_system } of await this.call("GET", "/api/agents")) {
-        // The server's own agent is never deleted.
-        if (is_system) await this.call("POST", `/api/agents/${name}/stop`);
-        else await this.call("DELETE", `/api/agents/${name}`);
-      }
+      // Those that are stopped have no process; the server's own agent is never deleted.
+      const agents = await this.call("GET", "/api/agents?limit=1000");
+      const open = agents.filter(
+        (/** @type {{ phase: string }} */ { phase }) => phase !== "stopped",
+      );
+      await Promise.all(
+        open.map((/** @type {{ name: string, is_system: boolean }} */ { name, is_system }) =>
+          is_system
+            ? this.call("POST", `/api/agents/${name}/stop`)
+            : this.call("DELETE", `/api/agents/${name}`),
+        ),
+      );
       await this.stop();
     }
     await rm(this.#folder, { recursive: true, force: true });
