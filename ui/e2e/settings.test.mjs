@@ -164,6 +164,35 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
     await assertAccessible(page, "agents-tag");
   });
 
+  it("connects the workspace to a repository, shows what differs, and commits it", async () => {
+    await open("/agents/keeper/settings/git");
+    const address = page.getByRole("form", { name: "Address" });
+    await address.getByLabel("Address").fill("https://me:secret@127.0.0.1/notes.git");
+    await address.getByRole("button", { name: "Save" }).click();
+    await address.getByText("no credentials belong into an address").waitFor();
+    // Nobody listens there.
+    await address.getByLabel("Address").fill("http://127.0.0.1:9/notes.git");
+    await address.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { name: "Workspace" }).waitFor();
+    const commands = ["git init -q -b main", "echo one > notes.md"];
+    await server.submit("keeper", `#!demo\n${commands.map((line) => `exec ${line}\n`).join("")}`);
+    await server.untilIdle();
+    await button("Refresh").click();
+    await row("notes.md").getByText("new").waitFor();
+    await page.getByText("Nothing was committed yet").waitFor();
+    await assertAccessible(page, "settings-git");
+    await button("Commit…").click();
+    await dialog("Commit all changes").getByLabel("Message").fill("Begin the notes");
+    await dialog("Commit all changes").getByRole("button", { name: "Commit" }).click();
+    await page.getByText("Nothing differs from the last commit.").waitFor();
+    await button("Push").click();
+    await page
+      .locator("main [role=alert] p")
+      .getByText(/127\.0\.0\.1/)
+      .waitFor();
+    await assertAccessible(page, "settings-git-refused");
+  });
+
   it("makes an agent from a template, and asks for the credentials that it wants", async () => {
     await open("/agents");
     await button("Create agent").click();
@@ -209,7 +238,7 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
     assert.equal(await theirs.getByRole("link", { name: "Sharing" }).count(), 0);
     await assertAccessible(theirs, "settings-looking");
     await open("/agents/keeper/settings/credentials", theirs);
-    await theirs.getByText("SERVICE_TOKEN").waitFor();
+    await theirs.getByText(".netrc").waitFor();
     assert.equal(await theirs.getByRole("button", { name: "Add" }).count(), 0);
     await open("/agents/keeper/settings/sharing", theirs);
     await theirs.getByText("Not for you to see").waitFor();
@@ -233,7 +262,7 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
 
   it("is of use on a phone", async () => {
     await page.setViewportSize({ width: 360, height: 740 });
-    for (const name of ["", "/credentials", "/skills", "/container", "/sharing"]) {
+    for (const name of ["", "/credentials", "/skills", "/git", "/container", "/sharing"]) {
       await open(`/agents/poet/settings${name}`);
       await page.getByRole("navigation", { name: "Settings" }).waitFor();
       await page.getByRole("heading", { level: 2 }).first().waitFor();

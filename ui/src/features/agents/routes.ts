@@ -94,6 +94,12 @@ const skillsRoute = createRoute({
   component: lazyRouteComponent(() => import("./settings/skills/skills-page"), "SkillsPage"),
 });
 
+const gitRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "git",
+  component: lazyRouteComponent(() => import("./settings/git/git-page"), "GitPage"),
+});
+
 const containerRoute = createRoute({
   getParentRoute: () => settingsRoute,
   path: "container",
@@ -123,6 +129,7 @@ export const agentsTree = agentsRoute.addChildren([
       generalRoute,
       credentialsRoute,
       skillsRoute,
+      gitRoute,
       containerRoute,
       sharingRoute,
     ]),

@@ -100,6 +100,15 @@ function health(agent: AgentDetail): Property[] {
 
 function configuration(agent: AgentDetail): Property[] {
   const list = (items: readonly string[], none: string) => items.join(", ") || none;
+  const { memory, cpu } = agent.resources;
+  const optional: [name: string, value: string | null][] = [
+    ["Template", agent.template],
+    ["Repository", agent.git_sync && `${agent.git_sync.repository}, ${agent.git_sync.branch}`],
+    ["Memory", memory],
+    ["Processors", cpu],
+    ["Workspace", agent.read_only.enabled ? "read-only" : null],
+    ["Full capabilities", agent.full_capabilities ? "allowed" : null],
+  ];
   return [
     { name: "Runtime", value: agent.runtime },
     { name: "Model", value: <bdi>{agent.model ?? "the CLI’s own default"}</bdi> },
@@ -107,6 +116,9 @@ function configuration(agent: AgentDetail): Property[] {
     { name: "Timeout", value: formatDuration(agent.execution_timeout_seconds * 1_000) },
     { name: "Autonomy", value: agent.autonomy ? "on" : "off" },
     { name: "Tools", value: <bdi>{list(agent.tools, "all")}</bdi> },
+    { name: "Skills", value: <bdi>{list(agent.skills, "none")}</bdi> },
+    { name: "Credentials", value: <bdi>{list(agent.credentials, "none")}</bdi> },
+    { name: "MCP servers", value: <bdi>{list(agent.mcp_servers, "none")}</bdi> },
     { name: "Type", value: <bdi>{agent.type}</bdi> },
     { name: "Tags", value: <bdi>{list(agent.tags, "none")}</bdi> },
     {
@@ -120,6 +132,10 @@ function configuration(agent: AgentDetail): Property[] {
         </bdi>
       ),
     },
+    // What most agents do not have is only named where one does.
+    ...optional
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => ({ name, value: <bdi>{value}</bdi> })),
   ];
 }
 

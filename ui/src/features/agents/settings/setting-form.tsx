@@ -1,10 +1,11 @@
-import { Button, Checkbox, TagsInput, TextInput, UnstyledButton } from "@mantine/core";
+import { Button, Checkbox, TagsInput, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ApiError, refusals } from "@/api/problem";
 import { FormError } from "@/components/form-error";
 import { notifyDone } from "@/components/notify";
 import type { AgentDetail } from "../fold";
+import { Conflict } from "./conflict";
 import { BASE, changed, type Draft, edited, seen } from "./draft";
 import { listOfText, textOfList, wordsOfText } from "./list-text";
 import classes from "./settings.module.css";
@@ -60,19 +61,13 @@ export function SettingForm({ agent, setting }: SettingFormProps) {
       <div className={classes.field}>
         <Control setting={setting} value={value} refused={refused} onChange={set} />
         {conflict !== null && (
-          <p className={classes.conflict} role="alert">
+          <Conflict
+            onTake={() => setDraft(BASE)}
+            onKeep={() => setDraft((before) => seen(before, current))}
+          >
             Somebody has set this to <strong>{wordsOfText(conflict) || "nothing"}</strong>{" "}
             meanwhile.
-            <UnstyledButton className={classes.choice} onClick={() => setDraft(BASE)}>
-              Take that
-            </UnstyledButton>
-            <UnstyledButton
-              className={classes.choice}
-              onClick={() => setDraft((before) => seen(before, current))}
-            >
-              Keep mine
-            </UnstyledButton>
-          </p>
+          </Conflict>
         )}
         {isOutdated && conflict === null && (
           <p className={classes.conflict} role="alert">
