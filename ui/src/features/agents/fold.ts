@@ -107,6 +107,13 @@ function configured({ type, data }: LogEvent): Partial<AgentDetail> {
       return { model: typeof data.model === "string" ? data.model : null };
     case "TagsChanged":
       return { tags: data.tags as string[] };
+    // What is set in parts is sent as a whole, so it must be current before the server is asked again.
+    case "ResourcesChanged":
+      return { resources: data as AgentDetail["resources"] };
+    case "ReadOnlyChanged":
+      return { read_only: data as AgentDetail["read_only"] };
+    case "GitSyncConfigured":
+      return { git_sync: data as AgentDetail["git_sync"] };
     case "ToolsChanged":
       return { tools: data.tools as string[] };
     case "SkillsChanged":
