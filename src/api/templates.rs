@@ -10,7 +10,7 @@ use super::ApiState;
 use super::error::{ApiError, Result};
 use super::extract::{NoParams, Query};
 use super::reply::Reply;
-use crate::library::templates::{Manifest, Named, TemplateError};
+use crate::library::templates::{self as library, Manifest, Named, TemplateError};
 
 /// A template, or why it cannot be used.
 #[derive(Debug, Serialize, ToSchema)]
@@ -81,11 +81,8 @@ async fn show(
     _query: Query<NoParams>,
 ) -> Result<Reply<TemplateDetail>> {
     let name = id.clone();
-    let read = state.app.library.read(move |library| {
-        let templates = &library.templates;
-        Ok((templates.manifest(&name)?, templates.files(&name)?))
-    });
-    let (manifest, files) = read.await.map_err(|error: TemplateError| match error {
+    let read = state.app.library.read(move |library| library.templates.get(&name));
+    let library::Template { manifest, files } = read.await.map_err(|error| match error {
         TemplateError::Missing { .. } => ApiError::not_found(format_args!("template `{id}`")),
         error => ApiError::new(super::error::Code::Conflict, error.to_string()),
     })?;

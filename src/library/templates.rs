@@ -90,6 +90,15 @@ impl From<Limits> for Resources {
     }
 }
 
+/// A template as it stands in the library.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    /// What it says of its agents.
+    pub manifest: Manifest,
+    /// The files that a workspace made from it begins with: all but its manifest.
+    pub files: BTreeMap<String, WorkspaceFile>,
+}
+
 /// A template that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
@@ -147,11 +156,7 @@ impl Templates {
         Ok(names.into_iter().filter_map(read).collect())
     }
 
-    /// What a template says.
-    ///
-    /// # Errors
-    /// When there is none of this name, or its manifest cannot be understood.
-    pub fn manifest(&self, name: &str) -> Result<Manifest, TemplateError> {
+    fn manifest(&self, name: &str) -> Result<Manifest, TemplateError> {
         let missing =
             || TemplateError::Missing { name: name.to_owned(), folder: self.folder.clone() };
         // The name becomes part of a path.
@@ -170,17 +175,18 @@ impl Templates {
         Ok(manifest)
     }
 
-    /// The files that a workspace made from a template begins with: all but its manifest.
+    /// One template.
     ///
     /// # Errors
-    /// When there is no template of this name, or one of its files cannot be used.
-    pub fn files(&self, name: &str) -> Result<BTreeMap<String, WorkspaceFile>, TemplateError> {
-        self.manifest(name)?;
+    /// When there is none of this name, its manifest cannot be understood, or one of its files cannot be
+    /// used.
+    pub fn get(&self, name: &str) -> Result<Template, TemplateError> {
+        let manifest = self.manifest(name)?;
         let read = tree::read(&self.folder.join(name));
         let mut files =
             read.map_err(|source| TemplateError::Files { name: name.to_owned(), source })?;
         files.remove(MANIFEST);
-        Ok(files)
+        Ok(Template { manifest, files })
     }
 }
 
@@ -236,7 +242,10 @@ mod tests {
         assert_eq!(manifest.resources.cpu.as_deref(), Some("2"));
         assert_eq!(manifest.tags, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
         assert_eq!(manifest.credentials["API_KEY"], "for the service");
-        assert_eq!(templates.files("writer").unwrap().keys().collect::<Vec<_>>(), ["notes/a.md"]);
+        assert_eq!(
+            templates.get("writer").unwrap().files.keys().collect::<Vec<_>>(),
+            ["notes/a.md"]
+        );
         let names: Vec<_> = templates.list().unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["writer"]);
     }
@@ -249,7 +258,7 @@ mod tests {
         assert!(templates.list().unwrap()[0].1.is_err());
         for bad in ["- a", "model: [", "max_parallel_tasks: many", "&a [*a, *a]"] {
             let (_dir, templates) = library(bad);
-            assert!(matches!(templates.files("writer"), Err(TemplateError::Manifest { .. })));
+            assert!(matches!(templates.get("writer"), Err(TemplateError::Manifest { .. })));
         }
         let (_dir, templates) = library(&format!("# {}", "x".repeat(64 * 1024)));
         assert!(templates.manifest("writer").unwrap_err().to_string().contains("bytes"));

@@ -62,8 +62,8 @@ async fn make_anew(look: &Look<'_>) -> Result<String, Failure> {
     // First what may fail and takes nothing away.
     let mut files = BTreeMap::new();
     if let Some(template) = look.life.config.template.clone() {
-        let read = look.context.library.read(move |library| library.templates.files(&template));
-        files = read.await.map_err(Failure::at(Step::Template))?;
+        let read = look.context.library.read(move |library| library.templates.get(&template));
+        files = read.await.map_err(Failure::at(Step::Template))?.files;
     }
     files.extend(instructions(look));
     if look.life.rebuild_wanted {

@@ -16,7 +16,7 @@ const NEWER: &str = "sk-test-0d4c8b6a2f1e";
 const IN_A_FILE: &str = "ghp0123456789abcdefghij";
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    hex::encode(Sha256::digest(text))
 }
 
 pub async fn workspace(server: &Server, agent: &str) -> PathBuf {

@@ -187,9 +187,8 @@ pub(super) async fn create(
 async fn with_template(state: &ApiState, asked: CreateAgent) -> Result<(CreateAgent, Manifest)> {
     let Some(template) = asked.template.clone() else { return Ok((asked, Manifest::default())) };
     let read = state.app.library.read(move |library| {
-        let manifest = library.templates.manifest(&template)?;
         // Whoever creates an agent learns now what would fail later.
-        library.templates.files(&template)?;
+        let manifest = library.templates.get(&template)?.manifest;
         library.skills.files(&manifest.skills).map_err(|error| {
             let reason = error.to_string();
             TemplateError::Manifest { name: template, reason }

@@ -182,7 +182,7 @@ impl Folders {
         (0..SOCKET_NAMES_MAX)
             .map(|attempt| {
                 let digest = Sha256::digest(format!("{incarnation} {attempt}"));
-                format!("{}.sock", hex8(&digest))
+                format!("{}.sock", hex::encode(&digest[..4]))
             })
             .find(|name| !taken.contains(name))
             .ok_or_else(|| io::Error::other("no name is left for a socket"))
@@ -318,11 +318,7 @@ fn socket_folder(data_dir: &Path, runtime_dir: Option<&Path>) -> PathBuf {
     }
     let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
     let runtime_dir = runtime_dir.unwrap_or(Path::new(RUNTIME_DIR_DEFAULT));
-    runtime_dir.join(format!("trinity-{}-{}", geteuid(), hex8(&digest)))
-}
-
-fn hex8(digest: &[u8]) -> String {
-    format!("{:08x}", digest.iter().take(4).fold(0_u32, |word, byte| word << 8 | u32::from(*byte)))
+    runtime_dir.join(format!("trinity-{}-{}", geteuid(), hex::encode(&digest[..4])))
 }
 
 /// Refuses a folder that somebody else prepared, as anybody can in a temporary directory.
