@@ -157,8 +157,8 @@ impl App {
         variable("PATH").unwrap_or_else(|| PATH_DEFAULT.to_owned())
     }
 
-    /// What reactors work with.
-    pub fn reactors(&self) -> reactors::Context {
+    /// What reactors work with; `address` is where this server serves.
+    pub fn reactors(&self, address: SocketAddr) -> reactors::Context {
         reactors::Context {
             log: self.log.clone(),
             views: self.views.clone(),
@@ -171,6 +171,7 @@ impl App {
             library: self.library.clone(),
             node_id: self.node_id,
             path: Self::search_path(),
+            agent_url: self.config.url_for_agents(address),
             grace_ms: self.config.grace_ms,
             shutdown: self.shutdown.clone(),
             runs: reactors::Hints::default(),
@@ -265,7 +266,7 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     if app.config.system_agent {
         system_agent::make(&app).await?;
     }
-    let reactors = Arc::new(app.reactors());
+    let reactors = Arc::new(app.reactors(address));
     let fleet = reactors::spawn(Arc::clone(&reactors));
     reactors::spawn_foreign(Arc::clone(&reactors));
     if let Some(days) = app.config.transcript_retention_days {

@@ -1,5 +1,6 @@
 //! The configuration: flags over environment over `config.toml` over defaults, in one struct.
 
+mod agent_url;
 mod isolation;
 
 use std::fmt;
@@ -168,6 +169,10 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_AGENT_NETWORK", value_name = "WHAT")]
     pub agent_network: Option<AgentNetwork>,
 
+    /// URL at which agents reach this server [default: where it serves, on the `process` host]
+    #[arg(long, env = "TRINITY_AGENT_URL", value_name = "URL")]
+    pub agent_url: Option<String>,
+
     /// What keeps agents apart on the `process` host [default: auto]
     #[arg(long, env = "TRINITY_ISOLATION", value_name = "WHAT")]
     pub isolation: Option<IsolationChoice>,
@@ -267,6 +272,8 @@ pub struct Config {
     pub allowed_images: Vec<String>,
     /// What agents in containers reach.
     pub agent_network: AgentNetwork,
+    /// Where agents reach this server, if that was said.
+    pub agent_url: Option<String>,
     /// What keeps agents apart on the `process` host.
     pub isolation: IsolationChoice,
     /// Users of which each agent gets one.
@@ -332,6 +339,8 @@ impl Config {
         let agent_image = settings.agent_image.or(file.agent_image);
         let templates_dir = settings.templates_dir.or(file.templates_dir);
         let skills_dir = settings.skills_dir.or(file.skills_dir);
+        let agent_url = settings.agent_url.or(file.agent_url);
+        agent_url.as_deref().map_or(Ok(()), agent_url::check)?;
         Ok(Self {
             templates_dir: templates_dir.unwrap_or_else(|| data_dir.join("templates")),
             skills_dir: skills_dir.unwrap_or_else(|| data_dir.join("skills")),
@@ -349,6 +358,7 @@ impl Config {
             allowed_images: allowed_images
                 .unwrap_or_else(|| vec![ALLOWED_IMAGES_DEFAULT.to_owned()]),
             agent_network: settings.agent_network.or(file.agent_network).unwrap_or_default(),
+            agent_url,
             isolation: settings.isolation.or(file.isolation).unwrap_or_default(),
             agent_uids: settings.agent_uids.or(file.agent_uids).unwrap_or_default(),
             readable_paths: settings.readable_paths.or(file.readable_paths).unwrap_or_default(),

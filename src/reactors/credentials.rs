@@ -10,19 +10,10 @@ use uuid::Uuid;
 use super::chain;
 use super::look::Look;
 use crate::adapters::Adapter;
-use crate::domain::agent::Life;
 use crate::gateway::{self, StandIn};
 use crate::hosts::{WorkspaceFile, link};
 use crate::library::skills::SkillError;
 use crate::vault::{self, Credentials, Injection, SecretText, Vault};
-
-/// Opens the credentials of a life; nothing is asked for one that never had any.
-pub(super) async fn read(vault: &Vault, life: &Life) -> Result<Credentials, vault::Error> {
-    if life.kept_version == 0 {
-        return Ok(Credentials::default());
-    }
-    vault.read(life.incarnation.0).await
-}
 
 /// Every value, for an agent server that is to take them out of what it stores.
 pub(super) fn masked(credentials: &Credentials) -> Vec<String> {
@@ -119,7 +110,7 @@ impl Injector {
         let before = vault.injection(incarnation).await.context("cannot ask the vault")?;
         let is_given = |known: &Injection| known.version == wanted && known.error.is_none();
         if !before.as_ref().is_some_and(is_given) {
-            let given = match read(vault, life).await {
+            let given = match vault.read(incarnation).await {
                 Ok(credentials) => inject(look, &credentials).await,
                 Err(error) => Err(error.into()),
             };

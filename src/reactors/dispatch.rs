@@ -13,7 +13,10 @@ use crate::domain::agent::{Agent, Life};
 use crate::domain::execution::{ErrorClass, Request};
 use crate::domain::slots::Active;
 use crate::gateway::StandIn;
-use crate::vault::{Credentials, Kind};
+use crate::vault::{API_KEY_VARIABLE, Credentials, Kind, SecretText};
+
+/// The variable by which a run finds this server, as its own command line does.
+const URL_VARIABLE: &str = "TRINITY_URL";
 
 /// A grant that cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +67,7 @@ pub(super) fn start_request(
         .and_then(|tools| adapter.tools(tools.names()).map(|()| tools))
         .map_err(|error| refused(error.to_string()))?;
     let (given, stand_in) = credentials::given(adapter, info, credentials);
-    let mut secrets = variables(&given);
+    let mut secrets = variables(context, &given);
     let own = stand_in.iter().flat_map(StandIn::variables);
     secrets.0.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let task = TaskSpec {
@@ -107,10 +110,13 @@ pub(super) fn may_gain_privileges(life: &Life, info: &Info) -> bool {
     life.config.full_capabilities && info.isolation.kind == IsolationKind::Container
 }
 
-/// The variables among the credentials.
-fn variables(credentials: &Credentials) -> Env {
+/// The variables among the credentials, and what lets a run use this server as its agent.
+fn variables(context: &Context, credentials: &Credentials) -> Env {
+    let api_key = credentials.api_key.as_ref().map(SecretText::expose);
+    let own = [(API_KEY_VARIABLE, api_key), (URL_VARIABLE, context.agent_url.as_deref())];
+    let own = own.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    Env(credentials.of(Kind::Variable).map(owned).collect())
+    Env(credentials.of(Kind::Variable).chain(own).map(owned).collect())
 }
 
 /// Whom the run is: an agent's own user is never root, whatever the agent server is.

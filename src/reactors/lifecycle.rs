@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 
 use super::look::{Look, Next};
-use super::{chain, credentials, repository, startup};
+use super::{chain, credentials, own_key, repository, startup};
 use crate::clock;
 use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
@@ -65,6 +65,7 @@ async fn make_anew(look: &Look<'_>) -> Result<String, Failure> {
         let read = look.context.library.read(move |library| library.templates.get(&template));
         files = read.await.map_err(Failure::at(Step::Template))?.files;
     }
+    own_key::ensure(look).await.map_err(Failure::at(Step::Key))?;
     files.extend(instructions(look));
     if look.life.rebuild_wanted {
         let removed = look.context.host.remove(look.life_ref.incarnation.0).await;
@@ -185,9 +186,14 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     let incarnation = life_ref.incarnation.0;
     // What is frozen, or was started by a server that did not live to say so, is not made anew.
     let before = context.host.inspect(incarnation).await.map_err(Failure::at(Step::Start))?;
-    let made_with = before
-        .filter(|before| !before.state.is_at_rest())
-        .and_then(|mut before| before.labels.remove(CONFIG_HASH));
+    let goes_on = before.filter(|before| !before.state.is_at_rest());
+    // What runs there goes on with the key that it has.
+    let has_key = match goes_on {
+        Some(_) => own_key::ensure(look).await,
+        None => own_key::renew(look).await,
+    };
+    has_key.map_err(Failure::at(Step::Key))?;
+    let made_with = goes_on.and_then(|mut before| before.labels.remove(CONFIG_HASH));
     let config_hash = made_with.unwrap_or_else(|| look.life.place_hash());
     let mut host_ref = make(look, BTreeMap::new()).await?;
     let mut started = context.host.start(incarnation).await;
@@ -198,7 +204,7 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     }
     started.map_err(Failure::at(Step::Start))?;
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
-    let read = credentials::read(&context.vault, look.life).await;
+    let read = context.vault.read(incarnation).await;
     let credentials = read.map_err(Failure::at(Step::Credentials))?;
     let cloned = repository::bring(look, &credentials).await;
     cloned.map_err(Failure::at(Step::Repository))?;

@@ -10,6 +10,7 @@
 //! | `fleet` | one task per agent that lives on this node, woken by the feed |
 //! | `agent` | one look at one agent: life cycle, its granted runs, what should not be there |
 //! | `credentials` | what an agent is given at its start and when it changes, and never shows |
+//! | `own_key` | the agent's own API key |
 //! | `lifecycle` | the steps of creation, start and stop; crashes |
 //! | `repository` | the clone of an agent's repository at its start |
 //! | `startup` | the agent's own script at its start |
@@ -29,6 +30,7 @@ mod foreign;
 mod lifecycle;
 mod look;
 mod output;
+mod own_key;
 mod reconcile;
 mod removal;
 mod repository;
@@ -84,6 +86,8 @@ pub struct Context {
     pub node_id: Uuid,
     /// The search path that runs get.
     pub path: String,
+    /// Where agents reach this server, as far as that is known.
+    pub agent_url: Option<String>,
     /// Milliseconds between the interrupt and the kill.
     pub grace_ms: u64,
     /// Ends every reactor; runs go on in their agent servers.

@@ -6,6 +6,7 @@
 
 use super::lifecycle::runs_have_ended;
 use super::look::{Look, Next};
+use super::own_key;
 use crate::commands::{reports, tasks};
 use crate::domain::execution::CancelReason;
 
@@ -16,6 +17,8 @@ enum Kept {
     Queue,
     /// Executions that run; they are stopped and end as cancelled.
     Runs,
+    /// Its own API key.
+    Key,
     /// The agent's place: its agent server, its workspace, its network.
     Place,
     /// Its credentials, with the key that opens them.
@@ -23,7 +26,8 @@ enum Kept {
 }
 
 /// In this order: what waits must not be granted a slot that a run gives back.
-const REGISTRY: [Kept; 4] = [Kept::Queue, Kept::Runs, Kept::Place, Kept::Credentials];
+const REGISTRY: [Kept; 5] =
+    [Kept::Queue, Kept::Runs, Kept::Key, Kept::Place, Kept::Credentials];
 
 /// Removes everything that is kept for the agent.
 pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Result<Next> {
@@ -38,6 +42,10 @@ pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Res
                 true
             }
             Kept::Runs => runs_have_ended(look, reason).await?,
+            Kept::Key => {
+                own_key::end(look).await?;
+                true
+            }
             Kept::Place => {
                 context.host.remove(life_ref.incarnation.0).await?;
                 true

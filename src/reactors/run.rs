@@ -23,7 +23,7 @@ use trinity_agent_protocol::{ErrorBody, ErrorCode, ExecutionState, ExecutionStat
 use super::dispatch::{self, Refused, stop_request};
 use super::output::Follower;
 use super::wait::Waits;
-use super::{Context, chain, credentials};
+use super::{Context, chain};
 use crate::adapters::Adapter;
 use crate::clock;
 use crate::commands::Cause;
@@ -234,7 +234,7 @@ impl Run {
         let adapter = self.context.adapters.get(life.config.runtime);
         let info = self.link.info().await.context("cannot ask the agent server")?;
         let adapter = adapter.as_ref();
-        let credentials = match credentials::read(&self.context.vault, &life).await {
+        let credentials = match self.context.vault.read(life.incarnation.0).await {
             Ok(credentials) => credentials,
             Err(error @ (vault::Error::Damaged { .. } | vault::Error::Rotated)) => {
                 let refused = Refused { class: ErrorClass::Spawn, error: chain(&error) };

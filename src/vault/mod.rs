@@ -32,8 +32,8 @@ pub use master::{Master, Source};
 pub use rotate::{Rotated, rotate};
 pub use store::Injection;
 pub use values::{
-    CREDENTIALS_MAX, Changes, CredentialName, Credentials, ENV_FILE, Entry, InvalidName, Kind,
-    NAME_BYTES_MAX, SecretText, VALUE_BYTES_MAX, VALUES_BYTES_MAX,
+    API_KEY_VARIABLE, CREDENTIALS_MAX, Changes, CredentialName, Credentials, ENV_FILE, Entry,
+    InvalidName, Kind, NAME_BYTES_MAX, SecretText, VALUE_BYTES_MAX, VALUES_BYTES_MAX,
 };
 
 use cipher::{Purpose, SEALED_EXTRA_BYTES};
@@ -190,11 +190,29 @@ impl Vault {
             return Ok(Credentials::default());
         };
         let data_key = self.unwrap(incarnation, &row)?;
-        let rows = self.rows(incarnation, row.revision).await?;
-        rows.iter()
-            .map(|row| open(&data_key, incarnation, row))
-            .collect::<Result<_, _>>()
-            .map(Credentials)
+        let mut credentials = Credentials::default();
+        for row in self.rows(incarnation, row.revision).await? {
+            let value = open(&data_key, incarnation, &row)?;
+            if row.name == API_KEY_VARIABLE {
+                credentials.api_key = Some(value);
+                continue;
+            }
+            let name =
+                row.name.parse().map_err(|_| damaged(incarnation, &row.name)(cipher::Sealed));
+            credentials.given.insert(name?, value);
+        }
+        Ok(credentials)
+    }
+
+    /// Stores the own API key of one life of an agent in place of the one of before.
+    pub async fn set_api_key(
+        &self,
+        incarnation: Uuid,
+        api_key: SecretText,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let changes = Changes::from([(CredentialName::api_key(), Some(api_key))]);
+        self.change(incarnation, &changes, now).await
     }
 
     /// The sealed credentials at a revision or a later one, from a copy where there is one.
@@ -214,15 +232,16 @@ impl Vault {
         Ok(rows)
     }
 
-    /// Names and times of one life's credentials; nothing is opened for it.
+    /// Names and times of the credentials that one life was given; nothing is opened for it.
     pub async fn entries(&self, incarnation: Uuid) -> Result<Vec<Entry>, Error> {
         let rows = self.store.entries(incarnation).await?;
+        let rows = rows.into_iter().filter(|(name, _)| name != API_KEY_VARIABLE);
         let entry = |(name, updated_at): (String, i64)| Entry {
             kind: store::kind_of(&name),
             name,
             updated_at: DateTime::from_timestamp_micros(updated_at).unwrap_or_default(),
         };
-        Ok(rows.into_iter().map(entry).collect())
+        Ok(rows.map(entry).collect())
     }
 
     /// Removes everything of one life of an agent, its data key first of all. Removing what is gone
@@ -277,6 +296,7 @@ impl Vault {
                 None => all.remove(name.as_str()),
             };
         }
+        all.remove(API_KEY_VARIABLE);
         let bounds = |text: String| Err(Error::Bounds(text));
         if let Some((name, bytes)) = all.iter().find(|(_, bytes)| **bytes > VALUE_BYTES_MAX) {
             return bounds(format!("{name} has {bytes} bytes; at most {VALUE_BYTES_MAX}"));
@@ -319,15 +339,10 @@ fn seal(
     changes.iter().map(one).collect()
 }
 
-fn open(
-    data_key: &Key,
-    incarnation: Uuid,
-    row: &CredentialRow,
-) -> Result<(CredentialName, SecretText), Error> {
+fn open(data_key: &Key, incarnation: Uuid, row: &CredentialRow) -> Result<SecretText, Error> {
     let name = &row.name;
     let bytes = data_key.open(Purpose::Credential { incarnation, name }, &row.ciphertext);
     let bytes: Zeroizing<Vec<u8>> = bytes.map_err(damaged(incarnation, name))?;
-    let parsed = name.parse().ok().zip(str::from_utf8(&bytes).ok());
-    let (name, text) = parsed.ok_or_else(|| damaged(incarnation, name)(cipher::Sealed))?;
-    Ok((name, SecretText::from(text.to_owned())))
+    let text = str::from_utf8(&bytes).map_err(|_| damaged(incarnation, name)(cipher::Sealed))?;
+    Ok(SecretText::from(text.to_owned()))
 }

@@ -18,6 +18,8 @@ pub const NAME_BYTES_MAX: usize = 128;
 const TOKEN_BYTES_MIN: usize = 16;
 /// The file in the workspace that holds the variables.
 pub const ENV_FILE: &str = ".env";
+/// The variable with the agent's own API key, which the platform sets and nobody else.
+pub const API_KEY_VARIABLE: &str = "TRINITY_TOKEN";
 
 /// Variables that the platform sets itself, or that would change which programs are loaded.
 const RESERVED: &[&str] = &["HOME", "LANG", "PATH", "PWD", "SHELL", "TMPDIR", "USER", "IFS"];
@@ -85,6 +87,11 @@ pub enum InvalidName {
 }
 
 impl CredentialName {
+    /// The agent's own API key, a name that no text is read as.
+    pub(super) fn api_key() -> Self {
+        Self(API_KEY_VARIABLE.to_owned())
+    }
+
     /// What becomes of it.
     pub fn kind(&self) -> Kind {
         if self.0.contains(['.', '/']) { Kind::File } else { Kind::Variable }
@@ -151,31 +158,37 @@ pub type Changes = BTreeMap<CredentialName, Option<SecretText>>;
 
 /// The credentials of one agent, opened.
 #[derive(Clone, Default)]
-pub struct Credentials(pub BTreeMap<CredentialName, SecretText>);
+pub struct Credentials {
+    /// Those that it was given.
+    pub given: BTreeMap<CredentialName, SecretText>,
+    /// Its own API key, which it has from the platform.
+    pub api_key: Option<SecretText>,
+}
 
 impl Credentials {
-    /// The names.
+    /// The names of what it was given.
     pub fn names(&self) -> BTreeSet<String> {
-        self.0.keys().map(ToString::to_string).collect()
+        self.given.keys().map(ToString::to_string).collect()
     }
 
     /// All of them but one.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.0.retain(|known, _| known.as_str() != name);
+        self.given.retain(|known, _| known.as_str() != name);
         self
     }
 
-    /// What no output may show: the variables' values, and what looks like a secret in files,
-    /// of which most is form.
+    /// What no output may show: the agent's own key, the variables' values, and what looks like a
+    /// secret in files, of which most is form.
     pub fn masked(&self) -> impl Iterator<Item = &str> {
         let tokens = self.of(Kind::File).flat_map(|(_, text)| tokens(text));
-        self.of(Kind::Variable).map(|(_, value)| value).chain(tokens)
+        let values = self.of(Kind::Variable).map(|(_, value)| value).chain(tokens);
+        self.api_key.iter().map(SecretText::expose).chain(values)
     }
 
-    /// Names and values of one kind.
+    /// Names and values of one kind of what it was given.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&str, &str)> {
-        let all = self.0.iter().filter(move |(name, _)| name.kind() == kind);
+        let all = self.given.iter().filter(move |(name, _)| name.kind() == kind);
         all.map(|(name, value)| (name.as_str(), value.expose()))
     }
 
@@ -205,7 +218,7 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_list().entries(self.given.keys()).finish()
     }
 }
 
@@ -253,18 +266,24 @@ mod tests {
         let text =
             r#"{"type": "service", "private_key": "-----BEGIN KEY-----\nMIIEv0123456789ab\n"}"#;
         let name = |text: &str| text.parse::<CredentialName>().unwrap();
-        let credentials = Credentials(BTreeMap::from([
+        let given = BTreeMap::from([
             (name("A"), SecretText::from("short".to_owned())),
             (name("a.json"), SecretText::from(text.to_owned())),
-        ]));
-        assert_eq!(credentials.masked().collect::<Vec<_>>(), ["short", "nMIIEv0123456789ab"]);
+        ]);
+        let api_key = Some(SecretText::from("trinity_mcp_x".to_owned()));
+        let credentials = Credentials { given, api_key };
+        let masked: Vec<_> = credentials.masked().collect();
+        assert_eq!(masked, ["trinity_mcp_x", "short", "nMIIEv0123456789ab"]);
+        assert!(!credentials.names().contains(API_KEY_VARIABLE), "nobody gave it that one");
+        assert!(!credentials.files()[ENV_FILE].contains("trinity_mcp_x"));
     }
 
     #[test]
     fn nothing_that_is_printed_holds_a_value() {
         let name: CredentialName = "API_KEY".parse().unwrap();
         let value = SecretText::from("hunter2-hunter2".to_owned());
-        let credentials = Credentials(BTreeMap::from([(name.clone(), value.clone())]));
+        let given = BTreeMap::from([(name.clone(), value.clone())]);
+        let credentials = Credentials { given, api_key: Some(value.clone()) };
         let changes = Changes::from([(name, Some(value))]);
         let text = format!("{credentials:?} {changes:?}");
         assert!(text.contains("API_KEY") && !text.contains("hunter2"), "{text}");

@@ -300,6 +300,7 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
                 refused(&callers.stranger, 404, "not-found").await;
                 refused(&callers.other_agent, 403, "permission_denied").await;
                 refused(&callers.calling_agent, 403, "permission_denied").await;
+                refused(&callers.itself, 403, "permission_denied").await;
                 refused(&callers.guest, 403, "forbidden").await;
                 lets_in(&callers.owner).await;
                 lets_in(&callers.admin).await;

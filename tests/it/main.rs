@@ -27,6 +27,7 @@ mod hosts;
 mod isolation;
 mod library;
 mod observed;
+mod own_key;
 mod processes;
 mod projections;
 mod readme;

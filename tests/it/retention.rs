@@ -29,7 +29,7 @@ async fn an_old_transcript_is_removed_and_the_removal_is_on_record() {
     let id = t.submit(&t.admin(), &life.name, "work").await;
     t.complete(id, "done").await;
     let log = format!("/api/agents/scout/executions/{id}/log");
-    let reactors = t.app.reactors();
+    let reactors = t.app.reactors(([127, 0, 0, 1], 8000).into());
     assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(29)).await.unwrap(), 0);
     assert_eq!(t.admin().get(&log).await.expect(200)["total"], 1);
 
@@ -62,7 +62,7 @@ async fn the_transcript_of_an_execution_that_goes_on_is_kept() {
     let id = t.submit(&t.admin(), &life.name, "work").await;
     t.report_started(id).await;
     t.write(id, &["a line"]).await;
-    let reactors = t.app.reactors();
+    let reactors = t.app.reactors(([127, 0, 0, 1], 8000).into());
     assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(400)).await.unwrap(), 0);
     let log = format!("/api/agents/scout/executions/{id}/log");
     assert_eq!(t.admin().get(&log).await.expect(200)["total"], 1);
@@ -83,7 +83,7 @@ async fn a_removal_that_was_only_recorded_is_done_later_and_recorded_once() {
         ExecutionCommand::RecordTranscriptRemoved { lines, bytes, retention_days: DAYS, at };
     let metadata = Cause::of(&first).metadata();
     t.app.log.execute::<Execution>(id, record, metadata).await.unwrap();
-    let reactors = t.app.reactors();
+    let reactors = t.app.reactors(([127, 0, 0, 1], 8000).into());
     assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(31)).await.unwrap(), 1);
     assert_eq!(t.app.state.transcripts.last_seq(id).await.unwrap(), 0);
     assert_eq!(events(&t, id).await.len(), 1);

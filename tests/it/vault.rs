@@ -70,7 +70,7 @@ async fn values(vault: &Vault, agent: Uuid) -> BTreeMap<String, String> {
         let name: trinity::vault::CredentialName = name;
         (name.to_string(), value.expose().to_owned())
     };
-    credentials.0.into_iter().map(text).collect()
+    credentials.given.into_iter().map(text).collect()
 }
 
 fn map(values: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -30,7 +30,7 @@ pub enum Level {
     Access,
     /// Whoever may operate the agent, and of agents it alone.
     Inside,
-    /// Its owner and administrators.
+    /// Its owner and administrators; not the agent itself.
     Owner,
     /// Administrators.
     Admin,
@@ -283,6 +283,12 @@ fn require_admin(caller: &Caller) -> Result<()> {
 fn require(caller: &Caller, target: &OnAgent, level: Level) -> Result<()> {
     let name = &target.life.name;
     match (&caller.identity, target.rights, level) {
+        // Every run has the key of its agent: what the agent is held to, it must not lift.
+        (Identity::Agent(by), Rights::Own, Owner) => Err(permission_denied(
+            &by.name,
+            name,
+            format!("agent `{name}` may not administer itself; its owner can"),
+        )),
         (_, Rights::Own, _)
         | (_, Rights::Operate, Access)
         | (Identity::User { .. }, Rights::Operate, Inside) => Ok(()),

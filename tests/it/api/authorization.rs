@@ -58,12 +58,11 @@ async fn an_agent_reads_its_own_work_and_that_of_agents_it_may_call() {
     assert_eq!(seen, ["callee", "caller"]);
     client.get("/api/agents/callee/executions").await.expect(200);
     client.get("/api/agents/other/executions").await.problem(403, "permission_denied");
-    client
-        .put("/api/agents/caller/timeout", json!({"execution_timeout_seconds": 60}))
-        .await
-        .expect(200);
-    let own = client.put("/api/agents/callee/timeout", json!({"execution_timeout_seconds": 60}));
-    own.await.problem(403, "permission_denied");
+    for name in ["caller", "callee"] {
+        let path = format!("/api/agents/{name}/timeout");
+        let body = json!({"execution_timeout_seconds": 60});
+        client.put(&path, body).await.problem(403, "permission_denied");
+    }
 }
 
 #[tokio::test]
