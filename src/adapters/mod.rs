@@ -8,6 +8,7 @@ pub mod claude;
 pub mod gemini;
 pub mod judge;
 pub mod line;
+pub mod mcp;
 pub mod model_api;
 pub mod models;
 #[cfg(test)]

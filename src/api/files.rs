@@ -16,10 +16,11 @@ use utoipa_axum::routes;
 
 use super::ApiState;
 use super::auth::{Caller, OnAgent};
-use super::error::Result;
+use super::error::{ApiError, Code, Result};
 use super::extract::{Bytes, Query, ReadQuery};
 use super::inside;
 use super::reply::{POSITION, Reply};
+use crate::adapters::mcp;
 use crate::commands::{agents, ids};
 use crate::domain::AgentName;
 use crate::domain::agent::Setting;
@@ -263,6 +264,7 @@ async fn write(
     Query(query): Query<PathQuery>,
     Bytes(content): Bytes,
 ) -> Result<Response> {
+    refuse_template(&on, &query.path)?;
     let link = inside::link(&state, &on).await?;
     let wanted = conditional(query.path, &headers);
     let sha256 = ids::sha256_hex(&content);
@@ -294,6 +296,7 @@ async fn remove(
     headers: HeaderMap,
     Query(query): Query<DeleteQuery>,
 ) -> Result<Reply<Changed>> {
+    refuse_template(&on, &query.path)?;
     let link = inside::link(&state, &on).await?;
     let wanted = FileQuery { recursive: query.recursive, ..conditional(query.path, &headers) };
     let removed = link.remove_file(&wanted).await;
@@ -303,6 +306,18 @@ async fn remove(
     let status = ChangedStatus::Deleted;
     let changed = changed(&state, &caller, &on, wanted.path, status, None, sha256).await?;
     Ok(Reply::ok(changed.position, changed))
+}
+
+/// Refuses to change the one file that is written from a setting: it would have no effect.
+fn refuse_template(on: &OnAgent, path: &str) -> Result<()> {
+    if path != mcp::TEMPLATE_FILE {
+        return Ok(());
+    }
+    let name = &on.life.name;
+    let detail = format!(
+        "{path} is written from the agent's MCP servers; change these:          PUT /api/agents/{name}/mcp-servers"
+    );
+    Err(ApiError::new(Code::Conflict, detail))
 }
 
 /// Names a file under the conditions of the request.

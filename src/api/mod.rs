@@ -24,6 +24,7 @@ mod host;
 mod idempotency;
 mod inside;
 mod keys;
+mod mcp_servers;
 mod metrics;
 mod moment;
 mod openapi;
@@ -89,6 +90,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(host::router())
         .merge(templates::router())
         .merge(skills::router())
+        .merge(mcp_servers::router())
         .merge(tasks::router())
         .merge(executions::router())
         .merge(activities::router())

@@ -196,7 +196,7 @@ fn agent_setting(event_type: &str) -> Option<Fields> {
         "CapabilitiesChanged" => &[("full_capabilities", Flag)],
         "InstructionsChanged" => &[("sha256", Text)],
         "ToolsChanged" => &[("tools", Texts)],
-        "McpServersChanged" => &[("mcp_servers", Texts)],
+        "McpServersChanged" => &[("mcp_servers", Texts), ("servers?", Object(&[]))],
         "SkillsChanged" => &[("names", Texts)],
         "CredentialsChanged" => &[("names", Texts), ("changed?", Texts)],
         "CredentialsReloadRequested" => &[],

@@ -3,6 +3,7 @@
 mod files;
 mod git;
 mod look;
+mod mcp;
 mod settings;
 mod sharing;
 
@@ -80,6 +81,8 @@ enum Command {
     Git(git::GitArgs),
     /// Show or set which skills of the library an agent has
     Skills(settings::WordsArgs),
+    /// Show the MCP servers of an agent, or set them from a file
+    Mcp(mcp::McpArgs),
     /// Show or set the only tools that tasks may use
     Tools(settings::WordsArgs),
     /// Show or set the words by which an agent is found
@@ -210,6 +213,7 @@ impl Args {
             Command::Files(args) => session.files(args).await,
             Command::Git(args) => session.git(args).await,
             Command::Skills(args) => session.skills_of(args).await,
+            Command::Mcp(args) => session.mcp(args).await,
             Command::Tools(args) => session.tools(args).await,
             Command::Tags(args) => session.tags(args).await,
             Command::Share(args) => session.share(args).await,

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use config::{
-    AgentConfig, CAPACITY_MAX, CAPACITY_MIN, ConfigError, ReadOnly, Resources, Runtime,
+    AgentConfig, CAPACITY_MAX, CAPACITY_MIN, ConfigError, McpServers, ReadOnly, Resources, Runtime,
     TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN, check_capacity, check_timeout,
 };
 pub use life::Life;
@@ -163,7 +163,11 @@ pub enum AgentEvent {
         tools: Vec<String>,
     },
     McpServersChanged {
+        /// Their names.
         mcp_servers: Vec<String>,
+        /// How each of them is started or reached, by name, with placeholders for credentials.
+        #[serde(default, skip_serializing_if = "McpServers::is_empty")]
+        servers: McpServers,
     },
     SkillsChanged {
         names: BTreeSet<String>,

@@ -1,5 +1,6 @@
 //! What the platform keeps in a workspace, given to an agent at its start and when it changes: its
-//! credentials, which are also looked for in its output, and its skills.
+//! credentials, which are also looked for in its output, its skills, and how its MCP servers are
+//! configured, with placeholders.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::chain;
 use super::look::Look;
-use crate::adapters::Adapter;
+use crate::adapters::{Adapter, mcp};
 use crate::gateway::{self, StandIn};
 use crate::hosts::{WorkspaceFile, link};
 use crate::library::skills::SkillError;
@@ -39,7 +40,13 @@ pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result
         let content = text.into_bytes();
         KeptFile { path, content, is_executable: false, is_secret: true }
     });
-    link.put_kept_files(&KeptFiles { files: skills.chain(secrets).collect() }).await?;
+    let mcp_template = (!life.mcp_servers.is_empty()).then(|| {
+        let content = mcp::template(&life.mcp_servers).into_bytes();
+        let path = mcp::TEMPLATE_FILE.to_owned();
+        KeptFile { path, content, is_executable: false, is_secret: false }
+    });
+    let files = skills.chain(mcp_template).chain(secrets).collect();
+    link.put_kept_files(&KeptFiles { files }).await?;
     let injection = Injection {
         version: life.kept_version,
         at: context.log.now(),

@@ -6,6 +6,7 @@ use nix::unistd::Uid;
 use trinity_agent_protocol::{Info, IsolationKind, StartRequest, StopReason, StopRequest};
 
 use super::{Context, credentials};
+use crate::adapters::mcp::{self, McpError};
 use crate::adapters::tools::ToolSet;
 use crate::adapters::{Adapter, Env, RunUser, Session, Surroundings, TaskSpec};
 use crate::commands::runs::Grant;
@@ -70,6 +71,8 @@ pub(super) fn start_request(
     let mut secrets = variables(context, &given);
     let own = stand_in.iter().flat_map(StandIn::variables);
     secrets.0.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let mcp_config = mcp_config(life, &secrets)
+        .map_err(|error| Refused { class: ErrorClass::Spawn, error: error.to_string() })?;
     let task = TaskSpec {
         message: request.message.clone(),
         session: session(adapter, request, grant),
@@ -77,7 +80,7 @@ pub(super) fn start_request(
         tools,
         system_prompt: request.system_prompt.clone(),
         max_turns: request.max_turns,
-        mcp_config: None,
+        mcp_config,
         files_dir: format!("{}/{}", info.files, grant.execution_id),
         surroundings: Surroundings {
             home: info.home.clone(),
@@ -110,8 +113,16 @@ pub(super) fn may_gain_privileges(life: &Life, info: &Info) -> bool {
     life.config.full_capabilities && info.isolation.kind == IsolationKind::Container
 }
 
+/// The configuration of the agent's MCP servers with its credentials in it; none where it has none.
+pub(super) fn mcp_config(life: &Life, variables: &Env) -> Result<Option<String>, McpError> {
+    if life.mcp_servers.is_empty() {
+        return Ok(None);
+    }
+    mcp::resolve(&life.mcp_servers, |name| variables.0.get(name).cloned()).map(Some)
+}
+
 /// The variables among the credentials, and what lets a run use this server as its agent.
-fn variables(context: &Context, credentials: &Credentials) -> Env {
+pub(super) fn variables(context: &Context, credentials: &Credentials) -> Env {
     let api_key = credentials.api_key.as_ref().map(SecretText::expose);
     let own = [(API_KEY_VARIABLE, api_key), (URL_VARIABLE, context.agent_url.as_deref())];
     let own = own.into_iter().filter_map(|(name, value)| Some((name, value?)));

@@ -8,7 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 
 use super::look::{Look, Next};
-use super::{chain, credentials, own_key, repository, startup};
+use super::{chain, credentials, dispatch, own_key, repository, startup};
+use crate::adapters::mcp;
 use crate::clock;
 use crate::commands::reports::LifeRef;
 use crate::commands::{reports, runs};
@@ -64,6 +65,8 @@ async fn make_anew(look: &Look<'_>) -> Result<String, Failure> {
     if let Some(template) = look.life.config.template.clone() {
         let read = look.context.library.read(move |library| library.templates.get(&template));
         files = read.await.map_err(Failure::at(Step::Template))?.files;
+        // What it says is a setting by now, from which the file is written.
+        files.remove(mcp::TEMPLATE_FILE);
     }
     own_key::ensure(look).await.map_err(Failure::at(Step::Key))?;
     files.extend(instructions(look));
@@ -206,6 +209,9 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     let info = link.info().await.map_err(Failure::at(Step::Health))?;
     let read = context.vault.read(incarnation).await;
     let credentials = read.map_err(Failure::at(Step::Credentials))?;
+    // Whoever starts an agent learns now what would fail with each of its runs.
+    let variables = dispatch::variables(context, &credentials);
+    dispatch::mcp_config(look.life, &variables).map_err(Failure::at(Step::Credentials))?;
     let cloned = repository::bring(look, &credentials).await;
     cloned.map_err(Failure::at(Step::Repository))?;
     let script = startup::run(look, &info, &credentials).await;

@@ -77,6 +77,8 @@ const ROWS: &[Row] = &[
     ("PUT", "/api/agents/{name}/capabilities", Owner, r#"{"full_capabilities":false}"#),
     ("GET", "/api/agents/{name}/tools", Access, ""),
     ("PUT", "/api/agents/{name}/tools", Owner, r#"{"tools":[]}"#),
+    ("GET", "/api/agents/{name}/mcp-servers", Access, ""),
+    ("PUT", "/api/agents/{name}/mcp-servers", Owner, r#"{"mcp_servers":{}}"#),
     ("GET", "/api/agents/{name}/tags", Access, ""),
     ("PUT", "/api/agents/{name}/tags", Owner, r#"{"tags":["a"]}"#),
     ("GET", "/api/agents/{name}/skills", Access, ""),

@@ -26,6 +26,7 @@ mod git;
 mod hosts;
 mod isolation;
 mod library;
+mod mcp_servers;
 mod observed;
 mod own_key;
 mod processes;

@@ -6,18 +6,21 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{add_isolation, not_shown_yet};
-use crate::adapters::tools;
+use crate::adapters::{mcp, tools};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, FIRST_USER, Identity};
 use crate::api::error::{ApiError, Code, Result};
 use crate::api::extract::{Body, Fields, Fresh, Query};
 use crate::api::git;
 use crate::api::idempotency;
+use crate::api::mcp_servers::invalid;
 use crate::api::reply::Reply;
 use crate::commands::{agents, ids};
-use crate::domain::agent::{AgentConfig, Create, ReadOnly, Resources, Runtime, Setting};
+use crate::domain::agent::{
+    AgentConfig, Create, McpServers, ReadOnly, Resources, Runtime, Setting,
+};
 use crate::domain::{AccountId, AgentName};
-use crate::library::templates::{Manifest, TemplateError};
+use crate::library::templates::{Manifest, Template, TemplateError};
 use crate::projections::agents::AgentRow;
 
 /// The longest of the free texts of a configuration, in bytes.
@@ -55,8 +58,9 @@ pub(super) struct CreateAgent {
     resources: Option<CreateResources>,
     /// The default and the upper bound of every task's `allowed_tools`; empty is no bound.
     tools: Option<Vec<String>>,
-    /// External MCP servers by name.
-    mcp_servers: Option<Vec<String>>,
+    /// External MCP servers by name, each with `command` or `url`; `${NAME}` stands for a credential.
+    #[schema(value_type = Option<BTreeMap<String, Object>>)]
+    mcp_servers: Option<McpServers>,
     /// The template the workspace is made from; it also says what is not said here.
     template: Option<String>,
     /// The repository that a workspace is cloned from at its first start, by https or http; what
@@ -152,7 +156,9 @@ pub(super) async fn create(
     Query(query): Query<CreateQuery>,
     body: Body<CreateAgent>,
 ) -> Result<Reply<AgentRow>> {
-    let (asked, manifest) = with_template(&state, body.value).await?;
+    let (mut asked, manifest) = with_template(&state, body.value).await?;
+    let servers = asked.mcp_servers.take().unwrap_or_default();
+    mcp::check(&servers).map_err(|error| invalid(&error))?;
     let synchronise = synchronise(&asked)?;
     let config = config(&state, asked)?;
     let name = config.name.clone();
@@ -167,8 +173,11 @@ pub(super) async fn create(
         start: query.start.unwrap_or(true),
     };
     let metadata = caller.metadata_with_body(&body.sha256);
-    let settings =
-        [Setting::SetSkills { names: manifest.skills }, Setting::SetTags { tags: manifest.tags }];
+    let settings = [
+        Setting::SetSkills { names: manifest.skills },
+        Setting::SetTags { tags: manifest.tags },
+        Setting::SetMcpServers { servers },
+    ];
     let settings = settings.into_iter().chain(synchronise).collect();
     let (log, now) = (&state.app.log, state.app.log.now());
     let made = agents::create(log, create, settings, metadata, now).await?;
@@ -188,18 +197,22 @@ async fn with_template(state: &ApiState, asked: CreateAgent) -> Result<(CreateAg
     let Some(template) = asked.template.clone() else { return Ok((asked, Manifest::default())) };
     let read = state.app.library.read(move |library| {
         // Whoever creates an agent learns now what would fail later.
-        let manifest = library.templates.get(&template)?.manifest;
+        let Template { manifest, mut files } = library.templates.get(&template)?;
         library.skills.files(&manifest.skills).map_err(|error| {
             let reason = error.to_string();
             TemplateError::Manifest { name: template, reason }
         })?;
-        Ok(manifest)
+        Ok((manifest, files.remove(mcp::TEMPLATE_FILE)))
     });
-    let manifest = read.await.map_err(|error: TemplateError| {
-        ApiError::field("/template", error.to_string()).with_code(Code::InvalidParameter)
-    })?;
+    let invalid =
+        |detail: String| ApiError::field("/template", detail).with_code(Code::InvalidParameter);
+    let read = read.await.map_err(|error: TemplateError| invalid(error.to_string()));
+    let (manifest, servers) = read?;
+    let servers = servers.map(|file| mcp::parse(&file.content)).transpose();
+    let servers = servers.map_err(|error| invalid(format!("{}: {error}", mcp::TEMPLATE_FILE)))?;
     let asked = asked.or(&manifest);
-    Ok((asked, manifest))
+    let mcp_servers = asked.mcp_servers.clone().or(servers);
+    Ok((CreateAgent { mcp_servers, ..asked }, manifest))
 }
 
 /// What the new workspace is synchronised with, if that was said.
@@ -264,7 +277,6 @@ fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
         base_image: asked.base_image,
         resources: Resources { cpu: resources.cpu, memory: resources.memory },
         tools,
-        mcp_servers: asked.mcp_servers.unwrap_or_default(),
         template: asked.template,
         github_repo: asked.github_repo,
         custom_instructions: asked.custom_instructions,
@@ -308,7 +320,6 @@ fn refuse_without_effect(state: &ApiState, asked: &CreateAgent) -> Result<()> {
     ];
     let of_none = [
         ("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled)),
-        ("/mcp_servers", asked.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty())),
     ];
     refuse_without_container(state, &of_containers)?;
     match first(&of_none) {

@@ -99,6 +99,8 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("PUT", "/api/agents/{name}/capabilities", Owner),
     ("GET", "/api/agents/{name}/tools", Access),
     ("PUT", "/api/agents/{name}/tools", Owner),
+    ("GET", "/api/agents/{name}/mcp-servers", Access),
+    ("PUT", "/api/agents/{name}/mcp-servers", Owner),
     ("GET", "/api/agents/{name}/tags", Access),
     ("PUT", "/api/agents/{name}/tags", Owner),
     ("GET", "/api/agents/{name}/shares", Access),

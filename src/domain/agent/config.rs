@@ -24,6 +24,9 @@ pub const MEMORY_BYTES_MAX: i64 = 64 * 1024 * 1024 * 1024 * 1024;
 /// How many digits a number of processors may have after its point.
 const CPU_DECIMALS_MAX: usize = 9;
 
+/// How an agent's MCP servers are started or reached, by name, as their configuration writes it.
+pub type McpServers = serde_json::Map<String, serde_json::Value>;
+
 /// What an agent is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentConfig {

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Agent, AgentConfig, AgentEvent, CRASH_WINDOW_SECONDS, CRASHES_MAX, CrashCause, ObservedStatus,
-    Phase, Step, StopReason,
+    Agent, AgentConfig, AgentEvent, CRASH_WINDOW_SECONDS, CRASHES_MAX, CrashCause, McpServers,
+    ObservedStatus, Phase, Step, StopReason,
 };
 use crate::domain::{AccountId, AgentName, IncarnationId};
 
@@ -66,8 +66,11 @@ pub struct Life {
     pub skills: BTreeSet<String>,
     /// Names of credentials, never values.
     pub credentials: BTreeSet<String>,
-    /// How often what is kept in its workspace was changed, or asked to be given anew: credentials
-    /// and skills.
+    /// How its MCP servers are started or reached, with placeholders for credentials.
+    #[serde(default)]
+    pub mcp_servers: McpServers,
+    /// How often what is kept in its workspace was changed, or asked to be given anew: credentials,
+    /// skills and the configuration of MCP servers.
     #[serde(default)]
     pub kept_version: u64,
     /// Digest of the instruction file.
@@ -163,6 +166,7 @@ impl Life {
             tags: BTreeSet::new(),
             skills: BTreeSet::new(),
             credentials: BTreeSet::new(),
+            mcp_servers: McpServers::new(),
             kept_version: 0,
             instructions_sha256: None,
             avatar_sha256: None,
@@ -278,7 +282,11 @@ impl Life {
             }
             E::InstructionsChanged { sha256 } => self.instructions_sha256 = Some(sha256.clone()),
             E::ToolsChanged { tools } => config.tools.clone_from(tools),
-            E::McpServersChanged { mcp_servers } => config.mcp_servers.clone_from(mcp_servers),
+            E::McpServersChanged { mcp_servers, servers } => {
+                config.mcp_servers.clone_from(mcp_servers);
+                self.mcp_servers.clone_from(servers);
+                self.kept_version += 1;
+            }
             E::SkillsChanged { names } => {
                 self.skills.clone_from(names);
                 self.kept_version += 1;

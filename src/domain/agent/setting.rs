@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Agent, AgentError, AgentEvent, ReadOnly, Resources, RevokeReason, check_capacity, check_timeout,
+    Agent, AgentError, AgentEvent, McpServers, ReadOnly, Resources, RevokeReason, check_capacity,
+    check_timeout,
 };
 use crate::domain::{AccountId, AgentName, IncarnationId};
 
@@ -28,8 +29,8 @@ pub enum Setting {
     SetInstructions { sha256: String },
     /// Sets the tools that bound every task's.
     SetTools { tools: Vec<String> },
-    /// Sets the external MCP servers by name.
-    SetMcpServers { mcp_servers: Vec<String> },
+    /// Sets the external MCP servers.
+    SetMcpServers { servers: McpServers },
     /// Sets the attached skills by name.
     SetSkills { names: BTreeSet<String> },
     /// Sets the tags.
@@ -91,8 +92,9 @@ impl Agent {
                 E::InstructionsChanged { sha256 },
             ),
             S::SetTools { tools } => (config.tools != tools, E::ToolsChanged { tools }),
-            S::SetMcpServers { mcp_servers } => {
-                (config.mcp_servers != mcp_servers, E::McpServersChanged { mcp_servers })
+            S::SetMcpServers { servers } => {
+                let mcp_servers = servers.keys().cloned().collect();
+                (life.mcp_servers != servers, E::McpServersChanged { mcp_servers, servers })
             }
             S::SetSkills { names } => (life.skills != names, E::SkillsChanged { names }),
             S::SetTags { tags } => (life.tags != tags, E::TagsChanged { tags }),

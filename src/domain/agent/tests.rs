@@ -379,6 +379,15 @@ fn a_deletion_is_asked_for_once_in_any_live_phase() {
     });
 }
 
+fn servers() -> McpServers {
+    let server = serde_json::json!({"command": "git-mcp", "env": {"TOKEN": "${GIT_TOKEN}"}});
+    McpServers::from_iter([("git".to_owned(), server)])
+}
+
+fn mcp_servers_changed() -> AgentEvent {
+    E::McpServersChanged { mcp_servers: vec!["git".into()], servers: servers() }
+}
+
 /// Every setting, with the event it leads to.
 fn settings() -> Vec<(Setting, AgentEvent)> {
     use Setting as S;
@@ -400,7 +409,7 @@ fn settings() -> Vec<(Setting, AgentEvent)> {
         ),
         (S::SetInstructions { sha256: sha256() }, E::InstructionsChanged { sha256: sha256() }),
         (S::SetTools { tools: list() }, E::ToolsChanged { tools: list() }),
-        (S::SetMcpServers { mcp_servers: list() }, E::McpServersChanged { mcp_servers: list() }),
+        (S::SetMcpServers { servers: servers() }, mcp_servers_changed()),
         (S::SetSkills { names: words() }, E::SkillsChanged { names: words() }),
         (S::SetTags { tags: words() }, E::TagsChanged { tags: words() }),
         (S::SetAvatar { sha256: Some(sha256()) }, E::AvatarChanged { sha256: Some(sha256()) }),
@@ -570,6 +579,11 @@ fn the_json_of_every_event_is_frozen() {
         E::PermissionRevoked { callee: name("other"), reason: RevokeReason::Requested },
         new_value(),
         E::CredentialsReloadRequested {},
+        // As it was recorded before it said more than the names.
+        E::McpServersChanged {
+            mcp_servers: vec!["Read".into(), "Bash".into()],
+            servers: McpServers::new(),
+        },
     ];
     events.extend(settings().into_iter().map(|(_, event)| event));
     assert_frozen::<Agent>(events, AgentEvent::VARIANTS);
