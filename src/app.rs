@@ -164,6 +164,7 @@ impl App {
             views: self.views.clone(),
             transcripts: self.state.transcripts.clone(),
             vault: self.vault.clone(),
+            avatars: self.state.avatars.clone(),
             host: Arc::clone(&self.host),
             links: self.links.clone(),
             gateway: self.gateway.clone(),

@@ -1,8 +1,9 @@
-//! What must survive and events cannot rebuild: sessions, password hashes, transcripts.
+//! What must survive and events cannot rebuild: sessions, password hashes, pictures, transcripts.
 //!
 //! On SQLite these are files of the data directory; on Postgres tables of the one database that all
 //! nodes share.
 
+pub mod avatars;
 pub mod claims;
 pub mod key_usage;
 pub mod logins;
@@ -17,6 +18,7 @@ use sqlx::PgPool;
 
 use crate::db::{Db, Durability};
 use crate::event_log::Migrations;
+use avatars::Avatars;
 use claims::Claims;
 use key_usage::KeyUsages;
 use logins::Logins;
@@ -30,11 +32,13 @@ const STATE: Migrations = Migrations {
         include_str!("../migrations/sqlite/state_0001.sql"),
         include_str!("../migrations/sqlite/state_0002.sql"),
         include_str!("../migrations/sqlite/state_0003.sql"),
+        include_str!("../migrations/sqlite/state_0004.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/state_0001.sql"),
         include_str!("../migrations/postgres/state_0002.sql"),
         include_str!("../migrations/postgres/state_0003.sql"),
+        include_str!("../migrations/postgres/state_0004.sql"),
     ],
 };
 
@@ -63,6 +67,8 @@ pub struct State {
     pub key_usages: KeyUsages,
     /// What came under an idempotency key.
     pub claims: Claims,
+    /// What agents look like.
+    pub avatars: Avatars,
     /// The output of runs.
     pub transcripts: Transcripts,
     /// The database itself, for the tables of the vault.
@@ -102,6 +108,7 @@ impl State {
             logins: Logins::new(state.clone()),
             key_usages: KeyUsages::new(state.clone()),
             claims: Claims::new(state.clone()),
+            avatars: Avatars::new(state.clone()),
             transcripts: Transcripts::new(transcripts),
             db: state.clone(),
         }

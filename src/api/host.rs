@@ -19,6 +19,7 @@ use crate::domain::AgentName;
 use crate::domain::agent::{Agent, Phase};
 use crate::hosts;
 use crate::hosts::link::{Lines, Link};
+use crate::library::templates::Manifest;
 
 /// The most lines of a log that one answer holds.
 const LOG_LINES_MAX: u32 = 1_000;
@@ -82,6 +83,9 @@ struct AgentInfo {
     /// The template that it was made from.
     #[schema(required = true)]
     template: Option<String>,
+    /// What that template says by now; null when it is not there any more, or cannot be used.
+    #[schema(required = true)]
+    manifest: Option<Manifest>,
     /// Where it lives: `process` or `docker`.
     #[schema(value_type = String)]
     host: hosts::HostKind,
@@ -218,11 +222,19 @@ async fn info(
     let link = inside::link(&state, &on).await?;
     let info = link.info().await.map_err(|error| inside::refused(&state, &on, error))?;
     let config = &on.current()?.config;
+    let manifest = match config.template.clone() {
+        Some(name) => {
+            let read = state.app.library.read(move |library| library.templates.get(&name));
+            read.await.ok().map(|template| template.manifest)
+        }
+        None => None,
+    };
     let position = state.app.log.head();
     let info = AgentInfo {
         agent_name: on.life.name.clone(),
         runtime: config.runtime.into(),
         template: config.template.clone(),
+        manifest,
         host: state.app.host.kind(),
         version: info.version,
         protocol: info.protocol,

@@ -7,6 +7,7 @@
 mod activities;
 mod agents;
 pub mod auth;
+mod avatar;
 mod credentials;
 mod docs;
 mod error;
@@ -91,6 +92,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(templates::router())
         .merge(skills::router())
         .merge(mcp_servers::router())
+        .merge(avatar::router())
         .merge(tasks::router())
         .merge(executions::router())
         .merge(activities::router())

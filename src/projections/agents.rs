@@ -150,6 +150,9 @@ pub struct AgentRow {
     pub is_system: bool,
     pub autonomy: bool,
     pub tags: BTreeSet<String>,
+    /// The digest of the agent's picture, if it has one.
+    #[schema(required = true)]
+    pub avatar_sha256: Option<String>,
     pub slots: SlotCounts,
     pub max_parallel_tasks: u32,
     pub execution_timeout_seconds: u32,

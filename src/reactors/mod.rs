@@ -55,6 +55,7 @@ use crate::hosts::AgentHost;
 use crate::hosts::links::Links;
 use crate::library::Library;
 use crate::projections::Views;
+use crate::state::avatars::Avatars;
 use crate::state::transcripts::Transcripts;
 use crate::vault::Vault;
 
@@ -72,6 +73,8 @@ pub struct Context {
     pub transcripts: Transcripts,
     /// The credentials of agents.
     pub vault: Vault,
+    /// The pictures of agents.
+    pub avatars: Avatars,
     /// Where agents live.
     pub host: Arc<dyn AgentHost>,
     /// The links to the agents' servers.

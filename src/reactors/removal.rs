@@ -21,13 +21,15 @@ enum Kept {
     Key,
     /// The agent's place: its agent server, its workspace, its network.
     Place,
+    /// Its picture.
+    Avatar,
     /// Its credentials, with the key that opens them.
     Credentials,
 }
 
 /// In this order: what waits must not be granted a slot that a run gives back.
-const REGISTRY: [Kept; 5] =
-    [Kept::Queue, Kept::Runs, Kept::Key, Kept::Place, Kept::Credentials];
+const REGISTRY: [Kept; 6] =
+    [Kept::Queue, Kept::Runs, Kept::Key, Kept::Place, Kept::Avatar, Kept::Credentials];
 
 /// Removes everything that is kept for the agent.
 pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Result<Next> {
@@ -48,6 +50,11 @@ pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Res
             }
             Kept::Place => {
                 context.host.remove(life_ref.incarnation.0).await?;
+                true
+            }
+            Kept::Avatar => {
+                let _alone = context.vault.alone(life_ref.incarnation.0).await;
+                context.avatars.remove(life_ref.incarnation.0).await?;
                 true
             }
             Kept::Credentials => {

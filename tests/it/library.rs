@@ -66,6 +66,8 @@ async fn an_agent_made_from_a_template_has_its_files_settings_and_skills() {
     let told = ["template", "type", "runtime", "tags", "skills"].map(|field| agent[field].clone());
     assert_eq!(json!(told), json!(["writer", "own", "demo", ["notes"], ["greet"]]), "{agent}");
     assert_eq!(agent["slots"]["max"], 2);
+    let info = server.get("/api/agents/scribe/info").await.expect(200);
+    assert_eq!((&info["template"], &info["manifest"]), (&json!("writer"), &shown["manifest"]));
     assert_eq!(agent["execution_timeout_seconds"], 77);
     let commands = [
         "cat CLAUDE.md",

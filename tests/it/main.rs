@@ -10,6 +10,7 @@
 mod adapters;
 mod api;
 mod audit;
+mod avatar;
 mod cli;
 mod containers;
 mod contract;

@@ -318,9 +318,8 @@ fn refuse_without_effect(state: &ApiState, asked: &CreateAgent) -> Result<()> {
         ("/base_image", asked.base_image.is_some()),
         ("/full_capabilities", asked.full_capabilities == Some(true)),
     ];
-    let of_none = [
-        ("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled)),
-    ];
+    let of_none =
+        [("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled))];
     refuse_without_container(state, &of_containers)?;
     match first(&of_none) {
         Some(pointer) => Err(not_enforceable(pointer, "no agent of this server can have this")),

@@ -14,7 +14,7 @@ impl AgentRecord {
     }
 
     pub(super) fn into_row(self, viewer: &Viewer) -> AgentRow {
-        let Life { config, host_ref, failure, tags, .. } = self.life.0;
+        let Life { config, host_ref, failure, tags, avatar_sha256, .. } = self.life.0;
         AgentRow {
             name: self.name,
             incarnation: self.incarnation,
@@ -39,6 +39,7 @@ impl AgentRecord {
             is_system: self.is_system,
             autonomy: config.autonomy,
             tags,
+            avatar_sha256,
             slots: SlotCounts {
                 active: self.active,
                 max: config.max_parallel_tasks,

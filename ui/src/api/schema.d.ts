@@ -132,6 +132,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/avatar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the picture of an agent; 404 when it has none. */
+        get: operations["get_agents_by_name_avatar"];
+        /**
+         * Sets the picture of an agent: a PNG, JPEG, GIF or WebP image of at most 256 KiB.
+         * @description The body is the image; what it is tells its content, not its type.
+         */
+        put: operations["put_agents_by_name_avatar"];
+        post?: never;
+        /** Removes the picture of an agent, if there is one. */
+        delete: operations["delete_agents_by_name_avatar"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/capabilities": {
         parameters: {
             query?: never;
@@ -549,6 +571,27 @@ export interface paths {
         /** Shows what the agent's server said last, and its `startup.sh`. */
         get: operations["get_agents_by_name_logs"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/mcp-servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows which MCP servers an agent has, with placeholders and never with a credential. */
+        get: operations["get_agents_by_name_mcp_servers"];
+        /**
+         * Sets which MCP servers an agent has: runs that start from now on have these and no others.
+         * @description Credentials that they need are set before.
+         */
+        put: operations["put_agents_by_name_mcp_servers"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1876,6 +1919,8 @@ export interface components {
         /** @description An agent as lists show it to one viewer. */
         Agent: {
             autonomy: boolean;
+            /** @description The digest of the agent's picture, if it has one. */
+            avatar_sha256: string | null;
             /** @description How the host knows the agent, once it is provisioned. */
             container_id: string | null;
             created: components["schemas"]["Timestamp"];
@@ -1977,6 +2022,7 @@ export interface components {
             home: string;
             /** @description Where it lives: `process` or `docker`. */
             host: string;
+            manifest: components["schemas"]["Manifest"] | null;
             /** Format: int64 */
             position: number;
             /**
@@ -2007,6 +2053,20 @@ export interface components {
             position: number;
             /** @description What `startup.sh` said at the last start; none when the agent does not run or has none. */
             startup: string | null;
+        };
+        /** @description The MCP servers that an agent has. */
+        AgentMcpServers: {
+            agent_name: string;
+            /** @description The credentials that they need, by name. */
+            credentials: string[];
+            /** @description All of them by name, as they were set. */
+            mcp_servers: {
+                [key: string]: Record<string, never>;
+            };
+            /** @description Those of them that the agent does not have: its runs cannot start without. */
+            missing: string[];
+            /** Format: int64 */
+            position: number;
         };
         /** @description Processor and memory limits. */
         AgentResources: {
@@ -2176,6 +2236,14 @@ export interface components {
         Autonomy: {
             agent_name: string;
             enabled: boolean;
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description What has become of an agent's picture. */
+        AvatarSetting: {
+            agent_name: string;
+            /** @description The digest of the picture; null when there is none. */
+            avatar_sha256: string | null;
             /** Format: int64 */
             position: number;
         };
@@ -2372,8 +2440,10 @@ export interface components {
              * @default 3
              */
             max_parallel_tasks: number | null;
-            /** @description External MCP servers by name. */
-            mcp_servers?: string[] | null;
+            /** @description External MCP servers by name, each with `command` or `url`; `${NAME}` stands for a credential. */
+            mcp_servers?: {
+                [key: string]: Record<string, never>;
+            } | null;
             /** @description The model that tasks use when they name none. */
             model?: string | null;
             /** @description 1 to 63 lowercase letters, digits and inner hyphens. */
@@ -2947,6 +3017,11 @@ export interface components {
             /** @description Lines of the form `NAME=value`; variables that are not among them stay. */
             credentials_text: string;
         };
+        /**
+         * Format: binary
+         * @description The bytes of an image.
+         */
+        Image: string;
         /** @description Files that hold credentials. */
         Inject: {
             /** @description Contents by path in the workspace; the lines of `.env` become variables. */
@@ -3440,6 +3515,16 @@ export interface components {
             branch?: string | null;
             /** @description The address, by https or http, without credentials: those are the credential `GIT_TOKEN`. */
             repository: string;
+        };
+        /** @description The MCP servers that an agent is to have. */
+        SetMcpServers: {
+            /**
+             * @description All of them by name, each as `mcpServers` of an MCP configuration says it: with `command` or
+             *     `url`. In its texts `${NAME}` stands for a credential. At most 50.
+             */
+            mcp_servers: {
+                [key: string]: Record<string, never>;
+            };
         };
         /** @description The model that tasks use when they name none. */
         SetModel: {
@@ -4256,6 +4341,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Autonomy"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_avatar: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The digest of the picture */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/*": components["schemas"]["Image"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_avatar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "image/*": components["schemas"]["Image"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AvatarSetting"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_agents_by_name_avatar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AvatarSetting"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -5281,6 +5462,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgentLog"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_mcp_servers: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentMcpServers"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_mcp_servers: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetMcpServers"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentMcpServers"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -5,6 +5,7 @@ import { event } from "./events";
 export function agent(rest: Partial<Agent> = {}): Agent {
   return {
     autonomy: false,
+    avatar_sha256: null,
     container_id: "host-1",
     created: "2026-11-21T09:00:00.000Z",
     execution_timeout_seconds: 900,

@@ -1,0 +1,85 @@
+//! Pictures of agents: set, shown, told from what is none, gone with their agent.
+
+use reqwest::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::server::{Answer, Server};
+
+const PATH: &str = "/api/agents/scout/avatar";
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\nof little use";
+const GIF: &[u8] = b"GIF89a<script>alert(1)</script>";
+
+async fn set(server: &Server, image: impl Into<reqwest::Body>) -> Answer {
+    let request = server.request(Method::PUT, PATH).body(image);
+    server.try_send(request).await.expect("the server answers")
+}
+
+async fn shown(server: &Server) -> Response {
+    server.request(Method::GET, PATH).send().await.unwrap()
+}
+
+/// The lives that have a picture.
+async fn kept(server: &Server) -> Vec<String> {
+    let select = "SELECT incarnation FROM avatars";
+    if let Some(url) = &server.database_url {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        return sqlx::query_scalar(select).fetch_all(&mut connection).await.unwrap();
+    }
+    let db = rusqlite::Connection::open(server.data_dir.join("state.db")).unwrap();
+    let mut select = db.prepare(select).unwrap();
+    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_picture_is_what_its_bytes_say_and_goes_with_its_agent() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    assert_eq!(shown(&server).await.status(), 404);
+    let agent = server.get("/api/agents/scout").await.expect(200);
+    assert_eq!(agent["avatar_sha256"], Value::Null);
+    let digest = hex::encode(Sha256::digest(PNG));
+    assert_eq!(set(&server, PNG).await.expect(200)["avatar_sha256"], json!(digest));
+    let picture = shown(&server).await;
+    let header = |name| picture.headers()[name].to_str().unwrap().to_owned();
+    let etag = header(ETAG);
+    assert_eq!((header(CONTENT_TYPE).as_str(), &etag), ("image/png", &format!("\"{digest}\"")));
+    assert!(header(CONTENT_SECURITY_POLICY).contains("sandbox"));
+    assert_eq!(picture.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(picture.bytes().await.unwrap(), PNG);
+    let again =
+        server.request(Method::GET, PATH).header(IF_NONE_MATCH, &etag).send().await.unwrap();
+    assert_eq!((again.status().as_u16(), again.bytes().await.unwrap().len()), (304, 0));
+
+    // What might be run as a page is an image, or nothing.
+    assert_eq!(set(&server, GIF).await.status, 200);
+    let picture = shown(&server).await;
+    assert_eq!(picture.headers()[CONTENT_TYPE], "image/gif");
+    for bad in [&b""[..], b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b"{}"] {
+        set(&server, bad).await.problem(415, "unsupported-media-type");
+    }
+    let mut large = PNG.to_vec();
+    large.resize(256 * 1024 + 1, 0);
+    set(&server, large.clone()).await.problem(413, "body-too-large");
+    large.truncate(256 * 1024);
+    let set_large = set(&server, large.clone()).await.expect(200);
+    server.crash().await;
+    assert_eq!(shown(&server).await.bytes().await.unwrap(), large);
+    let agents = server.get("/api/agents").await.expect(200);
+    assert_eq!(agents[0]["avatar_sha256"], set_large["avatar_sha256"]);
+    let events = json!(server.events().await).to_string();
+    assert_eq!(events.matches("AvatarChanged").count(), 3);
+    assert!(!events.contains("GIF89a"), "the log holds its digest alone");
+
+    assert_eq!(server.delete(PATH).await.expect(200)["avatar_sha256"], Value::Null);
+    assert_eq!(shown(&server).await.status(), 404);
+    set(&server, GIF).await.expect(200);
+    assert_eq!(kept(&server).await.len(), 1);
+    server.delete("/api/agents/scout").await.expect(200);
+    assert_eq!(kept(&server).await, Vec::<String>::new());
+    server.agent("scout").await;
+    assert_eq!(shown(&server).await.status(), 404, "a new life inherits nothing");
+    server.audit().await;
+}
