@@ -11,6 +11,12 @@ import { stage } from "./support/stage.mjs";
 /** A value that must stand nowhere. */
 const SECRET = "a-value-that-nobody-reads-41c7";
 
+/** The smallest picture. */
+const PICTURE = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M/wHwAEBgIApD5fRAAAAABJRU5ErkJggg==",
+  "base64",
+);
+
 const FILES = {
   "templates/writer/template.yaml":
     "display_name: Writer\ndescription: Writes notes in plain words.\nruntime: demo\n" +
@@ -164,6 +170,49 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
     await assertAccessible(page, "agents-tag");
   });
 
+  it("has a picture that stands beside its name", async () => {
+    await open("/agents/keeper/settings");
+    const image = page.locator("main header img");
+    assert.equal(await image.count(), 0);
+    const choose = page.locator("input[type=file]");
+    await choose.setInputFiles({ name: "a.png", mimeType: "image/png", buffer: Buffer.from("no") });
+    await page.getByText("is no PNG, JPEG, GIF or WebP image").waitFor();
+    await choose.setInputFiles({ name: "a.png", mimeType: "image/png", buffer: PICTURE });
+    await page.getByText("Picture saved").waitFor();
+    await image.waitFor();
+    assert.equal(
+      await image.evaluate((/** @type {HTMLImageElement} */ { naturalWidth }) => naturalWidth),
+      1,
+    );
+    await button("Remove").click();
+    await image.waitFor({ state: "detached" });
+  });
+
+  it("takes MCP servers as their configuration, once their credentials are there", async () => {
+    await part("MCP servers").click();
+    const text = page.getByLabel("mcpServers");
+    const config = (/** @type {string} */ token) =>
+      JSON.stringify({ mcpServers: { notes: { command: "notes", env: { TOKEN: token } } } });
+    await text.fill("{");
+    await page.getByText("It is no JSON").waitFor();
+    await text.fill(config(`\${NOBODY_HAS}`));
+    await button("Save").click();
+    await page
+      .getByText(/NOBODY_HAS/)
+      .last()
+      .waitFor();
+    await assertAccessible(page, "settings-mcp-refused");
+    await text.fill(config(`\${SERVICE_TOKEN}`));
+    await button("Save").click();
+    await row("notes").waitFor();
+    await server.call("DELETE", "/api/agents/keeper/credentials/SERVICE_TOKEN");
+    await page.getByText("Runs cannot start without").waitFor();
+    await assertAccessible(page, "settings-mcp");
+    await text.fill("");
+    await button("Save").click();
+    await page.getByText("It has none").waitFor();
+  });
+
   it("connects the workspace to a repository, shows what differs, and commits it", async () => {
     await open("/agents/keeper/settings/git");
     const address = page.getByRole("form", { name: "Address" });
@@ -262,7 +311,15 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
 
   it("is of use on a phone", async () => {
     await page.setViewportSize({ width: 360, height: 740 });
-    for (const name of ["", "/credentials", "/skills", "/git", "/container", "/sharing"]) {
+    for (const name of [
+      "",
+      "/credentials",
+      "/skills",
+      "/mcp-servers",
+      "/git",
+      "/container",
+      "/sharing",
+    ]) {
       await open(`/agents/poet/settings${name}`);
       await page.getByRole("navigation", { name: "Settings" }).waitFor();
       await page.getByRole("heading", { level: 2 }).first().waitFor();

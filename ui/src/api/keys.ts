@@ -13,6 +13,7 @@ export const keys = {
     file: (name: string, path: string) => ["agents", "files", name, "file", path],
     logs: (name: string) => ["agents", "logs", name],
     credentials: (name: string) => ["agents", "credentials", name],
+    mcpServers: (name: string) => ["agents", "mcp-servers", name],
     git: (name: string) => ["agents", "git", name],
     stats: (name: string) => ["agents", "stats", name],
     activities: (name: string, filter: object) => ["agents", "activities", name, filter],

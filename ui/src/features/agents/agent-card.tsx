@@ -3,6 +3,7 @@ import { SlotBar } from "@/components/slot-bar";
 import { agentLook } from "@/components/status";
 import { StatusBadge } from "@/components/status-badge";
 import classes from "./agents.module.css";
+import { Avatar } from "./avatar";
 import { AgentName, type AgentRow, LatestRun, Model, Toggle } from "./columns";
 import { Tags } from "./tags";
 
@@ -12,7 +13,10 @@ export const AgentCard = memo(function AgentCard({ row }: { row: AgentRow }) {
   return (
     <div className={classes.card}>
       <div className={classes.line}>
-        <AgentName agent={agent} />
+        <span className={classes.named}>
+          <Avatar agent={agent} size={20} />
+          <AgentName agent={agent} />
+        </span>
         <span className={classes.whole}>
           <StatusBadge look={agentLook(agent)} />
         </span>

@@ -20,6 +20,7 @@ import { TabLinks } from "@/components/tab-links";
 import { plainText } from "@/lib/plain-text";
 import classes from "./agent-page.module.css";
 import { deletionOf } from "./agent-state";
+import { Avatar } from "./avatar";
 import { DeletedAgent } from "./deleted-agent";
 import type { AgentDetail } from "./fold";
 import { Tags } from "./tags";
@@ -111,6 +112,7 @@ function Header({ agent }: { agent: AgentDetail }) {
     <>
       <PageHeader
         title={name}
+        mark={<Avatar agent={agent} size={28} />}
         aside={
           <span className={classes.facts}>
             <StatusBadge look={agentLook(agent)} />

@@ -7,6 +7,7 @@ import { agentLook, EXECUTION_STATUS_LOOK } from "@/components/status";
 import { StatusBadge } from "@/components/status-badge";
 import { Time } from "@/components/time";
 import classes from "./agents.module.css";
+import { Avatar } from "./avatar";
 import type { Agent } from "./fold";
 import { agentLink, executionLink } from "./links";
 import { Tags } from "./tags";
@@ -32,6 +33,7 @@ export const columns: readonly DataColumn<AgentRow>[] = [
     meta: { width: "minmax(144px, 1fr)" },
     cell: ({ row }) => (
       <span className={classes.named}>
+        <Avatar agent={row.original.agent} size={20} />
         <AgentName agent={row.original.agent} tabIndex={-1} />
         <Tags tags={row.original.agent.tags} isPlain />
       </span>

@@ -94,6 +94,12 @@ const skillsRoute = createRoute({
   component: lazyRouteComponent(() => import("./settings/skills/skills-page"), "SkillsPage"),
 });
 
+const mcpRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "mcp-servers",
+  component: lazyRouteComponent(() => import("./settings/mcp/mcp-page"), "McpPage"),
+});
+
 const gitRoute = createRoute({
   getParentRoute: () => settingsRoute,
   path: "git",
@@ -129,6 +135,7 @@ export const agentsTree = agentsRoute.addChildren([
       generalRoute,
       credentialsRoute,
       skillsRoute,
+      mcpRoute,
       gitRoute,
       containerRoute,
       sharingRoute,

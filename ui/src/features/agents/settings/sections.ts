@@ -5,6 +5,7 @@ const SECTIONS = [
   { label: "General", to: "/agents/$name/settings", isOwners: false },
   { label: "Credentials", to: "/agents/$name/settings/credentials", isOwners: false },
   { label: "Skills", to: "/agents/$name/settings/skills", isOwners: false },
+  { label: "MCP servers", to: "/agents/$name/settings/mcp-servers", isOwners: false },
   { label: "Git", to: "/agents/$name/settings/git", isOwners: false },
   { label: "Container", to: "/agents/$name/settings/container", isOwners: false },
   { label: "Sharing", to: "/agents/$name/settings/sharing", isOwners: true },

@@ -3,6 +3,7 @@ import { useAgent } from "../../use-agent";
 import { OwnersOnly } from "../owners-only";
 import { SettingForm } from "../setting-form";
 import { DangerZone } from "./danger-zone";
+import { Picture } from "./picture";
 import { FINDING, RUNS } from "./settings";
 
 /** How runs of an agent go, by which words it is found, and its end. */
@@ -15,7 +16,8 @@ export function GeneralPage() {
           <SettingForm key={setting.label} agent={agent} setting={setting} />
         ))}
       </Section>
-      <Section title="Found by">
+      <Section title="Known by">
+        <Picture agent={agent} />
         {FINDING.map((setting) => (
           <SettingForm key={setting.label} agent={agent} setting={setting} />
         ))}
