@@ -1,5 +1,6 @@
 //! Credentials through the whole system: a run has them, and nothing that is stored shows them.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::cli::support::User;
 use crate::server::{Server, until};
+use crate::traces::{files_with, tables_with};
 
 /// Values that are found wherever they are left.
 const SECRET: &str = "sk-test-\"3f9a1c7e\\kzq7x";
@@ -34,42 +36,6 @@ async fn status(server: &Server, agent: &str) -> Value {
     server.get(&format!("/api/agents/{agent}/credentials/status")).await.expect(200)
 }
 
-/// Every file below a folder that holds one of the texts, workspaces left out: there they belong.
-fn files_with(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            if !path.ends_with("workspace") {
-                found.extend(files_with(&path, texts));
-            }
-        } else if let Ok(bytes) = std::fs::read(&path) {
-            let holds = |text: &&str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
-            found.extend(texts.iter().any(holds).then_some(path));
-        }
-    }
-    found
-}
-
-/// Every table of a Postgres database that holds one of the texts, as text or as bytes.
-async fn tables_with(url: &str, texts: &[&str]) -> Vec<String> {
-    let mut connection = PgConnection::connect(url).await.unwrap();
-    let names = "SELECT table_name::text FROM information_schema.tables \
-                 WHERE table_schema = 'public' AND table_type = 'BASE TABLE'";
-    let names: Vec<String> = sqlx::query_scalar(names).fetch_all(&mut connection).await.unwrap();
-    assert!(names.iter().any(|name| name == "vault_credentials"));
-    let mut found = Vec::new();
-    for name in names {
-        let rows = format!("SELECT t::text FROM {name} t");
-        let rows: Vec<String> = sqlx::query_scalar(&rows).fetch_all(&mut connection).await.unwrap();
-        let hex = |text: &str| text.bytes().fold(String::new(), |hex, b| format!("{hex}{b:02x}"));
-        let holds =
-            |row: &String| texts.iter().any(|text| row.contains(text) || row.contains(&hex(text)));
-        found.extend(rows.iter().any(holds).then_some(name));
-    }
-    found
-}
-
 pub async fn assert_stored_nowhere(server: &Server, log: &Path, texts: &[&str]) {
     assert_eq!(files_with(&server.data_dir, texts), Vec::<PathBuf>::new());
     let said = std::fs::read_to_string(log).unwrap();
@@ -79,9 +45,7 @@ pub async fn assert_stored_nowhere(server: &Server, log: &Path, texts: &[&str]) 
         let quoted = serde_json::to_string(text).unwrap();
         assert!(!events.contains(text) && !events.contains(quoted.trim_matches('"')), "{events}");
     }
-    if let Some(url) = &server.database_url {
-        assert_eq!(tables_with(url, texts).await, Vec::<String>::new());
-    }
+    assert_eq!(tables_with(server, texts).await, BTreeSet::new());
 }
 
 #[tokio::test]

@@ -100,11 +100,13 @@ impl Memory {
         });
         let ended = agent.life.as_ref().map(|life| life.incarnation);
         Decider::evolve(&mut agent, event);
-        let Some(life) = agent.life else {
+        let Some(mut life) = agent.life else {
             let ended = ended.ok_or_else(|| FoldError::event(recorded, "no agent"))?;
             self.end(&name, ended, at);
             return Ok(());
         };
+        // The read model of permissions has them, and forgets those for agents that are gone.
+        life.grants.clear();
         self.share(&name, life.incarnation, event);
         if let AgentEvent::TagsChanged { tags } = event {
             remove_all(&mut self.tags, |tag| tag.agent_name == name);

@@ -1,0 +1,97 @@
+//! What is left of an agent that was deleted: its history, and nothing else.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::docker;
+use crate::server::Server;
+use crate::traces::{files_with, tables_with};
+
+/// What is kept of an agent under its old life: its history. Everything else must be gone.
+const HISTORY: [&str; 12] = [
+    "activities_v2",
+    "agent_lives_v2",
+    "aggregate_states",
+    "events",
+    "execution_counts_v3",
+    "execution_durations_v3",
+    "execution_end_durations_v3",
+    "execution_ends_v3",
+    "executions_v3",
+    "idempotency_claims",
+    "transcript_chunks",
+    "transcript_responses",
+];
+
+#[tokio::test]
+async fn only_the_history_of_a_deleted_agent_names_it() {
+    let name = format!("mole-{}", &Uuid::new_v4().simple().to_string()[..8]);
+    let library = tempfile::tempdir().unwrap();
+    std::fs::create_dir(library.path().join("brief")).unwrap();
+    std::fs::write(library.path().join("brief/SKILL.md"), "Be brief.").unwrap();
+    let environment =
+        [("TRINITY_GRACE_MS", "500"), ("TRINITY_SKILLS_DIR", library.path().to_str().unwrap())];
+    let server = Server::start_with(&environment).await;
+    let path = |below: &str| format!("/api/agents/{name}{below}");
+    server.agent("other").await;
+    let config = json!({"name": name, "runtime": "demo", "custom_instructions": "Dig."});
+    server.agent_with(config).await;
+    server.put(&path("/tags"), json!({"tags": ["digger"]})).await.expect(200);
+    let incarnation = server.get(&path("")).await.expect(200)["incarnation"].clone();
+    let incarnation = incarnation.as_str().unwrap();
+    server
+        .put(&path("/credentials/SERVICE_KEY"), json!({"value": "a-secret-of-it"}))
+        .await
+        .expect(200);
+    server.put(&path("/skills"), json!({"skills": ["brief"]})).await.expect(200);
+    server.post(&path("/permissions/other"), json!({})).await.expect(200);
+    server.post(&format!("/api/agents/other/permissions/{name}"), json!({})).await.expect(200);
+    let key = json!({"name": "its own", "scope": "agent", "agent_name": name});
+    let key = server.post("/api/mcp/keys", key).await.expect(201);
+    let key = key["api_key"].as_str().unwrap();
+    let ada = json!({"username": "ada", "password": "12345678"});
+    server.post("/api/users", ada).await.expect(201);
+    server.post(&path("/share"), json!({"username": "ada"})).await.expect(200);
+    let ended = server.script_ends(&name, &["exec echo kept > note", "say done"]).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let hanging = server.script(&name, &["say busy", "hang"]).await;
+    server.until_status(&hanging, "running").await;
+
+    server.delete(&path("")).await.expect(200);
+    assert_eq!(server.get(&path("")).await.status, 404);
+    let named = tables_with(&server, &[&name, incarnation]).await;
+    let history = BTreeSet::from(HISTORY.map(str::to_owned));
+    assert_eq!(named.difference(&history).collect::<Vec<_>>(), Vec::<&String>::new());
+    let is_store = |path: &std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().contains(".db"))
+    };
+    let mut files = files_with(&server.data_dir, &[&name, incarnation]);
+    files.retain(|path| !is_store(path));
+    assert!(files.is_empty(), "{files:?}");
+    let request = reqwest::Client::new().get(format!("{}/api/agents", server.url));
+    assert_eq!(request.bearer_auth(key).send().await.unwrap().status(), 401, "its key is dead");
+    if docker::is_chosen() {
+        for kind in ["container", "volume", "network"] {
+            assert!(
+                docker::labelled(kind, &format!("trinity.incarnation={incarnation}")).is_empty()
+            );
+        }
+    }
+
+    server.agent_with(json!({"name": name, "runtime": "demo"})).await;
+    let again = server.get(&path("")).await.expect(200);
+    assert_ne!(again["incarnation"], incarnation);
+    assert_eq!((&again["tags"], &again["shares"]), (&json!([]), &json!([])), "{again}");
+    for (below, list) in [("/credentials/status", "credentials"), ("/skills", "skills")] {
+        let shown = server.get(&path(below)).await.expect(200);
+        assert_eq!(shown[list], json!([]), "{shown}");
+    }
+    let may = server.get(&path("/permissions")).await.expect(200);
+    assert_eq!((&may["permitted_agents"], &may["callers"]), (&json!([]), &json!([])), "{may}");
+    let ended = server.script_ends(&name, &["exec ls -A; cat note .env 2>&1 || true"]).await;
+    let said = json!(server.lines(ended["id"].as_str().unwrap()).await).to_string();
+    assert!(!said.contains("kept") && !said.contains("SERVICE_KEY"), "{said}");
+    server.audit().await;
+}
