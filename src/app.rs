@@ -28,6 +28,7 @@ use crate::hosts::links::Links;
 use crate::hosts::process::{Options, ProcessHost};
 use crate::hosts::usage::Meter;
 use crate::library::Library;
+use crate::library::repository::Pulled;
 use crate::projections::{self, Views};
 use crate::reactors;
 use crate::redis::Redis;
@@ -202,6 +203,16 @@ pub fn docker_options(config: &Config, platform: String) -> anyhow::Result<docke
     })
 }
 
+/// Copies the repositories of templates and skills as they are at the start.
+async fn pull(library: Library) {
+    for pulled in library.pull().await {
+        match pulled {
+            Ok(Pulled { source, commit }) => tracing::info!(url = source.url, commit, "copied"),
+            Err(error) => tracing::warn!("{error}; what was copied before stays in use"),
+        }
+    }
+}
+
 /// The databases behind everything.
 struct Stores {
     log: EventLog,
@@ -273,6 +284,7 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     if let Some(days) = app.config.transcript_retention_days {
         reactors::spawn_retention(Arc::clone(&reactors), days);
     }
+    tokio::spawn(app.shutdown.child_token().run_until_cancelled_owned(pull(app.library.clone())));
     announce(&app, address)?;
 
     let router = api::router(Arc::clone(&app));

@@ -1,6 +1,7 @@
 //! The configuration: flags over environment over `config.toml` over defaults, in one struct.
 
 mod agent_url;
+mod git_source;
 mod isolation;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 use crate::domain::slots::QUEUE_LENGTH_MAX;
 
+pub use git_source::{GitSource, InvalidGitSource};
 pub use isolation::{InvalidRange, IsolationChoice, UidRange};
 
 /// The file with settings inside the data directory.
@@ -193,6 +195,19 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_SKILLS_DIR", value_name = "DIR")]
     pub skills_dir: Option<PathBuf>,
 
+    /// Git repository of templates, instead of a folder: URL or URL#BRANCH
+    #[arg(
+        long,
+        env = "TRINITY_TEMPLATES_GIT",
+        value_name = "URL",
+        conflicts_with = "templates_dir"
+    )]
+    pub templates_git: Option<GitSource>,
+
+    /// Git repository of skills, instead of a folder: URL or URL#BRANCH
+    #[arg(long, env = "TRINITY_SKILLS_GIT", value_name = "URL", conflicts_with = "skills_dir")]
+    pub skills_git: Option<GitSource>,
+
     /// Command line that replaces `claude`, split as a shell would
     #[arg(long, env = "TRINITY_CLAUDE_COMMAND", value_name = "COMMAND")]
     pub claude_command: Option<String>,
@@ -284,6 +299,10 @@ pub struct Config {
     pub templates_dir: PathBuf,
     /// Folder of skills, one folder each.
     pub skills_dir: PathBuf,
+    /// Git repository of templates, instead of that folder.
+    pub templates_git: Option<GitSource>,
+    /// Git repository of skills, instead of that folder.
+    pub skills_git: Option<GitSource>,
     /// Command line that replaces `claude`.
     pub claude_command: Option<String>,
     /// Command line that replaces `gemini`.
@@ -362,6 +381,8 @@ impl Config {
             isolation: settings.isolation.or(file.isolation).unwrap_or_default(),
             agent_uids: settings.agent_uids.or(file.agent_uids).unwrap_or_default(),
             readable_paths: settings.readable_paths.or(file.readable_paths).unwrap_or_default(),
+            templates_git: settings.templates_git.or(file.templates_git),
+            skills_git: settings.skills_git.or(file.skills_git),
             claude_command: settings.claude_command.or(file.claude_command),
             gemini_command: settings.gemini_command.or(file.gemini_command),
             admin_password: settings.admin_password.or(file.admin_password),

@@ -3,6 +3,8 @@
 //! Both are read from disk whenever they are asked for, so whoever changes a file there need not tell
 //! the server. Nothing here follows a link or leaves its folder, and every folder has bounds.
 
+/// Folders that are copies of git repositories.
+pub mod repository;
 /// Skills: a `SKILL.md` each, with the files it needs.
 pub mod skills;
 /// Templates: the first files of a workspace, with the configuration that goes with them.
@@ -10,9 +12,15 @@ pub mod templates;
 
 mod tree;
 
-use crate::config::Config;
+use futures::future::join_all;
+
+use self::repository::{PullError, Pulled, Repository};
+use crate::config::{Config, GitSource};
 
 pub use tree::TreeError;
+
+/// The folder in the data directory with copies of repositories.
+const COPIES: &str = "library";
 
 /// The folders that an administrator fills.
 #[derive(Debug, Clone)]
@@ -21,6 +29,10 @@ pub struct Library {
     pub templates: templates::Templates,
     /// Where skills are, a folder each.
     pub skills: skills::Skills,
+    /// What the templates are a copy of, if of anything.
+    pub templates_repository: Option<Repository>,
+    /// What the skills are a copy of, if of anything.
+    pub skills_repository: Option<Repository>,
 }
 
 impl Library {
@@ -39,11 +51,30 @@ impl Library {
         }
     }
 
-    /// The folders that were configured.
+    /// What was configured.
     pub fn of(config: &Config) -> Self {
+        let below = |name: &str| config.data_dir.join(COPIES).join(name);
+        let repository = |source: &Option<GitSource>, name: &str| {
+            source.clone().map(|source| Repository::new(source, below(name)))
+        };
+        let templates_repository = repository(&config.templates_git, "templates");
+        let skills_repository = repository(&config.skills_git, "skills");
+        let templates_dir = || config.templates_dir.clone();
+        let skills_dir = || config.skills_dir.clone();
+        let templates =
+            templates_repository.as_ref().map_or_else(templates_dir, Repository::current);
+        let skills = skills_repository.as_ref().map_or_else(skills_dir, Repository::current);
         Self {
-            templates: templates::Templates::at(config.templates_dir.clone()),
-            skills: skills::Skills::at(config.skills_dir.clone()),
+            templates: templates::Templates::at(templates),
+            skills: skills::Skills::at(skills),
+            templates_repository,
+            skills_repository,
         }
+    }
+
+    /// Copies every repository as it is now; gives what became of each.
+    pub async fn pull(&self) -> Vec<Result<Pulled, PullError>> {
+        let repositories = [&self.templates_repository, &self.skills_repository];
+        join_all(repositories.into_iter().flatten().map(Repository::pull)).await
     }
 }

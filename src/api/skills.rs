@@ -14,8 +14,9 @@ use super::agents::{Current, current};
 use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Code, Result};
 use super::etag::{IfMatch, IfNoneMatch};
-use super::extract::{Body, Fields, Fresh, NoParams, Query, ReadQuery};
+use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
 use super::reply::Reply;
+use super::templates::{PulledLibrary, pull_library};
 use crate::commands::agents;
 use crate::domain::AgentName;
 use crate::domain::agent::Setting;
@@ -76,6 +77,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(library))
         .routes(routes!(show))
+        .routes(routes!(pull))
         .routes(routes!(skills, set_skills))
 }
 
@@ -118,6 +120,20 @@ async fn show(
     let text = text.unwrap_or_default().into_owned();
     let files = files.into_keys().collect();
     Ok(Reply::ok(state.app.log.head(), SkillDetail { name, description, text, files }))
+}
+
+/// Copies the repository of skills as it is now; agents have it from their next start on.
+#[utoipa::path(
+    post, path = "/api/skills/library/pull", tag = "agents",
+    responses((status = 200, body = PulledLibrary)),
+)]
+async fn pull(
+    State(state): State<ApiState>,
+    _query: Query<NoParams>,
+    _body: Body<NoFields>,
+) -> Result<Reply<PulledLibrary>> {
+    let repository = state.app.library.skills_repository.as_ref();
+    pull_library(&state, repository, "skills", "--skills-git").await
 }
 
 /// Shows which skills an agent has.

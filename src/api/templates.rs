@@ -7,9 +7,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::error::{ApiError, Result};
-use super::extract::{NoParams, Query};
+use super::error::{ApiError, Code, Result};
+use super::extract::{Body, NoFields, NoParams, Query};
 use super::reply::Reply;
+use crate::library::repository::{Pulled, Repository};
 use crate::library::templates::{self as library, Manifest, Named, TemplateError};
 
 /// A template, or why it cannot be used.
@@ -47,8 +48,55 @@ struct TemplateFile {
     is_executable: bool,
 }
 
+/// What a library is a copy of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PulledLibrary {
+    /// Where the repository is.
+    url: String,
+    /// The branch; null is the repository's own choice.
+    #[schema(required = true)]
+    branch: Option<String>,
+    /// The commit that is in use from now on.
+    commit: String,
+    position: i64,
+}
+
 pub(super) fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(pull))
+}
+
+/// Copies the repository of templates as it is now; agents that are made from now on have it.
+#[utoipa::path(
+    post, path = "/api/templates/pull", tag = "agents",
+    responses((status = 200, body = PulledLibrary)),
+)]
+async fn pull(
+    State(state): State<ApiState>,
+    _query: Query<NoParams>,
+    _body: Body<NoFields>,
+) -> Result<Reply<PulledLibrary>> {
+    let repository = state.app.library.templates_repository.as_ref();
+    pull_library(&state, repository, "templates", "--templates-git").await
+}
+
+/// Copies a repository of the library as it is now.
+pub(super) async fn pull_library(
+    state: &ApiState,
+    repository: Option<&Repository>,
+    what: &str,
+    flag: &str,
+) -> Result<Reply<PulledLibrary>> {
+    let conflict = |detail: String| ApiError::new(Code::Conflict, detail);
+    let none = || {
+        conflict(format!(
+            "{what} are in a folder of this server; serve with {flag} URL to copy them"
+        ))
+    };
+    let pulled = repository.ok_or_else(none)?.pull().await;
+    let Pulled { source, commit } = pulled.map_err(|error| conflict(error.to_string()))?;
+    let position = state.app.log.head();
+    let body = PulledLibrary { url: source.url, branch: source.branch, commit, position };
+    Ok(Reply::ok(position, body))
 }
 
 /// Lists the templates of this server by name, those that cannot be used with the reason.
@@ -84,7 +132,7 @@ async fn show(
     let read = state.app.library.read(move |library| library.templates.get(&name));
     let library::Template { manifest, files } = read.await.map_err(|error| match error {
         TemplateError::Missing { .. } => ApiError::not_found(format_args!("template `{id}`")),
-        error => ApiError::new(super::error::Code::Conflict, error.to_string()),
+        error => ApiError::new(Code::Conflict, error.to_string()),
     })?;
     let file = |(path, file): (String, crate::hosts::WorkspaceFile)| TemplateFile {
         path,

@@ -25,6 +25,8 @@ pub struct Args {
 enum Command {
     /// List them by name
     Ls,
+    /// Copy them anew from their git repository
+    Pull,
     /// Show one with its files
     Show {
         /// Its name
@@ -66,6 +68,12 @@ struct Skill {
 }
 
 #[derive(Debug, Deserialize)]
+struct Pulled {
+    url: String,
+    commit: String,
+}
+
+#[derive(Debug, Deserialize)]
 struct SkillDetail {
     text: String,
 }
@@ -76,6 +84,7 @@ impl Args {
         let session = Session::new(&self.common)?;
         match self.command {
             Command::Ls => session.templates().await,
+            Command::Pull => session.pull("/api/templates/pull").await,
             Command::Show { name } => session.template(&name).await,
         }
     }
@@ -85,6 +94,7 @@ impl Args {
         let session = Session::new(&self.common)?;
         match self.command {
             Command::Ls => session.skills().await,
+            Command::Pull => session.pull("/api/skills/library/pull").await,
             Command::Show { name } => session.skill(&name).await,
         }
     }
@@ -142,6 +152,15 @@ impl Session {
         }
         eprintln!("make an agent from it: trinity agent create NAME --template {}", clean(name));
         Ok(())
+    }
+
+    async fn pull(&self, path: &str) -> Result<()> {
+        let answer = self.client.call(Call::post(path)).await?;
+        if self.output.form() == Form::Json {
+            return self.output.json(&answer.body);
+        }
+        let Pulled { url, commit } = answer.read()?;
+        print(&format!("{} at {}", clean(&url), clean(&commit)))
     }
 
     async fn skills(&self) -> Result<()> {

@@ -87,6 +87,8 @@ const ROWS: &[Row] = &[
     ("PUT", "/api/agents/{name}/skills", Owner, r#"{"skills":[]}"#),
     ("GET", "/api/templates", Auth, ""),
     ("GET", "/api/templates/{id}", Auth, ""),
+    ("POST", "/api/templates/pull", Admin, "{}"),
+    ("POST", "/api/skills/library/pull", Admin, "{}"),
     ("GET", "/api/skills/library", Auth, ""),
     ("GET", "/api/skills/library/{id}", Auth, ""),
     ("GET", "/api/agents/{name}/shares", Access, ""),

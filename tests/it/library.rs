@@ -177,3 +177,51 @@ async fn tools_that_are_taken_away_are_refused_to_the_next_task() {
     let bad = server.put("/api/agents/scout/tools", json!({"tools": ["Bash(rm *)"]})).await;
     bad.problem(422, "invalid-field");
 }
+
+/// Runs git in a folder, as somebody.
+fn git(folder: &Path, words: &[&str]) {
+    let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"];
+    let mut git = std::process::Command::new("git");
+    let status = git.current_dir(folder).args(identity).args(words).status().unwrap();
+    assert!(status.success(), "{words:?}");
+}
+
+#[tokio::test]
+async fn skills_and_templates_come_from_git_repositories_and_anew_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = folder.path();
+    write(&origin.join("greet/SKILL.md"), "---\ndescription: Says hello.\n---\nSay hello.\n");
+    git(origin, &["init", "--quiet"]);
+    git(origin, &["add", "."]);
+    git(origin, &["commit", "--quiet", "-m", "one"]);
+    let url = format!("file://{}", origin.display());
+    let skills = format!("{url}#main");
+    let nowhere = format!("file://{}/nowhere", origin.display());
+    let environment = [("TRINITY_SKILLS_GIT", &*skills), ("TRINITY_TEMPLATES_GIT", &*nowhere)];
+    let server = Server::start_with(&environment).await;
+    let names = async || {
+        let listed = server.get("/api/skills/library").await.expect(200);
+        let names = listed.as_array().unwrap().iter().map(|skill| skill["name"].clone());
+        names.collect::<Vec<_>>()
+    };
+    until("the repository is copied at the start", async || {
+        (names().await == [json!("greet")]).then_some(())
+    })
+    .await;
+
+    write(&origin.join("count/SKILL.md"), "# Counts things\n");
+    git(origin, &["add", "."]);
+    git(origin, &["commit", "--quiet", "-m", "two"]);
+    assert_eq!(names().await.len(), 1, "nobody has asked for it");
+    let pulled = server.post("/api/skills/library/pull", json!({})).await.expect(200);
+    assert_eq!((&pulled["url"], &pulled["branch"]), (&json!(url), &json!("main")), "{pulled}");
+    assert_eq!(pulled["commit"].as_str().unwrap().len(), 40);
+    assert_eq!(names().await, [json!("count"), json!("greet")]);
+
+    let refused = server.post("/api/templates/pull", json!({})).await.problem(409, "conflict");
+    assert!(refused["detail"].as_str().unwrap().contains("git said"), "{refused}");
+    assert_eq!(server.get("/api/templates").await.expect(200), json!([]));
+    let plain = Server::start().await;
+    let refused = plain.post("/api/skills/library/pull", json!({})).await.problem(409, "conflict");
+    assert!(refused["detail"].as_str().unwrap().contains("--skills-git"), "{refused}");
+}

@@ -110,9 +110,13 @@ impl Cli {
     }
 
     async fn task_with(&self, server: &Server, message: &str, more: Value) -> String {
+        self.task_of("coder", server, message, more).await
+    }
+
+    async fn task_of(&self, agent: &str, server: &Server, message: &str, more: Value) -> String {
         let mut body = json!({"message": message, "async_mode": true});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let accepted = server.post("/api/agents/coder/task", body).await.expect(202);
+        let accepted = server.post(&format!("/api/agents/{agent}/task"), body).await.expect(202);
         accepted["execution_id"].as_str().unwrap().to_owned()
     }
 
@@ -252,20 +256,27 @@ async fn an_agent_in_a_container_without_a_network_reaches_its_model_and_goes_on
     let server = Server::start_with(&[
         ("TRINITY_AGENT_HOST", "docker"),
         ("TRINITY_DOCKER_HOST", &engine),
+        // Those of the image.
+        ("TRINITY_CLAUDE_COMMAND", "claude"),
+        ("TRINITY_GEMINI_COMMAND", "gemini"),
         ("TRINITY_ANTHROPIC_URL", &upstream),
         ("TRINITY_GEMINI_URL", &upstream),
         ("TRINITY_SKILLS_DIR", library.path().to_str().unwrap()),
     ])
     .await;
-    let agent =
-        json!({"name": "coder", "runtime": cli.runtime, "custom_instructions": instructions});
+    // All tests share one engine, where a container has the name of its agent.
+    let name = cli.runtime;
+    let path = |below: &str| format!("/api/agents/{name}{below}");
+    let agent = json!({"name": name, "runtime": cli.runtime, "custom_instructions": instructions});
     server.agent_with(agent).await;
-    server.put("/api/agents/coder/skills", json!({"skills": ["tides"]})).await.expect(200);
-    let path = format!("/api/agents/coder/credentials/{}", cli.key);
-    server.put(&path, json!({"value": "the-real-key-of-the-mock"})).await.expect(200);
-    let container = server.get("/api/agents/coder").await.expect(200)["container_id"].clone();
+    server.put(&path("/skills"), json!({"skills": ["tides"]})).await.expect(200);
+    let credential = path(&format!("/credentials/{}", cli.key));
+    server.put(&credential, json!({"value": "the-real-key-of-the-mock"})).await.expect(200);
+    let container = server.get(&path("")).await.expect(200)["container_id"].clone();
 
-    let first = cli.task(&server, &format!("{mark} {}", cli.run("echo from-$(id -u)"))).await;
+    let message = format!("{mark} {}", cli.run("echo from-$(id -u)"));
+    let more = json!({"allowed_tools": [cli.shell]});
+    let first = cli.task_of(name, &server, &message, more).await;
     let first = server.until_ended(&first).await;
     assert_eq!(first["status"], "completed", "{first}");
     let response = first["response"].as_str().unwrap();
@@ -275,23 +286,23 @@ async fn an_agent_in_a_container_without_a_network_reaches_its_model_and_goes_on
     assert!(asked.contains(&skill), "the skill reaches the model");
 
     let limits = json!({"cpu": null, "memory": "3g"});
-    let set = server.put("/api/agents/coder/resources", limits).await.expect(200);
+    let set = server.put(&path("/resources"), limits).await.expect(200);
     assert_eq!(set["restart_needed"], true, "{set}");
     for (verb, phase) in [("stop", "stopped"), ("start", "running")] {
-        server.post(&format!("/api/agents/coder/{verb}"), json!({})).await;
-        server.until_phase("coder", phase).await;
+        server.post(&path(&format!("/{verb}")), json!({})).await;
+        server.until_phase(name, phase).await;
     }
-    let agent = server.get("/api/agents/coder").await.expect(200);
+    let agent = server.get(&path("")).await.expect(200);
     assert_ne!(agent["container_id"], container, "it lives in another container");
     let more = json!({"resume_session_id": first["claude_session_id"]});
-    let second = cli.task_with(&server, "and then", more).await;
+    let second = cli.task_of(name, &server, "and then", more).await;
     let second = server.until_ended(&second).await;
     assert_eq!(second["response"], "mock reply: and then", "{second}");
     let asked = cli.requests_with(&mark).await;
     assert!(asked.iter().any(|request| request.contains("and then")), "history is sent");
-    server.delete("/api/agents/coder").await;
+    server.delete(&path("")).await;
     until("it is deleted", async || {
-        (server.get("/api/agents/coder").await.status.as_u16() == 404).then_some(())
+        (server.get(&path("")).await.status.as_u16() == 404).then_some(())
     })
     .await;
 }

@@ -76,6 +76,8 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/agents/{name}/skills", Access),
     ("PUT", "/api/agents/{name}/skills", Owner),
     ("GET", "/api/templates/{id}", Auth),
+    ("POST", "/api/templates/pull", Admin),
+    ("POST", "/api/skills/library/pull", Admin),
     ("DELETE", "/api/agents/{name}", Owner),
     ("POST", "/api/agents/{name}/start", Access),
     ("POST", "/api/agents/{name}/stop", Access),
