@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::config::GitSource;
 
 /// How long a repository may take to be copied.
-const PULL_MAX: Duration = Duration::from_secs(60);
+const PULL_MAX: Duration = Duration::from_mins(1);
 /// How many of the last bytes of what git said an error holds.
 const SAID_BYTES_MAX: usize = 1_024;
 /// The name under which the newest copy is found.
@@ -93,15 +93,15 @@ impl Repository {
 
     /// Makes a copy; gives its commit.
     async fn copy(&self, into: &Path) -> Result<String, PullError> {
-        let mut clone = self.git();
+        let mut clone = Self::git();
         clone.args(["clone", "--quiet", "--depth=1", "--single-branch", "--no-tags"]);
         clone.args(self.source.branch.iter().map(|branch| format!("--branch={branch}")));
         self.run(clone.arg("--").arg(&self.source.url).arg(into)).await?;
-        let commit = self.run(self.git().arg("-C").arg(into).args(["rev-parse", "HEAD"])).await?;
+        let commit = self.run(Self::git().arg("-C").arg(into).args(["rev-parse", "HEAD"])).await?;
         Ok(commit.trim().to_owned())
     }
 
-    fn git(&self) -> Command {
+    fn git() -> Command {
         let mut git = Command::new("git");
         git.args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
             .env("GIT_TERMINAL_PROMPT", "0")
@@ -141,9 +141,9 @@ fn settle(folder: &Path, fresh: Option<&str>) -> io::Result<()> {
         if !kept.contains(&Some(Path::new(&entry.file_name()))) {
             let path = entry.path();
             if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(path)?
+                fs::remove_dir_all(path)?;
             } else {
-                fs::remove_file(path)?
+                fs::remove_file(path)?;
             }
         }
     }

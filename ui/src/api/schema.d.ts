@@ -1510,6 +1510,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/skills/library/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies the repository of skills as it is now; agents have it from their next start on. */
+        post: operations["post_skills_library_pull"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/skills/library/{id}": {
         parameters: {
             query?: never;
@@ -1635,6 +1652,23 @@ export interface paths {
         get: operations["get_templates"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/templates/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies the repository of templates as it is now; agents that are made from now on have it. */
+        post: operations["post_templates_pull"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3364,6 +3398,17 @@ export interface components {
              * @description How far the tables have got that are built beside the live ones.
              */
             rebuilding: number | null;
+        };
+        /** @description What a library is a copy of. */
+        PulledLibrary: {
+            /** @description The branch; null is the repository's own choice. */
+            branch: string | null;
+            /** @description The commit that is in use from now on. */
+            commit: string;
+            /** Format: int64 */
+            position: number;
+            /** @description Where the repository is. */
+            url: string;
         };
         /** @description Who waits for an agent. */
         Queue: {
@@ -7479,6 +7524,28 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    post_skills_library_pull: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PulledLibrary"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     get_skills_library_by_id: {
         parameters: {
             query?: never;
@@ -7683,6 +7750,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Template"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_templates_pull: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PulledLibrary"];
                 };
             };
             default: components["responses"]["Problem"];
