@@ -26,7 +26,8 @@ const INSTRUCTIONS_FILE: &str = "workspace/GEMINI.md";
 
 /// What the shell does before it becomes the CLI: `$1` is the folder of the run's files, the rest
 /// the command. The CLI's sessions live in the HOME, where the next run finds them. Rules for tools
-/// are found in `policies`; a flag would take a comma in their path for the end of it.
+/// are found in `policies`; a flag would take a comma in their path for the end of it. Skills are linked
+/// like the instructions: the CLI takes none from a workspace that it does not trust.
 pub const PROLOGUE: &str = r#"set -e
 folder=$1
 shift
@@ -39,6 +40,7 @@ ln -sfn . "$folder/.gemini"
 ln -sfn . "$folder/policies"
 ln -sfn "$HOME/.gemini/tmp" "$folder/tmp"
 ln -sfn "$PWD" "$folder/workspace"
+ln -sfn "$PWD/.gemini/skills" "$folder/skills"
 exec "$@""#;
 
 /// Runs before the CLI, which ends without waiting for its reader: what does not fit into the pipe
