@@ -185,6 +185,7 @@ async fn run(link: &Link, command: &str) -> Result<usize> {
         uid: None,
         gid: None,
         allow_new_privileges: false,
+        writable_folders: None,
     };
     link.start(&id, &request).await?;
     let lines = link.output(&id, 0, Lines::Follow).await?;

@@ -88,6 +88,7 @@ impl Adapter for Claude {
             argv.push(format!("--max-turns={turns}"));
         }
         permission_flags(&mut argv, &task.tools, task.surroundings.user);
+        protection_flag(&mut argv, &task.protected_files);
         let files = mcp_flags(&mut argv, task);
         let env = environment(&task.surroundings, VARIABLES);
         CommandLine { argv, env, stdin: never_a_command(&task.message), files }
@@ -167,6 +168,18 @@ fn permission_flags(argv: &mut Vec<String>, tools: &ToolSet, user: RunUser) {
             let built_in = names.iter().filter(|name| !name.starts_with("mcp__"));
             argv.push(format!("--tools={}", built_in.cloned().collect::<Vec<_>>().join(",")));
         }
+    }
+}
+
+/// A rule for `Edit` holds for every tool of the CLI that changes files, but for no shell.
+fn protection_flag(argv: &mut Vec<String>, patterns: &[String]) {
+    let rule = |pattern: &String| {
+        let below = if pattern.ends_with('/') { "**" } else { "" };
+        format!("Edit({pattern}{below})")
+    };
+    if !patterns.is_empty() {
+        let rules: Vec<_> = patterns.iter().map(rule).collect();
+        argv.push(format!("--disallowedTools={}", rules.join(",")));
     }
 }
 

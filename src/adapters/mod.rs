@@ -103,6 +103,8 @@ pub struct TaskSpec {
     pub model: Option<String>,
     /// What the run may use.
     pub tools: ToolSet,
+    /// Files that the CLI is told not to change, as patterns below the workspace.
+    pub protected_files: Vec<String>,
     /// Text added to the CLI's own system prompt.
     pub system_prompt: Option<String>,
     /// Most turns the CLI may take.

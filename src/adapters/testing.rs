@@ -76,6 +76,7 @@ pub fn task() -> TaskSpec {
         tools: ToolSet::Unrestricted,
         system_prompt: None,
         max_turns: None,
+        protected_files: Vec::new(),
         mcp_config: None,
         files_dir: "/run/files/x".to_owned(),
         surroundings: Surroundings {

@@ -145,6 +145,7 @@ impl From<ConfigError> for ApiError {
             ConfigError::Timeout(_) => "/execution_timeout_seconds",
             ConfigError::Cpu(_) => "/resources/cpu",
             ConfigError::Memory(_) => "/resources/memory",
+            ConfigError::Pattern(_) | ConfigError::Patterns(_) => "/config",
         };
         Self::field(pointer, error.to_string())
     }

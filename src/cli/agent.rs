@@ -71,6 +71,8 @@ enum Command {
     Resources(settings::ResourcesArgs),
     /// Show or set whether runs may become root inside of their container
     Capabilities(settings::CapabilitiesArgs),
+    /// Show or set whether runs may change the agent's workspace
+    ReadOnly(settings::ReadOnlyArgs),
     /// Show what an agent's server and its startup.sh said
     Logs(look::LogsArgs),
     /// Show how much processor time and memory agents use
@@ -208,6 +210,7 @@ impl Args {
             Command::Autonomy(args) => session.autonomy(args).await,
             Command::Resources(args) => session.resources(args).await,
             Command::Capabilities(args) => session.capabilities(args).await,
+            Command::ReadOnly(args) => session.read_only(args).await,
             Command::Logs(args) => session.agent_logs(&args).await,
             Command::Stats(args) => session.stats(&args).await,
             Command::Files(args) => session.files(args).await,

@@ -15,6 +15,7 @@
 
 mod config;
 mod life;
+mod read_only;
 mod setting;
 mod words;
 

@@ -135,6 +135,7 @@ pub async fn run(
         uid: None,
         gid: None,
         allow_new_privileges: false,
+        writable_folders: None,
     };
     link.start(&id, &request).await?;
     let (output, words) = read(link, &id).await?;

@@ -67,6 +67,7 @@ pub(super) fn start_request(
     let tools = ToolSet::resolve(&life.config.tools, allowed)
         .and_then(|tools| adapter.tools(tools.names()).map(|()| tools))
         .map_err(|error| refused(error.to_string()))?;
+    check_writes_are_held(life, info).map_err(refused)?;
     let (given, stand_in) = credentials::given(adapter, info, credentials);
     let mut secrets = variables(context, &given);
     let own = stand_in.iter().flat_map(StandIn::variables);
@@ -80,6 +81,7 @@ pub(super) fn start_request(
         tools,
         system_prompt: request.system_prompt.clone(),
         max_turns: request.max_turns,
+        protected_files: protected_files(life),
         mcp_config,
         files_dir: format!("{}/{}", info.files, grant.execution_id),
         surroundings: Surroundings {
@@ -105,12 +107,43 @@ pub(super) fn start_request(
         uid: None,
         gid: None,
         allow_new_privileges: may_gain_privileges(life, info),
+        writable_folders: writable_folders(life),
     })
 }
 
 /// Whether a run may become root: in a container of its own, where its owner wants that.
 pub(super) fn may_gain_privileges(life: &Life, info: &Info) -> bool {
-    life.config.full_capabilities && info.isolation.kind == IsolationKind::Container
+    let is_wanted = life.config.full_capabilities && !life.config.read_only.enabled;
+    is_wanted && info.isolation.kind == IsolationKind::Container
+}
+
+/// What a run may change of the workspace, in read-only mode.
+pub(super) fn writable_folders(life: &Life) -> Option<Vec<String>> {
+    let read_only = &life.config.read_only;
+    read_only.enabled.then(|| read_only.writable_folders().map(str::to_owned).collect())
+}
+
+/// What the CLI is told not to change, in read-only mode.
+fn protected_files(life: &Life) -> Vec<String> {
+    let read_only = Some(&life.config.read_only).filter(|read_only| read_only.enabled);
+    read_only.into_iter().flat_map(|read_only| read_only.told_to_the_cli().cloned()).collect()
+}
+
+/// Better no run than one that changes what its agent's owner relies on.
+pub(super) fn check_writes_are_held(life: &Life, info: &Info) -> Result<(), String> {
+    if !life.config.read_only.enabled || info.restricts_writes == Some(true) {
+        return Ok(());
+    }
+    Err(match info.restricts_writes {
+        None => {
+            "the agent is read-only, which its agent server is too old for; stop it and start it"
+        }
+        Some(_) => {
+            "the agent is read-only, which cannot be enforced where it lives: that needs Landlock \
+             (Linux 6.2 or later); switch read-only mode off to run it all the same"
+        }
+    }
+    .to_owned())
 }
 
 /// The configuration of the agent's MCP servers with its credentials in it; none where it has none.

@@ -27,6 +27,7 @@ pub(super) async fn run(
     info: &Info,
     credentials: &Credentials,
 ) -> Result<(), String> {
+    dispatch::check_writes_are_held(look.life, info)?;
     let id = startup_run(info);
     start(look, request(look, info, credentials), &id).await.map_err(|error| chain(&error))?;
     let exit = until_ended(look.link, &id).await?;
@@ -69,6 +70,7 @@ fn request(look: &Look<'_>, info: &Info, credentials: &Credentials) -> StartRequ
         uid: None,
         gid: None,
         allow_new_privileges: dispatch::may_gain_privileges(look.life, info),
+        writable_folders: dispatch::writable_folders(look.life),
     }
 }
 

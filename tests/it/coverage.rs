@@ -75,6 +75,8 @@ const ROWS: &[Row] = &[
     ("PUT", "/api/agents/{name}/resources", Owner, r#"{"cpu":null,"memory":null}"#),
     ("GET", "/api/agents/{name}/capabilities", Access, ""),
     ("PUT", "/api/agents/{name}/capabilities", Owner, r#"{"full_capabilities":false}"#),
+    ("GET", "/api/agents/{name}/read-only", Access, ""),
+    ("PUT", "/api/agents/{name}/read-only", Owner, r#"{"enabled":true}"#),
     ("GET", "/api/agents/{name}/tools", Access, ""),
     ("PUT", "/api/agents/{name}/tools", Owner, r#"{"tools":[]}"#),
     ("PUT", "/api/agents/{name}/avatar", Owner, "GIF89a"),

@@ -51,6 +51,7 @@ pub fn git_image() -> String {
          id=$(docker -H {engine} create {image} /x); \
          docker -H {engine} export $id | tar -C $root -x; docker -H {engine} rm $id; \
          mkdir -p $root$core $root/usr/bin; cp -L $core/git $root/usr/bin/git; \
+         for name in upload receive; do ln -s git $root/usr/bin/git-$name-pack; done; \
          for name in git git-remote-http git-http-backend; do \
          cp -L $core/$name $root$core/; ldd $core/$name; done | grep -o '/[^ ]*' | sort -u | \
          while read lib; do mkdir -p $root$(dirname $lib); cp -L $lib $root$lib; done; \

@@ -213,6 +213,7 @@ fn shell(command: &str) -> StartRequest {
         uid: None,
         gid: None,
         allow_new_privileges: false,
+        writable_folders: None,
     }
 }
 

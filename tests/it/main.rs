@@ -32,6 +32,7 @@ mod observed;
 mod own_key;
 mod processes;
 mod projections;
+mod read_only;
 mod readme;
 mod real_clis;
 mod redis;

@@ -107,6 +107,9 @@ pub struct Info {
     /// The address at which runs reach their model's API through the platform, if they can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
+    /// Whether runs can be held to [`StartRequest::writable_folders`]; older servers do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restricts_writes: Option<bool>,
     /// What keeps its runs apart from everything else; older servers have nothing.
     #[serde(default)]
     pub isolation: Isolation,

@@ -6,13 +6,16 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{GRACE_MS_DEFAULT, GRACE_MS_MAX, TIMEOUT_MS_MAX};
+use crate::{GRACE_MS_DEFAULT, GRACE_MS_MAX, TIMEOUT_MS_MAX, path_is_below};
 
 /// How many bytes an execution id may have.
 const ID_BYTES_MAX: usize = 64;
 
 /// How many files a run may bring along.
 const FILES_MAX: usize = 64;
+
+/// How many folders of the workspace a run may be held to.
+const WRITABLE_FOLDERS_MAX: usize = 256;
 
 /// How many bytes the name of a file may have.
 const FILE_NAME_BYTES_MAX: usize = 128;
@@ -64,6 +67,12 @@ pub struct StartRequest {
     /// where Landlock confines the run: the kernel allows that only without new rights.
     #[serde(default)]
     pub allow_new_privileges: bool,
+    /// The only folders of the workspace that the run may change beside its HOME, as paths below it; they
+    /// are made when missing. Everything may be changed when absent.
+    ///
+    /// Only an agent server that says so in [`crate::Info::restricts_writes`] holds a run to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writable_folders: Option<Vec<String>>,
 }
 
 fn grace_ms_default() -> u64 {
@@ -124,6 +133,13 @@ impl StartRequest {
         if self.cwd.as_ref().is_some_and(|cwd| !cwd.starts_with('/') || cwd.contains('\0')) {
             return invalid("cwd must be an absolute path".into());
         }
+        let folders = self.writable_folders.iter().flatten();
+        if folders.clone().count() > WRITABLE_FOLDERS_MAX {
+            return invalid(format!("at most {WRITABLE_FOLDERS_MAX} writable folders"));
+        }
+        if let Some(folder) = folders.clone().find(|folder| !path_is_below(folder)) {
+            return invalid(format!("{folder:?} is no folder below the workspace"));
+        }
         self.validate_files()
     }
 
@@ -168,6 +184,7 @@ impl fmt::Debug for StartRequest {
             .field("uid", &self.uid)
             .field("gid", &self.gid)
             .field("allow_new_privileges", &self.allow_new_privileges)
+            .field("writable_folders", &self.writable_folders)
             .finish()
     }
 }
@@ -203,6 +220,7 @@ mod tests {
             uid: None,
             gid: None,
             allow_new_privileges: false,
+            writable_folders: None,
         }
     }
 
@@ -224,7 +242,7 @@ mod tests {
     #[test]
     fn bounds_are_refused_by_name() {
         type Spoil = fn(&mut StartRequest);
-        let cases: [(&str, Spoil); 7] = [
+        let cases: [(&str, Spoil); 8] = [
             ("epoch", |r| r.epoch = 0),
             ("program", |r| r.argv.clear()),
             ("timeout_ms", |r| r.timeout_ms = TIMEOUT_MS_MAX + 1),
@@ -232,6 +250,7 @@ mod tests {
             ("NUL", |r| r.argv.push("a\0b".into())),
             ("cwd", |r| r.cwd = Some("relative".into())),
             ("plain name", |r| r.files[0].name = "../escape".into()),
+            ("workspace", |r| r.writable_folders = Some(vec!["../out".into()])),
         ];
         assert_eq!(request().validate(), Ok(()));
         for (word, spoil) in cases {

@@ -2,7 +2,7 @@
 //!
 //! A socket's mode keeps other users out. A run with the agent server's own user can connect to it
 //! all the same, since no Landlock before ABI 9 hinders that: so a connection must say a secret first
-//! that such a run cannot read.
+//! that such a run cannot read. In a container, where it could, no process of a run is let in at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::TOKEN_BYTES;
 use crate::http::{self, Server};
+use crate::processes::Process;
 
 /// How many connections are open at once; one platform needs one.
 const CONNECTIONS_MAX: usize = 256;
@@ -28,6 +29,9 @@ const STREAMS_MAX: u32 = 256;
 
 /// How long open answers may take when the agent server ends.
 const LAST_ANSWERS_MS_MAX: u64 = 2_000;
+
+/// How many parents, one above the other, a process may have.
+const ANCESTORS_MAX: usize = 10_000;
 
 /// How long a connection may take to say the secret.
 const TOKEN_MS_MAX: u64 = 2_000;
@@ -73,13 +77,14 @@ impl Connections {
         let (open, token) = (Arc::clone(&self.open), self.token.clone());
         let watcher = self.graceful.watcher();
         tokio::spawn(async move {
-            if is_let_in(&mut stream, token.as_deref()).await {
+            let may_enter = token.is_some() || !is_of_a_run(&stream);
+            if may_enter && is_let_in(&mut stream, token.as_deref()).await {
                 let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 if let Err(error) = watcher.watch(connection.into_owned()).await {
                     tracing::debug!(error, "a connection broke");
                 }
             } else {
-                tracing::warn!("a connection without the secret was closed");
+                tracing::warn!("a connection of a run, or without the secret, was closed");
             }
             open.fetch_sub(1, Ordering::Relaxed);
         });
@@ -90,6 +95,25 @@ impl Connections {
         let limit = Duration::from_millis(LAST_ANSWERS_MS_MAX);
         let _ = timeout(limit, self.graceful.shutdown()).await;
     }
+}
+
+/// Tells whether a process of a run is at the other end: its runner, which nothing of it outlives, is
+/// below this process. Who cannot be found any more is taken for one.
+fn is_of_a_run(stream: &UnixStream) -> bool {
+    let own = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+    let Some(mut pid) = stream.peer_cred().ok().and_then(|peer| peer.pid()) else { return true };
+    for _ in 0..ANCESTORS_MAX {
+        match pid {
+            _ if pid == own => return true,
+            // Beyond the container, or beyond every parent.
+            0 | 1 => return false,
+            _ => match Process::find(pid) {
+                Some(process) => pid = process.parent,
+                None => return true,
+            },
+        }
+    }
+    true
 }
 
 /// Reads the secret, where there is one, and nothing beyond it.

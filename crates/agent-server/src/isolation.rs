@@ -5,7 +5,7 @@
 //! read nor forge their records and sockets, and they can still kill and reap all of it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, Compatible, LandlockStatus, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -52,6 +52,40 @@ pub(crate) struct Reach {
     pub readable: Vec<PathBuf>,
     /// Reads, executes and changes.
     pub writable: Vec<PathBuf>,
+    /// Reads and executes whatever its user can: it is held in what it changes alone.
+    pub reads_all: bool,
+    /// Reads and executes, and changes only some folders of.
+    pub workspace: Option<PathBuf>,
+    /// Those folders, as paths below it.
+    pub writable_folders: Vec<PathBuf>,
+}
+
+/// The folder of the workspace that is the HOME of runs.
+const HOME: &str = ".home";
+
+impl Reach {
+    /// The reach of a run that nothing held before: what all users share for temporary files.
+    pub(crate) fn of_everything(temporary: Option<&String>) -> Self {
+        let shared = ["/tmp", "/var/tmp"].map(PathBuf::from).into_iter();
+        let writable = shared.chain(temporary.map(PathBuf::from)).collect();
+        Self { writable, reads_all: true, ..Self::default() }
+    }
+
+    /// The same, but of the workspace only HOME and these folders are changed.
+    pub(crate) fn within(self, workspace: &Path, folders: &[String]) -> Self {
+        let writable = self.writable.into_iter().filter(|path| path != workspace).collect();
+        let folders = folders.iter().map(PathBuf::from).chain([PathBuf::from(HOME)]);
+        let (workspace, writable_folders) = (Some(workspace.to_owned()), folders.collect());
+        Self { writable, workspace, writable_folders, ..self }
+    }
+}
+
+/// The first version of Landlock that knows of every way to change what is in a file.
+const WRITES_ABI_MIN: u32 = 3;
+
+/// Tells whether runs can be held in what they change here.
+pub(crate) fn restricts_writes() -> bool {
+    landlock_abi().is_some_and(|abi| abi >= WRITES_ABI_MIN)
 }
 
 impl IsolationArgs {
@@ -61,6 +95,7 @@ impl IsolationArgs {
             private: self.private.clone(),
             readable: self.readable.clone(),
             writable: own,
+            ..Reach::default()
         };
         Confinement { uid: self.run_uid, reach: self.landlock.then(reach) }
     }

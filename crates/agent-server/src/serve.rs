@@ -23,7 +23,7 @@ use crate::executions::{Execution, Executions, Places, starting};
 use crate::files::Files;
 use crate::gateway::Gateway;
 use crate::http::Server;
-use crate::isolation::IsolationArgs;
+use crate::isolation::{IsolationArgs, restricts_writes};
 use crate::processes::{ProcessIdentity, close_inherited};
 use crate::runner::StopOrder;
 use crate::state::{ServerRecord, State, create_private_folder};
@@ -132,6 +132,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         files: text(&args.files)?,
         tmp: args.tmp.as_deref().map(text).transpose()?,
         path: args.isolation.search_path(),
+        restricts_writes: Some(restricts_writes()),
         gateway: args.gateway.map(|address| format!("http://{address}")),
         isolation,
     };

@@ -133,7 +133,8 @@ impl Workspace {
         Ok((folder, name))
     }
 
-    fn make_folders(&self, folders: &str) -> io::Result<OwnedFd> {
+    /// Opens a folder, which is made when it is not there with those that it is in; no link is followed.
+    pub(crate) fn make_folders(&self, folders: &str) -> io::Result<OwnedFd> {
         let mut folder = self.root.try_clone()?;
         for part in folders.split('/').filter(|part| !part.is_empty()) {
             folder = match openat(&folder, part, FOLDER, Mode::empty()) {

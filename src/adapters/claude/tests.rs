@@ -68,6 +68,7 @@ fn every_value_is_joined_to_its_flag() {
         model: Some("sonnet-4.5".to_owned()),
         system_prompt: Some("--be brief".to_owned()),
         max_turns: Some(7),
+        protected_files: Vec::new(),
         mcp_config: Some("{}".to_owned()),
         ..task()
     };
@@ -508,4 +509,13 @@ proptest! {
         let conclusion = parser.finish(&exited(code));
         prop_assert!(code == 0 || conclusion.verdict != Verdict::Completed);
     }
+}
+
+#[test]
+fn protected_files_are_rules_against_every_edit() {
+    let protected_files = vec!["out/keep.txt".to_owned(), "out/a/".to_owned()];
+    let argv = arguments(&TaskSpec { protected_files, ..task() });
+    let rules = "--disallowedTools=Edit(out/keep.txt),Edit(out/a/**)";
+    assert!(argv.iter().any(|word| word == rules), "{argv:?}");
+    assert!(!arguments(&task()).iter().any(|word| word.starts_with("--disallowed")));
 }

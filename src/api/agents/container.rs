@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::create::refuse_without_container;
+use super::read_only;
 use super::settings::{Current, current};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, OnAgent};
@@ -176,6 +177,8 @@ async fn set_capabilities(
 ) -> Result<Reply<AgentCapabilities>> {
     let full_capabilities = body.value.full_capabilities;
     refuse_without_container(&state, &[("/full_capabilities", full_capabilities)])?;
+    let read_only = current(&state, &on, Fresh::default()).await?.life.config.read_only;
+    read_only::check(&read_only, full_capabilities, "/full_capabilities", "")?;
     let setting = Setting::SetCapabilities { full_capabilities };
     let Current { life, version, position } = set(&state, &caller, &on, if_match, setting).await?;
     let body = AgentCapabilities::of(on.life.name, &life, position);

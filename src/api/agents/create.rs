@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{add_isolation, not_shown_yet};
+use super::{add_isolation, not_shown_yet, read_only};
 use crate::adapters::{mcp, tools};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, FIRST_USER, Identity};
@@ -271,6 +271,13 @@ fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
     let defaults = AgentConfig::new(name, runtime);
     let resources = asked.resources.unwrap_or_default();
     let read_only = asked.read_only.unwrap_or_default();
+    let read_only = ReadOnly {
+        enabled: read_only.enabled,
+        blocked_patterns: read_only.blocked_patterns,
+        allowed_patterns: read_only.allowed_patterns,
+    };
+    let full_capabilities = asked.full_capabilities.unwrap_or_default();
+    read_only::check(&read_only, full_capabilities, "/read_only", "/read_only")?;
     Ok(AgentConfig {
         kind: asked.kind.unwrap_or_else(|| defaults.kind.clone()),
         model: asked.model,
@@ -281,16 +288,12 @@ fn config(state: &ApiState, asked: CreateAgent) -> Result<AgentConfig> {
         github_repo: asked.github_repo,
         custom_instructions: asked.custom_instructions,
         autonomy: asked.autonomy.unwrap_or_default(),
-        read_only: ReadOnly {
-            enabled: read_only.enabled,
-            blocked_patterns: read_only.blocked_patterns,
-            allowed_patterns: read_only.allowed_patterns,
-        },
+        read_only,
         max_parallel_tasks: asked.max_parallel_tasks.unwrap_or(defaults.max_parallel_tasks),
         execution_timeout_seconds: asked
             .execution_timeout_seconds
             .unwrap_or(defaults.execution_timeout_seconds),
-        full_capabilities: asked.full_capabilities.unwrap_or_default(),
+        full_capabilities,
         ..defaults
     })
 }
@@ -318,13 +321,7 @@ fn refuse_without_effect(state: &ApiState, asked: &CreateAgent) -> Result<()> {
         ("/base_image", asked.base_image.is_some()),
         ("/full_capabilities", asked.full_capabilities == Some(true)),
     ];
-    let of_none =
-        [("/read_only", asked.read_only.as_ref().is_some_and(|read_only| read_only.enabled))];
-    refuse_without_container(state, &of_containers)?;
-    match first(&of_none) {
-        Some(pointer) => Err(not_enforceable(pointer, "no agent of this server can have this")),
-        None => Ok(()),
-    }
+    refuse_without_container(state, &of_containers)
 }
 
 /// Refuses what only a container can be held to, where agents live in none.

@@ -2,6 +2,7 @@
 
 mod container;
 mod create;
+mod read_only;
 mod settings;
 mod sharing;
 mod slot_history;
@@ -59,6 +60,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(transition::unpause))
         .merge(settings::router())
         .merge(container::router())
+        .merge(read_only::router())
         .merge(sharing::router())
         .merge(slots::router())
         .merge(slot_history::router())

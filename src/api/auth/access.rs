@@ -99,6 +99,8 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("PUT", "/api/agents/{name}/resources", Owner),
     ("GET", "/api/agents/{name}/capabilities", Access),
     ("PUT", "/api/agents/{name}/capabilities", Owner),
+    ("GET", "/api/agents/{name}/read-only", Access),
+    ("PUT", "/api/agents/{name}/read-only", Owner),
     ("GET", "/api/agents/{name}/tools", Access),
     ("PUT", "/api/agents/{name}/tools", Owner),
     ("GET", "/api/agents/{name}/avatar", Access),

@@ -67,6 +67,32 @@ pub struct CapabilitiesArgs {
     value: Option<Switch>,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct ReadOnlyArgs {
+    /// Name of the agent
+    name: AgentName,
+    /// Whether runs may change nothing of the workspace
+    value: Option<Switch>,
+    /// Except in this folder, such as out/
+    #[arg(long, value_name = "PATTERN", requires = "value")]
+    allow: Vec<String>,
+    /// But not these files there
+    #[arg(long, value_name = "PATTERN", requires = "value")]
+    block: Vec<String>,
+}
+
+impl ReadOnlyArgs {
+    /// What is to be set, if anything is; patterns stay as they are unless some are said.
+    fn body(&self) -> Option<Value> {
+        let enabled = self.value? == Switch::On;
+        if self.allow.is_empty() && self.block.is_empty() {
+            return Some(json!({ "enabled": enabled }));
+        }
+        let config = json!({ "allowed_patterns": self.allow, "blocked_patterns": self.block });
+        Some(json!({ "enabled": enabled, "config": config }))
+    }
+}
+
 /// What the settings that are lists of words take.
 #[derive(Debug, clap::Args)]
 pub struct WordsArgs {
@@ -107,8 +133,18 @@ struct Setting {
     memory: Option<String>,
     full_capabilities: Option<bool>,
     restart_needed: Option<bool>,
+    enforced: Option<bool>,
+    patterns: Option<Vec<Exception>>,
     #[serde(alias = "skills", alias = "tags", alias = "tools")]
     words: Option<Vec<String>>,
+}
+
+/// A pattern of read-only mode.
+#[derive(Debug, Deserialize)]
+struct Exception {
+    pattern: String,
+    kind: String,
+    enforced: bool,
 }
 
 /// What stands for the server's own limit.
@@ -118,6 +154,15 @@ impl Setting {
     /// What is to be said after a setting that a running agent does not have yet.
     fn when(&self) -> &'static str {
         if self.restart_needed == Some(true) { "; in force from the next start on" } else { "" }
+    }
+
+    /// What is excepted from a setting, and how far that is seen to.
+    fn patterns(&self) -> String {
+        let said = self.patterns.iter().flatten().map(|Exception { pattern, kind, enforced }| {
+            let how = if *enforced { "" } else { " (not enforced)" };
+            format!("; {} {}{how}", clean(kind), clean(pattern))
+        });
+        said.collect()
     }
 
     /// The words of a list, or what it means that there are none.
@@ -200,6 +245,18 @@ impl Session {
         self.setting(&args.name, "capabilities", body, |setting| {
             let may = if setting.full_capabilities == Some(true) { "may" } else { "cannot" };
             format!("runs {may} become root in their container{}", setting.when())
+        })
+        .await
+    }
+
+    pub(super) async fn read_only(&self, args: ReadOnlyArgs) -> Result<()> {
+        self.setting(&args.name, "read-only", args.body(), |setting| {
+            let what = match (setting.enabled, setting.enforced) {
+                (Some(true), Some(false)) => "must not change its workspace, and so cannot run",
+                (Some(true), _) => "cannot change its workspace",
+                _ => "can change its workspace",
+            };
+            format!("{what}{}{}", setting.patterns(), setting.when())
         })
         .await
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::read_only::{PATTERN_BYTES_MAX, PATTERNS_MAX};
 use crate::domain::AgentName;
 
 /// The fewest executions an agent may run at once.
@@ -140,6 +141,15 @@ pub enum ConfigError {
     /// No number of processors, or too few or too many of them.
     #[error("`{0}` is no number of processors; it must be 0.1 to 1024, such as 1.5")]
     Cpu(String),
+    /// No pattern of files of a workspace.
+    #[error(
+        "`{0}` is no pattern: it is a path below the workspace of at most {PATTERN_BYTES_MAX} bytes, \
+         without `..`, quotes, commas and parentheses"
+    )]
+    Pattern(String),
+    /// Too many of them.
+    #[error("{0} patterns are too many; it must be at most {PATTERNS_MAX}")]
+    Patterns(usize),
     /// No amount of memory, or too little or too much of it.
     #[error("`{0}` is no amount of memory; it must be 64m to 64t, such as 512m or 2g")]
     Memory(String),
@@ -240,6 +250,7 @@ impl AgentConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         check_capacity(self.max_parallel_tasks)?;
         check_timeout(self.execution_timeout_seconds)?;
+        self.read_only.check()?;
         self.resources.check()
     }
 }

@@ -66,6 +66,7 @@ impl Agent {
                 (config.autonomy != enabled, E::AutonomyChanged { enabled })
             }
             S::SetReadOnly(read_only) => {
+                read_only.check()?;
                 (config.read_only != read_only, E::ReadOnlyChanged(read_only))
             }
             S::SetResources(new) => {

@@ -59,6 +59,7 @@ impl Place {
             tools: ToolSet::Unrestricted,
             system_prompt: None,
             max_turns: None,
+            protected_files: Vec::new(),
             mcp_config: None,
             files_dir: self.path("files").display().to_string(),
             surroundings: Surroundings {

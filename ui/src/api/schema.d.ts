@@ -733,6 +733,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/read-only": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows whether an agent's workspace is read-only, and where not. */
+        get: operations["get_agents_by_name_read_only"];
+        /**
+         * Makes an agent's workspace read-only for its runs, or no longer; in force for those that start from
+         *     then on.
+         * @description HOME and temporary files stay writable. What is written as a file of the agent, and what is pulled from
+         *     its repository, is its owner's doing and goes on to work.
+         */
+        put: operations["put_agents_by_name_read_only"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{name}/reinitialize": {
         parameters: {
             query?: never;
@@ -2102,6 +2125,23 @@ export interface components {
             /** Format: int64 */
             position: number;
         };
+        /** @description Whether the workspace is read-only, and where not. */
+        AgentReadOnly: {
+            agent_name: string;
+            config: components["schemas"]["ReadOnlyConfig"];
+            enabled: boolean;
+            /**
+             * @description Whether the running agent is held to it; null while that cannot be asked. Runs that could not be
+             *     held to it do not start.
+             */
+            enforced: boolean | null;
+            /** @description Each pattern, and whether the kernel sees to it. */
+            patterns: components["schemas"]["ReadOnlyPattern"][];
+            /** Format: int64 */
+            position: number;
+            /** @description Whether the agent must be started again before its runs can be held to it. */
+            restart_needed: boolean;
+        };
         /** @description Processor and memory limits. */
         AgentResources: {
             agent_name: string;
@@ -3443,6 +3483,25 @@ export interface components {
             blocked_patterns: string[];
             enabled: boolean;
         };
+        /** @description Patterns of paths below the workspace, at most 100 of each kind. */
+        ReadOnlyConfig: {
+            /** @description What the agent may change: folders, as `out/` or `out/**`. */
+            allowed_patterns?: string[];
+            /** @description Files that the agent may not change, in folders that it may. */
+            blocked_patterns?: string[];
+        };
+        /** @description A pattern, and whether it holds against a shell too. */
+        ReadOnlyPattern: {
+            /**
+             * @description False for what is finer than a folder: what is allowed so stays read-only, and what is blocked so is
+             *     told to the CLI alone, where that knows such rules.
+             */
+            enforced: boolean;
+            kind: components["schemas"]["ReadOnlyPatternKind"];
+            pattern: string;
+        };
+        /** @enum {string} */
+        ReadOnlyPatternKind: "allowed" | "blocked";
         /**
          * @description Why one agent may call another, or may not.
          * @enum {string}
@@ -3575,6 +3634,12 @@ export interface components {
         SetModel: {
             /** @description Its name; null is the CLI's own default. */
             model: string | null;
+        };
+        /** @description Whether the workspace is read-only, and where not. */
+        SetReadOnly: {
+            config?: components["schemas"]["ReadOnlyConfig"] | null;
+            /** @description Whether it is. */
+            enabled: boolean;
         };
         /** @description Processor and memory limits; both, since the request replaces what was set. */
         SetResources: {
@@ -5893,6 +5958,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Released"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    get_agents_by_name_read_only: {
+        parameters: {
+            query?: {
+                /** @description Answer with what holds at this position of the log or later; 503 when that takes too long. */
+                min_position?: number;
+                /** @description How long to wait for it, in milliseconds; 2000 when left out. */
+                wait_ms?: number;
+            };
+            header?: {
+                /** @description Answer 304 without a body if the agent is still at this version */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentReadOnly"];
+                };
+            };
+            /** @description The caller has this version already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_agents_by_name_read_only: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetReadOnly"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentReadOnly"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -5,12 +5,14 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
@@ -106,7 +108,14 @@ pub(super) fn restrict(reach: &Reach, program: &OsStr) -> io::Result<()> {
     if nix::unistd::geteuid().is_root() {
         give_up_capabilities()?;
     }
-    let status = enforce(&rules(reach, program)).map_err(io::Error::other)?;
+    // Opened first: a rule is for what is there, whatever its path leads to later.
+    let folders = writable_folders(reach)?;
+    let handled = if reach.reads_all {
+        AccessFs::from_write(ABI_NEWEST)
+    } else {
+        AccessFs::from_all(ABI_NEWEST)
+    };
+    let status = enforce(handled, &rules(reach, program), folders).map_err(io::Error::other)?;
     match status {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
         RulesetStatus::NotEnforced => {
@@ -131,13 +140,32 @@ fn give_up_capabilities() -> io::Result<()> {
     Ok(())
 }
 
-fn enforce(rules: &[(PathBuf, Right)]) -> Result<RulesetStatus, RulesetError> {
-    let mut ruleset = Ruleset::default()
-        .handle_access(AccessFs::from_all(ABI_NEWEST))?
-        .scope(Scope::from_all(ABI_NEWEST))?
-        .create()?;
+/// Opens the folders of the workspace that may be changed. The run may have filled it with links: none
+/// is followed, and a folder that is none is left out.
+fn writable_folders(reach: &Reach) -> io::Result<Vec<OwnedFd>> {
+    let Some(workspace) = &reach.workspace else { return Ok(Vec::new()) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let workspace = openat(CWD, workspace, flags, Mode::empty())?;
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let open = |folder: &PathBuf| openat2(&workspace, folder, flags, Mode::empty(), inside).ok();
+    Ok(reach.writable_folders.iter().filter_map(open).collect())
+}
+
+fn enforce(
+    handled: BitFlags<AccessFs>,
+    rules: &[(PathBuf, Right)],
+    writable: Vec<OwnedFd>,
+) -> Result<RulesetStatus, RulesetError> {
+    let mut ruleset =
+        Ruleset::default().handle_access(handled)?.scope(Scope::from_all(ABI_NEWEST))?.create()?;
     for (path, right) in rules {
-        ruleset = allow(ruleset, path, *right)?;
+        let access = right.access() & handled;
+        if !access.is_empty() {
+            ruleset = allow(ruleset, path, access)?;
+        }
+    }
+    for folder in writable {
+        ruleset = ruleset.add_rule(PathBeneath::new(folder, Right::Write.access() & handled))?;
     }
     Ok(ruleset.restrict_self()?.ruleset)
 }
@@ -146,10 +174,10 @@ fn enforce(rules: &[(PathBuf, Right)]) -> Result<RulesetStatus, RulesetError> {
 fn allow(
     ruleset: RulesetCreated,
     path: &Path,
-    right: Right,
+    access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
     match PathFd::new(path) {
-        Ok(opened) => ruleset.add_rule(PathBeneath::new(opened, right.access())),
+        Ok(opened) => ruleset.add_rule(PathBeneath::new(opened, access)),
         Err(_) => Ok(ruleset),
     }
 }
@@ -170,9 +198,11 @@ fn rules(reach: &Reach, program: &OsStr) -> Vec<(PathBuf, Right)> {
         .filter(|path| reach.private.iter().all(|private| !private.starts_with(path)))
         .map(|path| (path, Right::SharedMemory));
     let own = reach.writable.iter().map(|path| (path.clone(), Right::Write));
+    // Private or not, like what may be changed.
+    let workspace = reach.workspace.iter().map(|path| (path.clone(), Right::Read));
     // This very executable, which runs start as a helper, also when its file was replaced.
     let own_executable = (PathBuf::from(SELF_EXE), Right::Read);
-    read.chain(devices).chain(shared).chain(own).chain([own_executable]).collect()
+    read.chain(devices).chain(shared).chain(own).chain(workspace).chain([own_executable]).collect()
 }
 
 /// The folders in which the run looks for programs; the environment here is the run's own.

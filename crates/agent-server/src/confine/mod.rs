@@ -47,6 +47,15 @@ pub struct Args {
     /// What may be changed, private or not.
     #[arg(long)]
     writable: Vec<PathBuf>,
+    /// Reads and executes everything: only changes are confined.
+    #[arg(long)]
+    reads_all: bool,
+    /// What may be read and executed, and changed only in some folders.
+    #[arg(long)]
+    workspace: Option<PathBuf>,
+    /// Those folders, as paths below the workspace.
+    #[arg(long)]
+    writable_folder: Vec<PathBuf>,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     argv: Vec<OsString>,
@@ -55,10 +64,17 @@ pub struct Args {
 /// Adds the words that make [`main`] restrict itself so.
 pub(crate) fn add_words(command: &mut Command, reach: &Reach) {
     command.arg("--landlock");
+    if reach.reads_all {
+        command.arg("--reads-all");
+    }
+    if let Some(workspace) = &reach.workspace {
+        command.arg("--workspace").arg(workspace);
+    }
     let lists = [
         ("--private", &reach.private),
         ("--readable", &reach.readable),
         ("--writable", &reach.writable),
+        ("--writable-folder", &reach.writable_folders),
     ];
     for (word, paths) in lists {
         for path in paths {
@@ -103,7 +119,14 @@ fn become_program(args: Args) -> io::Error {
     let Some((program, arguments)) = args.argv.split_first() else {
         return io::ErrorKind::InvalidInput.into();
     };
-    let reach = Reach { private: args.private, readable: args.readable, writable: args.writable };
+    let reach = Reach {
+        private: args.private,
+        readable: args.readable,
+        writable: args.writable,
+        reads_all: args.reads_all,
+        workspace: args.workspace,
+        writable_folders: args.writable_folder,
+    };
     if args.landlock
         && let Err(error) = landlocked::restrict(&reach, program)
     {

@@ -18,6 +18,7 @@ use trinity_agent_protocol::{
 };
 
 use super::Spec;
+use crate::workspace::Workspace;
 use crate::{SELF_EXE, confine};
 
 /// A started main process and the runner's ends of its pipes.
@@ -40,6 +41,10 @@ pub(super) async fn spawn(spec: &Spec) -> Result<Spawned, ErrorBody> {
         let message = "a run that Landlock confines cannot gain privileges";
         return Err(failure(SpawnErrorClass::Other, None, message.into()));
     }
+    make_writable_folders(spec).map_err(|error| {
+        let message = format!("cannot make a folder that the run may change: {error}");
+        failure(SpawnErrorClass::Other, error.raw_os_error(), message)
+    })?;
     write_files(spec).map_err(|error| {
         failure(
             SpawnErrorClass::State,
@@ -94,8 +99,8 @@ fn command(spec: &Spec, directory: &str, status: &OwnedFd) -> Command {
     if request.allow_new_privileges {
         command.arg("--allow-new-privileges");
     }
-    if let Some(reach) = &spec.confinement.reach {
-        confine::add_words(&mut command, reach);
+    if let Some(reach) = spec.reach() {
+        confine::add_words(&mut command, &reach);
         command.arg("--writable").arg(spec.files_folder());
     }
     command.arg("--").args(&request.argv);
@@ -147,6 +152,13 @@ fn connect(command: &mut Command, spec: &Spec) -> io::Result<Streams> {
     give(&write_stderr, spec)?;
     command.stdin(read_stdin).stdout(write_stdout).stderr(write_stderr);
     Ok(Streams { stdin: stdin.into(), stdout: stdout.into(), stderr: stderr.into() })
+}
+
+/// The run itself cannot make them: they are in what it may not change.
+fn make_writable_folders(spec: &Spec) -> io::Result<()> {
+    let Some(folders) = &spec.request.writable_folders else { return Ok(()) };
+    let workspace = Workspace::open(Path::new(&spec.workspace), spec.uid())?;
+    folders.iter().try_for_each(|folder| workspace.make_folders(folder).map(drop))
 }
 
 fn write_files(spec: &Spec) -> io::Result<()> {

@@ -11,7 +11,7 @@ mod sweep;
 mod watch;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -23,7 +23,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{mpsc, watch as latest};
 use trinity_agent_protocol::{ErrorBody, ExecutionStatus, StartRequest, Stop, StopReason};
 
-use crate::isolation::Confinement;
+use crate::isolation::{Confinement, Reach};
 use crate::state::ExecutionFolder;
 
 pub(crate) use child::not_spawned;
@@ -47,6 +47,14 @@ pub(crate) struct Spec {
 impl Spec {
     pub(crate) fn files_folder(&self) -> PathBuf {
         self.files.join(&self.id)
+    }
+
+    /// What the run reaches, if Landlock says so.
+    fn reach(&self) -> Option<Reach> {
+        let held = self.confinement.reach.clone();
+        let Some(folders) = &self.request.writable_folders else { return held };
+        let all = || Reach::of_everything(self.request.env.get("TMPDIR"));
+        Some(held.unwrap_or_else(all).within(Path::new(&self.workspace), folders))
     }
 
     /// The user of the run; the runner's own when absent.

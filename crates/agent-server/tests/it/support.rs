@@ -221,6 +221,7 @@ pub(crate) fn shell(script: &str) -> StartRequest {
         uid: None,
         gid: None,
         allow_new_privileges: false,
+        writable_folders: None,
     }
 }
 
