@@ -242,6 +242,28 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
     await assertAccessible(page, "settings-git-refused");
   });
 
+  it("makes the workspace read-only but for a folder, and says what sees to it", async () => {
+    await open("/agents/keeper/settings/read-only");
+    const form = (/** @type {string} */ name) => page.getByRole("form", { name });
+    const add = async (/** @type {string} */ name, /** @type {string} */ pattern) => {
+      await form(name).getByLabel(name).fill(pattern);
+      await page.keyboard.press("Enter");
+      await form(name).getByRole("button", { name: "Save" }).click();
+      await page.getByText(`${name} saved`).waitFor();
+    };
+    await add("Allowed folders", "out/");
+    await add("Blocked patterns", "out/*.lock");
+    const isOn = form("Read-only workspace");
+    await isOn.getByRole("checkbox").click();
+    await isOn.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Every run is held to it by the kernel").waitFor();
+    await row("out/*.lock").getByText("Told to the CLI alone").waitFor();
+    await assertAccessible(page, "settings-read-only");
+    await isOn.getByRole("checkbox").click();
+    await isOn.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { name: "What sees to it" }).waitFor({ state: "detached" });
+  });
+
   it("makes an agent from a template, and asks for the credentials that it wants", async () => {
     await open("/agents");
     await button("Create agent").click();
@@ -317,6 +339,7 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
       "/skills",
       "/mcp-servers",
       "/git",
+      "/read-only",
       "/container",
       "/sharing",
     ]) {

@@ -14,6 +14,7 @@ export const keys = {
     logs: (name: string) => ["agents", "logs", name],
     credentials: (name: string) => ["agents", "credentials", name],
     mcpServers: (name: string) => ["agents", "mcp-servers", name],
+    readOnly: (name: string) => ["agents", "read-only", name],
     git: (name: string) => ["agents", "git", name],
     stats: (name: string) => ["agents", "stats", name],
     activities: (name: string, filter: object) => ["agents", "activities", name, filter],

@@ -106,6 +106,15 @@ const gitRoute = createRoute({
   component: lazyRouteComponent(() => import("./settings/git/git-page"), "GitPage"),
 });
 
+const readOnlyRoute = createRoute({
+  getParentRoute: () => settingsRoute,
+  path: "read-only",
+  component: lazyRouteComponent(
+    () => import("./settings/read-only/read-only-page"),
+    "ReadOnlyPage",
+  ),
+});
+
 const containerRoute = createRoute({
   getParentRoute: () => settingsRoute,
   path: "container",
@@ -137,6 +146,7 @@ export const agentsTree = agentsRoute.addChildren([
       skillsRoute,
       mcpRoute,
       gitRoute,
+      readOnlyRoute,
       containerRoute,
       sharingRoute,
     ]),

@@ -7,6 +7,7 @@ const SECTIONS = [
   { label: "Skills", to: "/agents/$name/settings/skills", isOwners: false },
   { label: "MCP servers", to: "/agents/$name/settings/mcp-servers", isOwners: false },
   { label: "Git", to: "/agents/$name/settings/git", isOwners: false },
+  { label: "Read-only", to: "/agents/$name/settings/read-only", isOwners: false },
   { label: "Container", to: "/agents/$name/settings/container", isOwners: false },
   { label: "Sharing", to: "/agents/$name/settings/sharing", isOwners: true },
 ] as const;
