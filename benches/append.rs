@@ -37,8 +37,8 @@ const STREAM_EVENTS: u64 = 10;
 /// The connections of the stock store on Postgres.
 const STOCK_POOL: u32 = 64;
 /// How many times the stock store's rate the log should reach, by clients.
-const GOALS_POSTGRES: [f64; 4] = [1.5, 3.0, 7.0, 10.0];
-const GOALS_SQLITE: [f64; 4] = [1.5, 7.0, 10.0, 12.0];
+const GOALS_POSTGRES: [f64; 4] = [2.0, 4.0, 11.0, 15.0];
+const GOALS_SQLITE: [f64; 4] = [2.0, 10.0, 16.0, 18.0];
 
 /// The table of the stock stores, as their own migrations make it.
 const STOCK_TABLE: &str = "CREATE TABLE events (aggregate_type text NOT NULL, \
