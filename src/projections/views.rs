@@ -272,9 +272,10 @@ impl Views {
         let model = self.model(name)?;
         let mut standing = model.standing.clone();
         loop {
+            // Marked as seen before the cursors are read: what changes in between is looked at again.
+            let seen = standing.borrow_and_update().stopped.clone();
             let cursors = builds::cursors(&self.0.db, &*model.projection).await?;
             let Some(rebuild) = cursors.rebuild else { return Ok(()) };
-            let seen = standing.borrow_and_update().stopped.clone();
             let here = |stopped: &Stopped| stopped.in_rebuild == Some(rebuild.generation);
             if let Some(stopped) = seen.filter(here) {
                 let (position, reason) = (stopped.position, stopped.reason);
