@@ -278,13 +278,19 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     if app.config.system_agent {
         system_agent::make(&app).await?;
     }
+    // Agents that start now need what they are made from and taught with.
+    let is_copied = app.library.is_copied();
+    let pull = app.shutdown.child_token().run_until_cancelled_owned(pull(app.library.clone()));
+    let pulled = tokio::spawn(pull);
+    if !is_copied {
+        let _over = pulled.await;
+    }
     let reactors = Arc::new(app.reactors(address));
     let fleet = reactors::spawn(Arc::clone(&reactors));
     reactors::spawn_foreign(Arc::clone(&reactors));
     if let Some(days) = app.config.transcript_retention_days {
         reactors::spawn_retention(Arc::clone(&reactors), days);
     }
-    tokio::spawn(app.shutdown.child_token().run_until_cancelled_owned(pull(app.library.clone())));
     announce(&app, address)?;
 
     let router = api::router(Arc::clone(&app));

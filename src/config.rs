@@ -356,6 +356,9 @@ impl Config {
             docker_cert_path.or_else(|| variable("DOCKER_CERT_PATH").map(PathBuf::from));
         let allowed_images = settings.allowed_images.or(file.allowed_images);
         let agent_image = settings.agent_image.or(file.agent_image);
+        // A folder that was named for this start wins over a repository in the file.
+        let file_templates_git = file.templates_git.filter(|_| settings.templates_dir.is_none());
+        let file_skills_git = file.skills_git.filter(|_| settings.skills_dir.is_none());
         let templates_dir = settings.templates_dir.or(file.templates_dir);
         let skills_dir = settings.skills_dir.or(file.skills_dir);
         let agent_url = settings.agent_url.or(file.agent_url);
@@ -381,8 +384,8 @@ impl Config {
             isolation: settings.isolation.or(file.isolation).unwrap_or_default(),
             agent_uids: settings.agent_uids.or(file.agent_uids).unwrap_or_default(),
             readable_paths: settings.readable_paths.or(file.readable_paths).unwrap_or_default(),
-            templates_git: settings.templates_git.or(file.templates_git),
-            skills_git: settings.skills_git.or(file.skills_git),
+            templates_git: settings.templates_git.or(file_templates_git),
+            skills_git: settings.skills_git.or(file_skills_git),
             claude_command: settings.claude_command.or(file.claude_command),
             gemini_command: settings.gemini_command.or(file.gemini_command),
             admin_password: settings.admin_password.or(file.admin_password),

@@ -44,8 +44,14 @@ impl Library {
         &self,
         read: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> T {
-        let library = self.clone();
-        match tokio::task::spawn_blocking(move || read(&library)).await {
+        let mut library = self.clone();
+        let read = move || {
+            // A copy that takes the place of this one meanwhile is for who reads next.
+            library.templates.settle();
+            library.skills.settle();
+            read(&library)
+        };
+        match tokio::task::spawn_blocking(read).await {
             Ok(found) => found,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
@@ -70,6 +76,12 @@ impl Library {
             templates_repository,
             skills_repository,
         }
+    }
+
+    /// Whether there is a copy of every repository.
+    pub fn is_copied(&self) -> bool {
+        let repositories = [&self.templates_repository, &self.skills_repository];
+        repositories.into_iter().flatten().all(Repository::is_copied)
     }
 
     /// Copies every repository as it is now; gives what became of each.

@@ -315,7 +315,8 @@ fn refuse_template(on: &OnAgent, path: &str) -> Result<()> {
     }
     let name = &on.life.name;
     let detail = format!(
-        "{path} is written from the agent's MCP servers; change these:          PUT /api/agents/{name}/mcp-servers"
+        "{path} is written from the agent's MCP servers; change these: \
+         PUT /api/agents/{name}/mcp-servers"
     );
     Err(ApiError::new(Code::Conflict, detail))
 }

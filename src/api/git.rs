@@ -17,6 +17,7 @@ use super::etag::{IfMatch, IfNoneMatch};
 use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
 use super::inside;
 use super::reply::Reply;
+use crate::adapters::model_api::ModelApi;
 use crate::app::App;
 use crate::commands::agents;
 use crate::domain::AgentName;
@@ -297,6 +298,7 @@ struct Place {
     repository: String,
     branch: String,
     credentials: Credentials,
+    model_api: Option<&'static ModelApi>,
     skills_folder: &'static str,
     search_path: String,
 }
@@ -309,10 +311,12 @@ impl Place {
                 format!("agent `{name}` has no repository; set one: PUT /api/agents/{name}/git");
             return Err(ApiError::new(Code::Conflict, detail));
         };
+        let adapter = state.app.adapters.get(life.config.runtime);
         Ok(Self {
             link: inside::link(state, on).await?,
             credentials: state.app.vault.read(life.incarnation.0).await?,
-            skills_folder: state.app.adapters.get(life.config.runtime).skills_folder(),
+            model_api: adapter.model_api(),
+            skills_folder: adapter.skills_folder(),
             search_path: App::search_path(),
             life,
             repository,
@@ -326,6 +330,7 @@ impl Place {
             search_path: &self.search_path,
             agent: &self.life.config.name,
             credentials: &self.credentials,
+            model_api: self.model_api,
             skills_folder: self.skills_folder,
             skills: &self.life.skills,
         }

@@ -92,6 +92,7 @@ fn complete_operation(operation: &mut Operation, method: &str, level: Option<Lev
         Some(Level::Auth) => Some("auth"),
         Some(Level::Access) => Some("access"),
         Some(Level::Inside) => Some("inside"),
+        Some(Level::Operator) => Some("operator"),
         Some(Level::Owner) => Some("owner"),
         Some(Level::Admin) => Some("admin"),
     };

@@ -51,7 +51,9 @@ impl FromStr for GitSource {
         let authority =
             url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
         let user = authority.and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
-        if user.is_some_and(|user| user.contains(':')) {
+        // Over ssh a user is no secret; over http a token is often all of it.
+        let is_web = url.starts_with("http");
+        if user.is_some_and(|user| is_web || user.contains(':')) {
             return Err(InvalidGitSource::Password);
         }
         Ok(Self { url: url.to_owned(), branch: branch.map(str::to_owned) })
@@ -95,7 +97,8 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<GitSource>(), Err(InvalidGitSource::Form), "{bad}");
         }
-        let secret = "https://user:token@example.test/a".parse::<GitSource>();
-        assert_eq!(secret, Err(InvalidGitSource::Password));
+        for secret in ["https://user:token@example.test/a", "https://ghp_token@example.test/a"] {
+            assert_eq!(secret.parse::<GitSource>(), Err(InvalidGitSource::Password), "{secret}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use http_body_util::{BodyDataStream, BodyExt, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -114,14 +114,20 @@ async fn pass_on(
     let url = shared.upstreams.address(api, path);
     let no_such = || Refusal(StatusCode::NOT_FOUND, "this is no part of the model's API".into());
     let url = url.ok_or_else(no_such)?;
-    let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(|error| {
-        let message =
-            format!("the request cannot be read, or has more than {REQUEST_BYTES_MAX} bytes");
-        Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("{message}: {error}"))
-    })?;
     let mut headers = passed_on(&head.headers);
+    if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+        let bytes = length.to_str().ok().and_then(|length| length.parse::<usize>().ok());
+        if bytes.is_none_or(|bytes| bytes > REQUEST_BYTES_MAX) {
+            let message = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+            return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        headers.insert(header::CONTENT_LENGTH, length.clone());
+    }
+    // Passed on as it comes: what a run sends slowly, or not at all, takes no room here.
+    let body = BodyDataStream::new(Limited::new(body, REQUEST_BYTES_MAX));
+    let body = reqwest::Body::wrap_stream(body);
     headers.insert(HeaderName::from_static(api.key_header), key(shared, incarnation, api).await?);
-    let sent = shared.http.request(head.method, url).headers(headers).body(body.to_bytes()).send();
+    let sent = shared.http.request(head.method, url).headers(headers).body(body).send();
     let answer = sent.await.map_err(|error| {
         // Without the address, which is the server's own business.
         let message = format!("the model's API cannot be reached: {}", error.without_url());

@@ -93,24 +93,28 @@ impl Gateway {
     }
 }
 
-/// The way that an agent is given instead of its key, if it is: its server offers a gateway, and the
-/// agent has a key and nothing that leads elsewhere.
-pub fn stands_in<'a>(
+/// What of its credentials an agent is given: all but a key that the gateway holds for it, instead of
+/// which it gets the other. That is so if its server offers a gateway, and the agent has a key and nothing
+/// that leads elsewhere.
+pub fn given<'a>(
     api: Option<&'static ModelApi>,
     info: &'a Info,
     credentials: &Credentials,
-) -> Option<StandIn<'a>> {
-    let address = info.gateway.as_deref()?;
+) -> (Credentials, Option<StandIn<'a>>) {
     let has_variable = |name: &str| credentials.of(Kind::Variable).any(|(known, _)| known == name);
-    let api = api.filter(|api| api.can_stand_in(has_variable))?;
-    Some(StandIn { api, address })
+    let api = api.filter(|api| api.can_stand_in(has_variable));
+    let all = credentials.clone();
+    match (api, info.gateway.as_deref()) {
+        (Some(api), Some(address)) => (all.without(api.key), Some(StandIn { api, address })),
+        (None, _) | (_, None) => (all, None),
+    }
 }
 
 /// What an agent is given instead of its key.
 #[derive(Debug, Clone, Copy)]
 pub struct StandIn<'a> {
     /// The API whose key it is not given.
-    pub api: &'static ModelApi,
+    api: &'static ModelApi,
     /// Where its CLI is sent.
     address: &'a str,
 }

@@ -13,7 +13,9 @@ use chrono::{DateTime, Utc};
 use trinity_agent_protocol::{ErrorCode, Masks, StopReason};
 
 pub use self::status::{CHANGES_MAX, Change, Status};
+use crate::adapters::model_api::ModelApi;
 use crate::domain::AgentName;
+use crate::gateway;
 use crate::hosts::errand::{self, Errand};
 use crate::hosts::link::{self, Link};
 use crate::vault::{Credentials, Kind};
@@ -66,6 +68,8 @@ pub struct Workspace<'a> {
     pub agent: &'a AgentName,
     /// What the agent has been given: a token may be among it, and none of it is committed.
     pub credentials: &'a Credentials,
+    /// The API of its model, whose key its place may not know.
+    pub model_api: Option<&'static ModelApi>,
     /// Where its CLI looks for skills.
     pub skills_folder: &'a str,
     /// The skills that the platform keeps there.
@@ -190,6 +194,7 @@ impl Workspace<'_> {
         now: DateTime<Utc>,
     ) -> Result<errand::Done, Error> {
         let info = self.link.info().await?;
+        let (given, _) = gateway::given(self.model_api, &info, self.credentials);
         let token = self.credentials.of(Kind::Variable).find(|(name, _)| *name == TOKEN_NAME);
         let (files, skills) = (self.credentials.files().into_keys(), self.skills.iter());
         let identity = script::Identity {
@@ -203,7 +208,7 @@ impl Workspace<'_> {
         let errand = Errand {
             argv: argv.to_vec(),
             env: script::environment(operation, remote, &identity),
-            masked: self.credentials.masked().map(str::to_owned).collect(),
+            masked: given.masked().map(str::to_owned).collect(),
             timeout,
         };
         let ended = errand::run(self.link, &info, self.search_path, errand, now).await;

@@ -59,6 +59,10 @@ pub(super) fn environment(
         ("EXCLUDED", &excluded),
         ("GIT_CEILING_DIRECTORIES", identity.ceiling),
         ("GIT_TERMINAL_PROMPT", "0"),
+        // HOME is the agent's, and a configuration names programs.
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_ATTR_NOSYSTEM", "1"),
         // No hooks and no other files of the machine.
         ("GIT_TEMPLATE_DIR", ""),
         ("GIT_AUTHOR_NAME", identity.author),
@@ -83,9 +87,12 @@ pub(super) fn environment(
 }
 
 /// Settings that win over all that the workspace and its user have.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
+    ("core.attributesFile", "/dev/null"),
+    // Repositories are reached by http alone, whatever an address is rewritten to.
+    ("core.sshCommand", "false"),
     ("commit.gpgSign", "false"),
     // Nothing may go on in the background once the script has ended.
     ("gc.auto", "0"),
@@ -116,8 +123,8 @@ fn pattern(path: &str) -> String {
 /// What all scripts have in common.
 ///
 /// A workspace becomes a repository as a whole or not at all: it is filled beside `.git`, which it
-/// becomes at last. What was not there before is listed before it is written, so that a next attempt
-/// knows what an interrupted one has left. What is there stays, and shows as a change.
+/// becomes at last. What is not there is listed before it is written; an attempt that follows an
+/// interrupted one goes on with what is still missing. What is there stays, and shows as a change.
 const PRELUDE: &str = r#"set -eu
 command -v git >/dev/null || exit 127
 fail() { printf '%s\n' "$1" >&2; exit 1; }
@@ -145,7 +152,7 @@ fetch() { git fetch -q "$REPOSITORY" "+refs/heads/$BRANCH:refs/remotes/origin/$B
 clone() {
   new=$PWD/.trinity-clone
   if [ -e "$new/missing" ]; then
-    xargs -0 rm -f -- <"$new/missing" 2>/dev/null || true
+    GIT_DIR="$new" GIT_WORK_TREE="$PWD" git ls-files -z --deleted >"$new/missing"
   else
     rm -rf "$new"
     heads=$(git ls-remote --heads "$REPOSITORY")

@@ -74,18 +74,27 @@ impl Repository {
         self.folder.join(CURRENT)
     }
 
+    /// Whether there is a copy.
+    pub fn is_copied(&self) -> bool {
+        self.current().exists()
+    }
+
     /// Copies the branch as it is now. Whoever reads meanwhile reads the copy of before, whole.
     ///
     /// # Errors
     /// When git cannot be run, or does not copy it; then nothing has changed.
     pub async fn pull(&self) -> Result<Pulled, PullError> {
-        let _alone = self.one_at_a_time.lock().await;
+        let alone = Arc::clone(&self.one_at_a_time).lock_owned().await;
         let host = |source| PullError::Host { url: self.source.url.clone(), source };
         let fresh = Uuid::new_v4().to_string();
         tokio::fs::create_dir_all(&self.folder).await.map_err(host)?;
         let copied = self.copy(&self.folder.join(&fresh)).await;
         let (folder, keep) = (self.folder.clone(), copied.is_ok().then(|| fresh.clone()));
-        let settled = tokio::task::spawn_blocking(move || settle(&folder, keep.as_deref()));
+        let settled = tokio::task::spawn_blocking(move || {
+            // Held until it is over, also if whoever asked for it has left.
+            let _alone = alone;
+            settle(&folder, keep.as_deref())
+        });
         let commit = copied?;
         settled.await.map_err(io::Error::other).flatten().map_err(host)?;
         Ok(Pulled { source: self.source.clone(), commit })

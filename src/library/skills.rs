@@ -69,6 +69,13 @@ impl Skills {
         Self { folder }
     }
 
+    /// Stays with the folder that its path leads to now, where that is a link to one of several copies.
+    pub(super) fn settle(&mut self) {
+        if let Ok(folder) = self.folder.canonicalize() {
+            self.folder = folder;
+        }
+    }
+
     /// Every skill by name, with what is wrong with those that cannot be used.
     ///
     /// # Errors

@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use trinity_agent_protocol::{Info, KeptFile, KeptFiles, Masks};
+use trinity_agent_protocol::{KeptFile, KeptFiles, Masks};
 use uuid::Uuid;
 
 use super::chain;
 use super::look::Look;
-use crate::adapters::{Adapter, mcp};
-use crate::gateway::{self, StandIn};
+use crate::adapters::mcp;
+use crate::gateway;
 use crate::hosts::{WorkspaceFile, link};
 use crate::library::skills::SkillError;
 use crate::vault::{self, Credentials, Injection, SecretText, Vault};
@@ -35,7 +35,7 @@ pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result
     });
     let info = link.info().await?;
     let adapter = look.context.adapters.get(life.config.runtime).as_ref();
-    let (given, _) = given(adapter, &info, credentials);
+    let (given, _) = gateway::given(adapter.model_api(), &info, credentials);
     let secrets = given.files().into_iter().map(|(path, text)| {
         let content = text.into_bytes();
         KeptFile { path, content, is_executable: false, is_secret: true }
@@ -55,22 +55,6 @@ pub(super) async fn inject(look: &Look<'_>, credentials: &Credentials) -> Result
     };
     context.vault.record_injection(life.incarnation.0, &injection).await?;
     Ok(())
-}
-
-/// What of its credentials an agent is given: all but a key that the gateway holds for it, instead of
-/// which it gets the other.
-pub(super) fn given<'a>(
-    adapter: &dyn Adapter,
-    info: &'a Info,
-    credentials: &Credentials,
-) -> (Credentials, Option<StandIn<'a>>) {
-    let stand_in = gateway::stands_in(adapter.model_api(), info, credentials);
-    let all = credentials.clone();
-    let given = match &stand_in {
-        Some(stand_in) => all.without(stand_in.api.key),
-        None => all,
-    };
-    (given, stand_in)
 }
 
 /// The files of the agent's skills, where its CLI looks for them.

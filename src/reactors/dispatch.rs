@@ -13,7 +13,7 @@ use crate::commands::runs::Grant;
 use crate::domain::agent::{Agent, Life};
 use crate::domain::execution::{ErrorClass, Request};
 use crate::domain::slots::Active;
-use crate::gateway::StandIn;
+use crate::gateway::{self, StandIn};
 use crate::vault::{API_KEY_VARIABLE, Credentials, Kind, SecretText};
 
 /// The variable by which a run finds this server, as its own command line does.
@@ -68,7 +68,7 @@ pub(super) fn start_request(
         .and_then(|tools| adapter.tools(tools.names()).map(|()| tools))
         .map_err(|error| refused(error.to_string()))?;
     check_writes_are_held(life, info).map_err(refused)?;
-    let (given, stand_in) = credentials::given(adapter, info, credentials);
+    let (given, stand_in) = gateway::given(adapter.model_api(), info, credentials);
     let mut secrets = variables(context, &given);
     let own = stand_in.iter().flat_map(StandIn::variables);
     secrets.0.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));

@@ -58,8 +58,17 @@ pub(super) async fn renew(look: &Look<'_>) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Ends the key of an agent that is deleted. One whose text cannot be opened any more works for nobody:
+/// a key acts as one life of its agent, and this one is over.
+pub(super) async fn end_for_ever(look: &Look<'_>) -> Result<(), Failed> {
+    match end(look).await {
+        Err(Failed::Vault(vault::Error::Damaged { .. } | vault::Error::Rotated)) => Ok(()),
+        ended => ended,
+    }
+}
+
 /// Ends the agent's key; one that its owner has ended, or that never was recorded, is ended already.
-pub(super) async fn end(look: &Look<'_>) -> Result<(), Failed> {
+async fn end(look: &Look<'_>) -> Result<(), Failed> {
     let Some(api_key) = known(look).await? else { return Ok(()) };
     let id = ids::api_key_id(api_key.expose());
     match accounts::delete_key(&look.context.log, id, look.cause.metadata()).await {

@@ -45,7 +45,7 @@ pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Res
             }
             Kept::Runs => runs_have_ended(look, reason).await?,
             Kept::Key => {
-                own_key::end(look).await?;
+                own_key::end_for_ever(look).await?;
                 true
             }
             Kept::Place => {

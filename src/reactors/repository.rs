@@ -19,6 +19,7 @@ pub(super) async fn bring(look: &Look<'_>, credentials: &Credentials) -> Result<
         search_path: &context.path,
         agent: &life_ref.name,
         credentials,
+        model_api: adapter.model_api(),
         skills_folder: adapter.skills_folder(),
         skills: &life.skills,
     };

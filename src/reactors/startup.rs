@@ -7,6 +7,7 @@ use trinity_agent_protocol::{ErrorCode, Exit, Info, Masks, StartRequest, StopRea
 
 use super::look::Look;
 use super::{chain, credentials, dispatch};
+use crate::gateway;
 use crate::hosts::link::{self, Link};
 use crate::hosts::{STARTUP_RUN_PREFIX, errand, startup_run};
 use crate::vault::Credentials;
@@ -54,6 +55,7 @@ async fn start(look: &Look<'_>, mut request: StartRequest, id: &str) -> Result<(
 fn request(look: &Look<'_>, info: &Info, credentials: &Credentials) -> StartRequest {
     let context = look.context;
     let grace = Duration::from_millis(context.grace_ms);
+    let adapter = context.adapters.get(look.life.config.runtime).as_ref();
     let script = "test ! -e startup.sh || exec sh ./startup.sh";
     StartRequest {
         epoch: 1,
@@ -61,8 +63,9 @@ fn request(look: &Look<'_>, info: &Info, credentials: &Credentials) -> StartRequ
         env: errand::surroundings(info, &context.path),
         stdin: String::new(),
         files: Vec::new(),
-        // What an earlier start has written may still be in the workspace.
-        masked: credentials::masked(credentials),
+        // What an earlier start has written may still be in the workspace; what is not given to the
+        // agent is not told to it here either.
+        masked: credentials::masked(&gateway::given(adapter.model_api(), info, credentials).0),
         cwd: None,
         timeout_ms: millis(TIMEOUT),
         grace_ms: context.grace_ms,

@@ -21,13 +21,15 @@ enum Level {
     Access,
     /// Whoever may operate the agent, and of agents it alone.
     Inside,
+    /// Whoever may operate the agent, but no agent.
+    Operator,
     /// Who owns the agent.
     Owner,
     /// Administrators.
     Admin,
 }
 
-use Level::{Access, Admin, Auth, Inside, Open, Owner};
+use Level::{Access, Admin, Auth, Inside, Open, Operator, Owner};
 
 /// Method, route, who may pass, and a body that would be taken.
 type Row = (&'static str, &'static str, Level, &'static str);
@@ -105,15 +107,15 @@ const ROWS: &[Row] = &[
     ("GET", "/api/agents/{name}/stats", Inside, ""),
     ("GET", "/api/agents/{name}/info", Inside, ""),
     ("GET", "/api/agents/{name}/files", Inside, ""),
-    ("PUT", "/api/agents/{name}/files", Inside, "text"),
-    ("DELETE", "/api/agents/{name}/files", Inside, ""),
+    ("PUT", "/api/agents/{name}/files", Operator, "text"),
+    ("DELETE", "/api/agents/{name}/files", Operator, ""),
     ("GET", "/api/agents/{name}/files/download", Inside, ""),
     ("GET", "/api/agents/{name}/git", Access, ""),
     ("PUT", "/api/agents/{name}/git", Owner, r#"{"repository":"http://127.0.0.1:1/r.git"}"#),
-    ("GET", "/api/agents/{name}/git/status", Inside, ""),
-    ("POST", "/api/agents/{name}/git/pull", Inside, ""),
-    ("POST", "/api/agents/{name}/git/commit", Inside, r#"{"message":"m"}"#),
-    ("POST", "/api/agents/{name}/git/push", Inside, ""),
+    ("GET", "/api/agents/{name}/git/status", Operator, ""),
+    ("POST", "/api/agents/{name}/git/pull", Operator, ""),
+    ("POST", "/api/agents/{name}/git/commit", Operator, r#"{"message":"m"}"#),
+    ("POST", "/api/agents/{name}/git/push", Operator, ""),
     ("GET", "/api/agents/{name}/queue", Access, ""),
     ("GET", "/api/agents/{name}/slots/history", Access, ""),
     ("POST", "/api/agents/{name}/task", Access, r#"{"message":"m","async_mode":true}"#),
@@ -274,7 +276,7 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
             let (status, code) = send(client, row, &id).await;
             let is_setup = code == "setup-done";
             assert!(passed(status, &code) || is_setup, "{what}: {status} {code}");
-            let is_hidden = status == 404 && matches!(level, Access | Inside | Owner);
+            let is_hidden = status == 404 && matches!(level, Access | Inside | Operator | Owner);
             assert!(!is_hidden, "{what}: {status} {code}");
         };
         if *level == Open {
@@ -302,6 +304,15 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
                     refused(client, 403, "permission_denied").await;
                 }
                 for client in [&callers.itself, &callers.guest, &callers.owner, &callers.admin] {
+                    lets_in(client).await;
+                }
+            }
+            Operator => {
+                refused(&callers.stranger, 404, "not-found").await;
+                for client in [&callers.other_agent, &callers.calling_agent, &callers.itself] {
+                    refused(client, 403, "permission_denied").await;
+                }
+                for client in [&callers.guest, &callers.owner, &callers.admin] {
                     lets_in(client).await;
                 }
             }

@@ -73,7 +73,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 19] = [
     ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
-    ("git", &["git", "domain", "hosts", "vault"], &[]),
+    ("git", &["git", "adapters", "domain", "gateway", "hosts", "vault"], &[]),
     ("library", &["library", "config", "domain", "hosts"], &["tokio"]),
     ("redis", &["config"], &["redis", "tokio"]),
     ("vault", &["vault", "config", "data_dir", "db", "redis"], &["rand", "tokio"]),

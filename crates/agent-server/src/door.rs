@@ -77,7 +77,7 @@ impl Connections {
         let (open, token) = (Arc::clone(&self.open), self.token.clone());
         let watcher = self.graceful.watcher();
         tokio::spawn(async move {
-            let may_enter = token.is_some() || !is_of_a_run(&stream);
+            let may_enter = !is_of_a_run(&stream);
             if may_enter && is_let_in(&mut stream, token.as_deref()).await {
                 let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 if let Err(error) = watcher.watch(connection.into_owned()).await {

@@ -73,7 +73,9 @@ impl Reach {
 
     /// The same, but of the workspace only HOME and these folders are changed.
     pub(crate) fn within(self, workspace: &Path, folders: &[String]) -> Self {
-        let writable = self.writable.into_iter().filter(|path| path != workspace).collect();
+        // Rights on a folder are rights on all below it.
+        let writable =
+            self.writable.into_iter().filter(|path| !workspace.starts_with(path)).collect();
         let folders = folders.iter().map(PathBuf::from).chain([PathBuf::from(HOME)]);
         let (workspace, writable_folders) = (Some(workspace.to_owned()), folders.collect());
         Self { writable, workspace, writable_folders, ..self }

@@ -160,6 +160,7 @@ pub(super) async fn create(
     let servers = asked.mcp_servers.take().unwrap_or_default();
     mcp::check(&servers).map_err(|error| invalid(&error))?;
     let synchronise = synchronise(&asked)?;
+    refuse_more(&state, &caller, &asked).await?;
     let config = config(&state, asked)?;
     let name = config.name.clone();
     let actor = caller.actor().to_string();
@@ -228,6 +229,20 @@ fn synchronise(asked: &CreateAgent) -> Result<Option<Setting>> {
             Err(ApiError::field("/github_branch", detail))
         }
     }
+}
+
+/// Refuses an agent that would make one with more rights over its place than it has itself.
+async fn refuse_more(state: &ApiState, caller: &Caller, asked: &CreateAgent) -> Result<()> {
+    let Identity::Agent(life) = &caller.identity else { return Ok(()) };
+    if asked.full_capabilities != Some(true) {
+        return Ok(());
+    }
+    let agent = state.app.log.state::<crate::domain::agent::Agent>(&life.name).await?;
+    if agent.state.life.is_some_and(|life| life.config.full_capabilities) {
+        return Ok(());
+    }
+    let detail = "full_capabilities: an agent without them makes none that has them";
+    Err(ApiError::new(Code::Forbidden, detail))
 }
 
 /// Whose the new agent is: the caller's, or of whoever owns the calling agent.

@@ -30,13 +30,15 @@ pub enum Level {
     Access,
     /// Whoever may operate the agent, and of agents it alone.
     Inside,
+    /// Whoever may operate the agent, but no agent: its runs have ways of their own, and are held there.
+    Operator,
     /// Its owner and administrators; not the agent itself.
     Owner,
     /// Administrators.
     Admin,
 }
 
-use Level::{Access, Admin, Auth, Inside, Open, Owner};
+use Level::{Access, Admin, Auth, Inside, Open, Operator, Owner};
 
 /// Every route, and who may pass; one without a row lets nobody pass.
 pub const TABLE: &[(&str, &str, Level)] = &[
@@ -123,15 +125,15 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/agents/{name}/stats", Inside),
     ("GET", "/api/agents/{name}/info", Inside),
     ("GET", "/api/agents/{name}/files", Inside),
-    ("PUT", "/api/agents/{name}/files", Inside),
-    ("DELETE", "/api/agents/{name}/files", Inside),
+    ("PUT", "/api/agents/{name}/files", Operator),
+    ("DELETE", "/api/agents/{name}/files", Operator),
     ("GET", "/api/agents/{name}/files/download", Inside),
     ("GET", "/api/agents/{name}/git", Access),
     ("PUT", "/api/agents/{name}/git", Owner),
-    ("GET", "/api/agents/{name}/git/status", Inside),
-    ("POST", "/api/agents/{name}/git/pull", Inside),
-    ("POST", "/api/agents/{name}/git/commit", Inside),
-    ("POST", "/api/agents/{name}/git/push", Inside),
+    ("GET", "/api/agents/{name}/git/status", Operator),
+    ("POST", "/api/agents/{name}/git/pull", Operator),
+    ("POST", "/api/agents/{name}/git/commit", Operator),
+    ("POST", "/api/agents/{name}/git/push", Operator),
     ("GET", "/api/agents/{name}/queue", Access),
     ("GET", "/api/agents/{name}/slots/history", Access),
     ("POST", "/api/agents/{name}/queue/clear", Owner),
@@ -259,7 +261,7 @@ pub async fn authorize(
         match level {
             Open | Auth => {}
             Admin => require_admin(&caller)?,
-            Access | Inside | Owner => {
+            Access | Inside | Operator | Owner => {
                 let target = target(&state, &caller, &mut parts).await?;
                 require(&caller, &target, level)?;
                 parts.extensions.insert(target);
@@ -293,14 +295,14 @@ fn require(caller: &Caller, target: &OnAgent, level: Level) -> Result<()> {
     let name = &target.life.name;
     match (&caller.identity, target.rights, level) {
         // Every run has the key of its agent: what the agent is held to, it must not lift.
-        (Identity::Agent(by), Rights::Own, Owner) => Err(permission_denied(
+        (Identity::Agent(by), Rights::Own, Operator | Owner) => Err(permission_denied(
             &by.name,
             name,
             format!("agent `{name}` may not administer itself; its owner can"),
         )),
         (_, Rights::Own, _)
         | (_, Rights::Operate, Access)
-        | (Identity::User { .. }, Rights::Operate, Inside) => Ok(()),
+        | (Identity::User { .. }, Rights::Operate, Inside | Operator) => Ok(()),
         (Identity::Agent(by), Rights::Operate, _) => Err(permission_denied(
             &by.name,
             name,

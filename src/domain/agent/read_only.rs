@@ -8,6 +8,8 @@ use super::{ConfigError, ReadOnly};
 
 /// How many patterns of each kind there are at most.
 pub const PATTERNS_MAX: usize = 100;
+/// The HOME of runs, which always may be changed.
+const HOME: &str = ".home";
 /// How many bytes one has at most.
 pub const PATTERN_BYTES_MAX: usize = 256;
 
@@ -38,7 +40,8 @@ impl ReadOnly {
     /// Whether the kernel sees to a blocked pattern: it does outside of the folders that may be changed.
     pub fn is_block_enforced(&self, pattern: &str) -> bool {
         let fixed = fixed_part(pattern);
-        self.writable_folders().all(|folder| !is_below(folder, fixed) && !is_below(fixed, folder))
+        let writable = self.writable_folders().chain([HOME]);
+        { writable }.all(|folder| !is_below(folder, fixed) && !is_below(fixed, folder))
     }
 
     /// Blocked patterns that only the CLI can be told of.
