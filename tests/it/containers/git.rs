@@ -76,6 +76,66 @@ async fn a_container_with_git_clones_commits_and_pushes() {
 }
 
 #[tokio::test]
+async fn a_workspace_outlives_a_stop_and_another_container_with_all_that_is_in_it() {
+    let image = git_image();
+    let server = Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &address()),
+        ("TRINITY_AGENT_IMAGE", &image),
+    ])
+    .await;
+    let name = fresh_name();
+    let config = json!({"name": name, "runtime": "demo", "custom_instructions": "Be brief."});
+    server.agent_with(config).await;
+    let path = |below: &str| format!("/api/agents/{name}{below}");
+    for (file, text) in [("CLAUDE.md", "Be brief and kind."), ("CLAUDE.local.md", "Only here.")] {
+        let file = path(&format!("/files?path={file}"));
+        let put = server.request(reqwest::Method::PUT, &file).body(text).send().await.unwrap();
+        assert!(put.status().is_success(), "{file}: {}", put.status());
+    }
+    let files = json!({"files": {"keys/a.json": "{\"key\": \"in-a-file-0123456789\"}",
+        ".env": "SERVICE_KEY=a-secret-of-the-service"}});
+    server.post(&path("/credentials/inject"), files).await.expect(200);
+    let commit = "git -c user.name=a -c user.email=a@b commit -q -m";
+    let work = format!(
+        "exec git init -q -b main && git add CLAUDE.md && {commit} first && git checkout -q -b work && \
+         echo one > b && git add b && {commit} second && echo two >> b && echo made > made"
+    );
+    let ended = server.script_ends(&name, &[&work]).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+
+    // What a run finds, and what is there.
+    let found = async || {
+        let ops =
+            ["exec [ \"$SERVICE_KEY\" = a-secret-of-the-service ] && sha256sum keys/a.json .env"];
+        let ended = server.script_ends(&name, &ops).await;
+        assert_eq!(ended["status"], "completed", "{ended}");
+        let look = "cd /agent/workspace; cat CLAUDE.md CLAUDE.local.md made keys/a.json .env b; \
+                    git log --format=%s; git branch --show-current; git status --porcelain b";
+        docker(&["exec", "-u", "10001", &format!("agent-{name}"), "/bin/sh", "-c", look])
+    };
+    let before = found().await;
+    for wanted in ["kind.", "Only here.", "made", "in-a-file", "a-secret", "second", "work", " M b"]
+    {
+        assert!(before.contains(wanted), "{wanted}: {before}");
+    }
+    let container = server.get(&path("")).await.expect(200)["container_id"].clone();
+    ask(&server, &name, "stop", "stopped").await;
+    ask(&server, &name, "start", "running").await;
+    assert_eq!(found().await, before, "after a stop and a start");
+
+    let limits = json!({"cpu": null, "memory": "256m"});
+    server.put(&path("/resources"), limits).await.expect(200);
+    ask(&server, &name, "stop", "stopped").await;
+    ask(&server, &name, "start", "running").await;
+    assert_ne!(server.get(&path("")).await.expect(200)["container_id"], container);
+    assert_eq!(found().await, before, "in another container");
+    delete(&server, &name).await;
+    server.audit().await;
+    docker(&["rmi", &image]);
+}
+
+#[tokio::test]
 async fn an_image_without_git_is_the_named_reason_of_a_failed_start() {
     let server = server().await;
     let name = fresh_name();
