@@ -153,12 +153,11 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_MODEL_GATEWAY", value_name = "BOOL")]
     pub model_gateway: Option<bool>,
 
-    /// API of Claude Code that the gateway passes requests on to [default: https://api.anthropic.com]
+    /// API of Claude Code that the gateway passes requests on to [default: its maker's]
     #[arg(long, env = "TRINITY_ANTHROPIC_URL", value_name = "URL")]
     pub anthropic_url: Option<String>,
 
-    /// API of Gemini CLI that the gateway passes requests on to
-    /// [default: https://generativelanguage.googleapis.com]
+    /// API of Gemini CLI that the gateway passes requests on to [default: its maker's]
     #[arg(long, env = "TRINITY_GEMINI_URL", value_name = "URL")]
     pub gemini_url: Option<String>,
 

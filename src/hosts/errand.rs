@@ -2,7 +2,7 @@
 //!
 //! An errand runs like any run of the agent, under its supervisor and held by the same confinement,
 //! but is no execution of the log. What a server leaves behind that dies in between is ended and
-//! forgotten by whoever looks after the agent next: see [`ERRAND_RUN_PREFIX`].
+//! forgotten by whoever looks after the agent next, who knows errands by their names.
 
 use std::collections::BTreeMap;
 use std::fmt;
