@@ -265,6 +265,7 @@ fn passed(status: u16, code: &str) -> bool {
 async fn every_row_lets_in_whom_it_should_and_nobody_else() {
     let t = TestApp::start().await;
     let (callers, id) = callers(&t).await;
+    let agents = [&callers.other_agent, &callers.calling_agent, &callers.itself];
     for row in ROWS {
         let (method, route, level, _) = row;
         let what = format!("{method} {route}");
@@ -287,16 +288,14 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
         refused(&t.anonymous().with_token("nonsense"), 401, "not-authenticated").await;
         match level {
             Open => {}
-            Auth => {
-                lets_in(&callers.stranger).await;
-            }
+            Auth => lets_in(&callers.stranger).await,
             Access => {
                 refused(&callers.stranger, 404, "not-found").await;
                 refused(&callers.other_agent, 403, "permission_denied").await;
-                for client in [&callers.calling_agent, &callers.guest, &callers.owner] {
+                let all = [&callers.calling_agent, &callers.guest, &callers.owner, &callers.admin];
+                for client in all {
                     lets_in(client).await;
                 }
-                lets_in(&callers.admin).await;
             }
             Inside => {
                 refused(&callers.stranger, 404, "not-found").await;
@@ -309,7 +308,7 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
             }
             Operator => {
                 refused(&callers.stranger, 404, "not-found").await;
-                for client in [&callers.other_agent, &callers.calling_agent, &callers.itself] {
+                for client in agents {
                     refused(client, 403, "permission_denied").await;
                 }
                 for client in [&callers.guest, &callers.owner, &callers.admin] {
@@ -318,19 +317,19 @@ async fn every_row_lets_in_whom_it_should_and_nobody_else() {
             }
             Owner => {
                 refused(&callers.stranger, 404, "not-found").await;
-                refused(&callers.other_agent, 403, "permission_denied").await;
-                refused(&callers.calling_agent, 403, "permission_denied").await;
-                refused(&callers.itself, 403, "permission_denied").await;
+                for client in agents {
+                    refused(client, 403, "permission_denied").await;
+                }
                 refused(&callers.guest, 403, "forbidden").await;
-                lets_in(&callers.owner).await;
-                lets_in(&callers.admin).await;
+                for client in [&callers.owner, &callers.admin] {
+                    lets_in(client).await;
+                }
             }
             Admin => {
                 for client in [&callers.stranger, &callers.owner, &callers.calling_agent] {
                     refused(client, 403, "missing_scope").await;
                 }
-                let (status, code) = send(&callers.admin, row, &id).await;
-                assert!(passed(status, &code), "{what}: {status} {code}");
+                lets_in(&callers.admin).await;
             }
         }
     }
