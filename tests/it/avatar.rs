@@ -4,9 +4,9 @@ use reqwest::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlx::{Connection as _, PgConnection};
 
 use crate::server::{Answer, Server};
+use crate::traces::incarnations_in;
 
 const PATH: &str = "/api/agents/scout/avatar";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nof little use";
@@ -19,18 +19,6 @@ async fn set(server: &Server, image: impl Into<reqwest::Body>) -> Answer {
 
 async fn shown(server: &Server) -> Response {
     server.request(Method::GET, PATH).send().await.unwrap()
-}
-
-/// The lives that have a picture.
-async fn kept(server: &Server) -> Vec<String> {
-    let select = "SELECT incarnation FROM avatars";
-    if let Some(url) = &server.database_url {
-        let mut connection = PgConnection::connect(url).await.unwrap();
-        return sqlx::query_scalar(select).fetch_all(&mut connection).await.unwrap();
-    }
-    let db = rusqlite::Connection::open(server.data_dir.join("state.db")).unwrap();
-    let mut select = db.prepare(select).unwrap();
-    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 #[tokio::test]
@@ -76,9 +64,9 @@ async fn a_picture_is_what_its_bytes_say_and_goes_with_its_agent() {
     assert_eq!(server.delete(PATH).await.expect(200)["avatar_sha256"], Value::Null);
     assert_eq!(shown(&server).await.status(), 404);
     set(&server, GIF).await.expect(200);
-    assert_eq!(kept(&server).await.len(), 1);
+    assert_eq!(incarnations_in(&server, "avatars").await.len(), 1);
     server.delete("/api/agents/scout").await.expect(200);
-    assert_eq!(kept(&server).await, Vec::<String>::new());
+    assert_eq!(incarnations_in(&server, "avatars").await, Vec::<String>::new());
     server.agent("scout").await;
     assert_eq!(shown(&server).await.status(), 404, "a new life inherits nothing");
     server.audit().await;

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlx::{Connection as _, PgConnection};
 
 use crate::cli::support::User;
 use crate::server::{Server, until};
-use crate::traces::{files_with, tables_with};
+use crate::traces::{files_with, incarnations_in, tables_with};
 
 /// Values that are found wherever they are left.
 const SECRET: &str = "sk-test-\"3f9a1c7e\\kzq7x";
@@ -208,20 +207,8 @@ async fn a_deleted_agent_leaves_no_credential_to_the_next_of_its_name() {
     server.until_status(&id, "completed").await;
     assert!(json!(server.lines(&id).await).to_string().contains("[]"));
     assert_stored_nowhere(&server, &log, &[SECRET, "kzq7x"]).await;
-    let keys = stored_keys(&server).await;
+    let keys = incarnations_in(&server, "vault_agents").await;
     assert!(!keys.contains(&incarnation), "the data key is there still: {keys:?}");
-}
-
-/// The lives that have a data key.
-async fn stored_keys(server: &Server) -> Vec<String> {
-    let select = "SELECT incarnation FROM vault_agents";
-    if let Some(url) = &server.database_url {
-        let mut connection = PgConnection::connect(url).await.unwrap();
-        return sqlx::query_scalar(select).fetch_all(&mut connection).await.unwrap();
-    }
-    let db = rusqlite::Connection::open(server.data_dir.join("state.db")).unwrap();
-    let mut select = db.prepare(select).unwrap();
-    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 #[tokio::test]

@@ -40,6 +40,18 @@ pub async fn tables_with(server: &Server, texts: &[&str]) -> BTreeSet<String> {
     found.map(|(name, _)| name).collect()
 }
 
+/// The lives that have a row in a table of a server's own state.
+pub async fn incarnations_in(server: &Server, table: &str) -> Vec<String> {
+    let select = format!("SELECT incarnation FROM {table}");
+    if let Some(url) = &server.database_url {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        return sqlx::query_scalar(&select).fetch_all(&mut connection).await.unwrap();
+    }
+    let db = rusqlite::Connection::open(server.data_dir.join("state.db")).unwrap();
+    let mut select = db.prepare(&select).unwrap();
+    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
 /// Every table with its rows as text.
 async fn postgres_tables(url: &str) -> Vec<(String, Vec<String>)> {
     let mut connection = PgConnection::connect(url).await.unwrap();

@@ -27,15 +27,20 @@ fn serve_inside(name: &str) {
     docker(&["exec", "-d", "-e", home, &container, "/bin/sh", "-c", serve]);
 }
 
+/// A server whose agents have git, and the image that they are made from.
+async fn server_with_git() -> (Server, String) {
+    let image = git_image();
+    let environment = [
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &*address()),
+        ("TRINITY_AGENT_IMAGE", &*image),
+    ];
+    (Server::start_with(&environment).await, image)
+}
+
 #[tokio::test]
 async fn a_container_with_git_clones_commits_and_pushes() {
-    let image = git_image();
-    let server = Server::start_with(&[
-        ("TRINITY_AGENT_HOST", "docker"),
-        ("TRINITY_DOCKER_HOST", &address()),
-        ("TRINITY_AGENT_IMAGE", &image),
-    ])
-    .await;
+    let (server, image) = server_with_git().await;
     let name = fresh_name();
     server.agent(&name).await;
     serve_inside(&name);
@@ -77,13 +82,7 @@ async fn a_container_with_git_clones_commits_and_pushes() {
 
 #[tokio::test]
 async fn a_workspace_outlives_a_stop_and_another_container_with_all_that_is_in_it() {
-    let image = git_image();
-    let server = Server::start_with(&[
-        ("TRINITY_AGENT_HOST", "docker"),
-        ("TRINITY_DOCKER_HOST", &address()),
-        ("TRINITY_AGENT_IMAGE", &image),
-    ])
-    .await;
+    let (server, image) = server_with_git().await;
     let name = fresh_name();
     let config = json!({"name": name, "runtime": "demo", "custom_instructions": "Be brief."});
     server.agent_with(config).await;
