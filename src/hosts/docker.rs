@@ -6,8 +6,8 @@
 //! network    agent-<name>              where agents are let out; the container's only one
 //! in memory  /run/trinity, /tmp        the socket and files of runs; what ends with the container
 //! ```
-//! Everything carries the labels `trinity.platform` and `trinity.incarnation`: what is ours is found by
-//! them alone, and what has the name of ours without them is left alone. The link is HTTP/2 over one
+//! Everything carries the labels `trinity.platform` and `trinity.incarnation`. What is ours has them and
+//! its name; what has only one of both is somebody else's and left alone. The link is HTTP/2 over one
 //! exec of the agent server's bridge, so that no port is opened and the engine can be elsewhere.
 
 mod agent_server;
@@ -17,6 +17,7 @@ mod container;
 mod contents;
 mod engine;
 mod look;
+mod search;
 mod stream;
 
 pub use agent_server::AgentServer;
@@ -30,8 +31,7 @@ use bollard::Docker;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
-    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
-    UploadToContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures::stream::BoxStream;
 use trinity_agent_protocol::{GRACE_MS_DEFAULT, GRACE_MS_MAX, Isolation};
@@ -148,35 +148,13 @@ impl DockerHost {
         Arc::clone(changes.entry(incarnation).or_default())
     }
 
-    /// The labels by which everything of one agent is found.
-    fn labels_of(&self, incarnation: Uuid) -> HashMap<String, Vec<String>> {
-        let platform = format!("{}={}", container::PLATFORM, self.options.platform);
-        let incarnation = format!("{}={incarnation}", container::INCARNATION);
-        HashMap::from([("label".to_owned(), vec![platform, incarnation])])
-    }
-
-    async fn containers(
-        &self,
-        docker: &Docker,
-        labels: &HashMap<String, Vec<String>>,
-    ) -> Result<Vec<Found>, Error> {
-        let options = ListContainersOptionsBuilder::new().all(true).filters(labels).build();
-        let listed = docker.list_containers(Some(options)).await;
-        let listed = self.engine.told("cannot list containers", listed)?;
-        Ok(listed.into_iter().filter_map(Found::of).collect())
-    }
-
-    async fn find(&self, docker: &Docker, incarnation: Uuid) -> Result<Option<Found>, Error> {
-        Ok(self.containers(docker, &self.labels_of(incarnation)).await?.into_iter().next())
-    }
-
     async fn make_container(
         &self,
         docker: &Docker,
         spec: &AgentSpec,
         body: ContainerCreateBody,
     ) -> Result<String, Error> {
-        let name = container::container_name(spec);
+        let name = container::container_name(&spec.name);
         let image = body.image.clone().unwrap_or_default();
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         match docker.create_container(Some(options), body).await {
@@ -445,9 +423,7 @@ impl AgentHost for DockerHost {
 
     async fn list(&self) -> Result<Vec<HostedAgent>, Error> {
         let docker = self.engine.client().await?;
-        let platform = format!("{}={}", container::PLATFORM, self.options.platform);
-        let labels = HashMap::from([("label".to_owned(), vec![platform])]);
-        let found = self.containers(&docker, &labels).await?;
+        let found = self.containers(&docker, &self.labels_of_all()).await?;
         let shown: Vec<_> = found.iter().filter_map(Found::show).collect();
         self.known().extend(shown.iter().map(|agent| agent.incarnation));
         Ok(shown)

@@ -10,13 +10,14 @@ use bollard::query_parameters::{
 use uuid::Uuid;
 
 use super::engine::optional;
+use super::search::{is_own_network, is_own_volume};
 use super::{AgentNetwork, DockerHost, container};
 use crate::hosts::{AgentSpec, Error};
 
 impl DockerHost {
     /// Makes the volume, or takes the one that is there and ours.
     pub(super) async fn make_volume(&self, docker: &Docker, spec: &AgentSpec) -> Result<(), Error> {
-        let name = container::volume_name(spec);
+        let name = container::volume_name(&spec.name);
         let there = optional(docker.inspect_volume(&name).await);
         if let Some(volume) = self.engine.told(format!("cannot look at volume {name}"), there)? {
             return self.check_is_ours(spec, "volume", &name, &volume.labels);
@@ -38,7 +39,7 @@ impl DockerHost {
             AgentNetwork::Internal => true,
             AgentNetwork::Outbound => false,
         };
-        let name = container::container_name(spec);
+        let name = container::container_name(&spec.name);
         let filter = HashMap::from([("name", vec![format!("^{name}$")])]);
         let options = ListNetworksOptionsBuilder::new().filters(&filter).build();
         let there = docker.list_networks(Some(options)).await;
@@ -90,7 +91,7 @@ impl DockerHost {
         let options = ListVolumesOptionsBuilder::new().filters(&labels).build();
         let listed = docker.list_volumes(Some(options)).await;
         let listed = self.engine.told("cannot list volumes", listed)?;
-        for volume in listed.volumes.unwrap_or_default() {
+        for volume in listed.volumes.unwrap_or_default().into_iter().filter(is_own_volume) {
             let removed =
                 optional(docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await);
             self.engine.told(format!("cannot remove volume {}", volume.name), removed)?;
@@ -106,7 +107,8 @@ impl DockerHost {
         let labels = self.labels_of(incarnation);
         let options = ListNetworksOptionsBuilder::new().filters(&labels).build();
         let listed = docker.list_networks(Some(options)).await;
-        for network in self.engine.told("cannot list networks", listed)? {
+        let listed = self.engine.told("cannot list networks", listed)?;
+        for network in listed.into_iter().filter(is_own_network) {
             let id = network.id.unwrap_or_default();
             let removed = optional(docker.remove_network(&id).await);
             self.engine.told(format!("cannot remove network {id}"), removed)?;

@@ -16,7 +16,7 @@ use crate::hosts::{AgentSpec, HostState, HostedAgent};
 pub(super) const PLATFORM: &str = "trinity.platform";
 
 /// The label that names an agent for people.
-const AGENT_NAME: &str = "trinity.agent-name";
+pub(super) const AGENT_NAME: &str = "trinity.agent-name";
 
 /// The label that says whose life a container, volume or network belongs to.
 pub(super) const INCARNATION: &str = "trinity.incarnation";
@@ -97,14 +97,14 @@ const NANO_CPUS_DEFAULT: i64 = 2_000_000_000;
 /// How much of what the agent server says is kept.
 const LOG_SIZE_MAX: &str = "4m";
 
-/// The name of an agent's container and network.
-pub(super) fn container_name(spec: &AgentSpec) -> String {
-    format!("agent-{}", spec.name)
+/// The name of the container and of the network of the agent of this name.
+pub(super) fn container_name(agent: &str) -> String {
+    format!("agent-{agent}")
 }
 
-/// The name of an agent's volume.
-pub(super) fn volume_name(spec: &AgentSpec) -> String {
-    format!("agent-{}-workspace", spec.name)
+/// The name of the volume of the agent of this name.
+pub(super) fn volume_name(agent: &str) -> String {
+    format!("agent-{agent}-workspace")
 }
 
 /// The labels that say what is whose.
@@ -179,7 +179,7 @@ fn host_config(options: &Options, spec: &AgentSpec) -> HostConfig {
     let memory = wanted.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT);
     let network = match options.network {
         AgentNetwork::None => "none".to_owned(),
-        AgentNetwork::Internal | AgentNetwork::Outbound => container_name(spec),
+        AgentNetwork::Internal | AgentNetwork::Outbound => container_name(&spec.name),
     };
     let full = wanted.full_capabilities;
     // Runs of another user than the agent server's pass through, and change nothing there.
@@ -194,7 +194,7 @@ fn host_config(options: &Options, spec: &AgentSpec) -> HostConfig {
         network_mode: Some(network),
         mounts: Some(vec![Mount {
             target: Some(VOLUME.to_owned()),
-            source: Some(volume_name(spec)),
+            source: Some(volume_name(&spec.name)),
             typ: Some(MountType::VOLUME),
             // Nothing of the image gets into it, whatever that has at this path.
             volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),

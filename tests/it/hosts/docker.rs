@@ -29,6 +29,11 @@ impl Drop for Made {
     }
 }
 
+/// A name of this test alone.
+fn fresh(what: &str) -> String {
+    format!("{what}-{}", Uuid::new_v4().simple())
+}
+
 #[tokio::test]
 async fn a_container_is_held_as_tightly_as_it_can_be() {
     let place = Place::docker();
@@ -267,11 +272,53 @@ async fn what_is_somebody_elses_is_never_touched() {
 }
 
 #[tokio::test]
+async fn what_has_the_labels_of_an_agent_and_not_its_names_is_somebody_elses() {
+    let t = Fixture::started_at(Place::docker()).await;
+    let (image, other) = (fresh("committed"), fresh("by-hand"));
+    docker(&["commit", &t.container(), &image]);
+    let _image = Made(&["rmi", "-f"], image.clone());
+    let run = ["run", "-d", "--name", &other, "--entrypoint", "/bin/sleep"];
+    docker(&[&run[..], &["--network", "none", &image, "1000"]].concat());
+    let _container = Made(&["rm", "-f"], other.clone());
+    let labels = inspect(&t.container())["Config"]["Labels"].clone();
+    assert_eq!(inspect(&other)["Config"]["Labels"], labels, "they are handed on");
+    let label = |key: &str| format!("{key}={}", labels[key].as_str().unwrap());
+    let labels = ["trinity.platform", "trinity.agent-name", "trinity.incarnation"].map(label);
+    let labels: Vec<_> = labels.iter().flat_map(|label| ["--label", label.as_str()]).collect();
+    for kind in ["volume", "network"] {
+        docker(&[&[kind, "create"][..], &labels[..], &[other.as_str()]].concat());
+    }
+    let (_volume, _network) =
+        (Made(&["volume", "rm"], other.clone()), Made(&["network", "rm"], other.clone()));
+
+    let only = async || {
+        let listed = t.host.list().await.unwrap();
+        listed.into_iter().map(|agent| agent.host_ref).collect::<Vec<_>>()
+    };
+    let own = format!("docker:{}", inspect(&t.container())["Id"].as_str().unwrap());
+    assert_eq!(only().await, [own]);
+    t.host.stop(t.id(), GRACE).await.unwrap();
+    assert_eq!(t.state().await, HostState::Exited);
+    t.host.start(t.id()).await.unwrap();
+    docker(&["rm", "-f", &t.container()]);
+    assert_eq!(t.host.inspect(t.id()).await.unwrap(), None, "not another one");
+    t.host.create(&t.spec).await.unwrap();
+    t.host.start(t.id()).await.unwrap();
+    t.host.remove(t.id()).await.unwrap();
+    assert!(only().await.is_empty());
+    assert!(matches!(t.host.start(t.id()).await, Err(Error::NotFound(_))));
+    assert_eq!(inspect(&other)["State"]["Status"], "running");
+    for kind in ["volume", "network"] {
+        assert_eq!(docker(&[kind, "inspect", "-f", "{{.Name}}", &other]), other);
+    }
+}
+
+#[tokio::test]
 async fn wrong_labels_make_no_agent_and_other_platforms_are_not_seen() {
     let t = Fixture::at(Place::docker()).await;
     let Place::Docker(platform, _) = &t.place else { unreachable!() };
     let label = Place::label(platform);
-    let name = format!("wrong-{}", Uuid::new_v4().simple());
+    let name = fresh("wrong");
     let image = crate::docker::image();
     docker(&[
         "create",
@@ -301,7 +348,7 @@ async fn an_image_that_is_not_there_is_named_and_one_that_does_not_serve_too() {
     let text = error.to_string();
     assert!(text.contains("nowhere/nothing:1") && text.contains("docker pull"), "{text}");
 
-    let empty = format!("empty-{}", Uuid::new_v4().simple());
+    let empty = fresh("empty");
     docker(&[
         "build",
         "-q",
