@@ -288,6 +288,7 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     let reactors = Arc::new(app.reactors(address));
     let fleet = reactors::spawn(Arc::clone(&reactors));
     reactors::spawn_foreign(Arc::clone(&reactors));
+    reactors::spawn_strays(Arc::clone(&reactors));
     if let Some(days) = app.config.transcript_retention_days {
         reactors::spawn_retention(Arc::clone(&reactors), days);
     }

@@ -243,6 +243,23 @@ impl DockerHost {
         self.engine.told("cannot remove the agent's container", removed).map(drop)
     }
 
+    /// Ends and removes everything of an agent but its volume; gives whether it had a container.
+    async fn take_down(
+        &self,
+        docker: &Docker,
+        incarnation: Uuid,
+        grace: Duration,
+    ) -> Result<bool, Error> {
+        let found = self.find(docker, incarnation).await?;
+        if let Some(found) = &found {
+            self.end(docker, found, grace).await?;
+            self.remove_container(docker, &found.id).await?;
+        }
+        self.remove_networks(docker, incarnation).await?;
+        self.known().remove(&incarnation);
+        Ok(found.is_some())
+    }
+
     /// Starts a container that does not run, and waits until its agent server answers.
     async fn launch(&self, docker: &Docker, found: &Found) -> Result<(), Error> {
         let id = found.id.as_str();
@@ -395,18 +412,20 @@ impl AgentHost for DockerHost {
         self.engine.told("cannot freeze the agent's container", paused)
     }
 
+    async fn evict(&self, incarnation: Uuid, grace: Duration) -> Result<bool, Error> {
+        let change = self.change(incarnation);
+        let _one_at_a_time = change.lock().await;
+        let docker = self.engine.client().await?;
+        self.take_down(&docker, incarnation, grace).await
+    }
+
     async fn remove(&self, incarnation: Uuid) -> Result<(), Error> {
         let change = self.change(incarnation);
         let _one_at_a_time = change.lock().await;
         let docker = self.engine.client().await?;
-        if let Some(found) = self.find(&docker, incarnation).await? {
-            self.end(&docker, &found, Duration::from_millis(GRACE_MS_DEFAULT)).await?;
-            self.remove_container(&docker, &found.id).await?;
-        }
-        self.remove_volumes(&docker, incarnation).await?;
-        self.remove_networks(&docker, incarnation).await?;
-        self.known().remove(&incarnation);
-        Ok(())
+        let grace = Duration::from_millis(GRACE_MS_DEFAULT);
+        self.take_down(&docker, incarnation, grace).await?;
+        self.remove_volumes(&docker, incarnation).await
     }
 
     async fn inspect(&self, incarnation: Uuid) -> Result<Option<HostedAgent>, Error> {

@@ -31,6 +31,9 @@ use self::usage::Usage;
 /// Begins the names of the runs of an agent's own `startup.sh`; the life of its server follows.
 pub const STARTUP_RUN_PREFIX: &str = "startup-";
 
+/// The label that says to which log a place belongs: the log's id, the same for every server on it.
+pub const PLATFORM_LABEL: &str = "trinity.platform";
+
 /// The name of the run of `startup.sh` in this life of an agent's server.
 pub fn startup_run(info: &Info) -> String {
     format!("{STARTUP_RUN_PREFIX}{}", info.boot_id)
@@ -75,6 +78,10 @@ pub trait AgentHost: Send + Sync {
     /// Freezing a frozen agent is a no-op, and so is freezing one in which nothing runs.
     async fn pause(&self, incarnation: Uuid) -> Result<(), Error>;
 
+    /// Ends what runs in the agent's place and removes what it runs in; its workspace stays. Gives whether
+    /// there was any of that.
+    async fn evict(&self, incarnation: Uuid, grace: Duration) -> Result<bool, Error>;
+
     /// Removes the agent's place with its workspace. Removing what is gone is a no-op.
     ///
     /// A running agent is stopped first.
@@ -83,7 +90,7 @@ pub trait AgentHost: Send + Sync {
     /// Shows one agent, or `None` when the host has no place for it.
     async fn inspect(&self, incarnation: Uuid) -> Result<Option<HostedAgent>, Error>;
 
-    /// Shows every agent that this host has a place for.
+    /// Shows every agent that this host has a place for, those of other logs included where they share it.
     async fn list(&self) -> Result<Vec<HostedAgent>, Error>;
 
     /// Tells of changes as they happen, for as long as it is read. It never ends, and what it tells of
@@ -229,6 +236,13 @@ pub struct HostedAgent {
     pub isolation: Isolation,
     /// Whether it ended for want of memory.
     pub out_of_memory: bool,
+}
+
+impl HostedAgent {
+    /// Whether it is of the log of this id.
+    pub fn belongs_to(&self, platform: &str) -> bool {
+        self.labels.get(PLATFORM_LABEL).is_some_and(|label| label == platform)
+    }
 }
 
 /// What an agent's place does, in the words of container engines.

@@ -369,6 +369,18 @@ impl AgentHost for ProcessHost {
         Err(Error::CannotPause)
     }
 
+    async fn evict(&self, incarnation: Uuid, grace: Duration) -> Result<bool, Error> {
+        let change = self.change(incarnation);
+        let _one_at_a_time = change.lock().await;
+        let place = match self.place(incarnation) {
+            Err(Error::NotFound(_)) => return Ok(false),
+            place => place?,
+        };
+        let is_up = !place.state_now().is_at_rest();
+        self.end(&place, grace).await?;
+        Ok(is_up)
+    }
+
     async fn remove(&self, incarnation: Uuid) -> Result<(), Error> {
         let change = self.change(incarnation);
         let _one_at_a_time = change.lock().await;

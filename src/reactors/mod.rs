@@ -21,6 +21,7 @@
 //! | `foreign` | slots past their time on nodes that are away |
 //! | `retention` | transcripts that are older than is wanted |
 //! | `removal` | everything that goes with a deleted agent |
+//! | `strays` | places that are in no life of an agent |
 
 mod agent;
 mod credentials;
@@ -37,6 +38,7 @@ mod repository;
 mod retention;
 mod run;
 mod startup;
+mod strays;
 mod wait;
 
 use std::collections::HashMap;
@@ -62,6 +64,7 @@ use crate::vault::Vault;
 pub use fleet::spawn;
 pub use foreign::spawn as spawn_foreign;
 pub use retention::{remove_old_transcripts, spawn as spawn_retention};
+pub use strays::spawn as spawn_strays;
 
 /// What reactors work with; built once by the composition root.
 pub struct Context {

@@ -27,6 +27,8 @@ pub const SLOTS: &str = "trinity_slots";
 pub const STREAMS: &str = "trinity_sse_streams";
 /// How many streams were ended because their clients read too slowly.
 pub const SLOW_RESETS: &str = "trinity_sse_slow_resets_total";
+/// How many places of agents that are in no life were taken away.
+pub const STRAYS: &str = "trinity_stray_places_removed_total";
 /// How much memory the process holds.
 pub const RESIDENT_MEMORY: &str = "process_resident_memory_bytes";
 
@@ -80,6 +82,7 @@ fn describe() {
     describe_gauge!(SLOTS, "Slots of all agents");
     describe_gauge!(STREAMS, "Streams that this process serves");
     describe_counter!(SLOW_RESETS, "Streams ended because their clients read too slowly");
+    describe_counter!(STRAYS, "Places of agents that the log does not hold, taken away");
     describe_gauge!(RESIDENT_MEMORY, Unit::Bytes, "Resident memory of this process");
 }
 

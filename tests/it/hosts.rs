@@ -3,6 +3,7 @@
 mod docker;
 mod process;
 mod shared;
+mod strays;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

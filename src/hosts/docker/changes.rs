@@ -9,9 +9,9 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::{sleep, timeout};
 
-use super::container::{INCARNATION, PLATFORM};
+use super::container::INCARNATION;
 use super::engine::Engine;
-use crate::hosts::Change;
+use crate::hosts::{Change, PLATFORM_LABEL};
 
 /// What happens to a container that is nobody's doing here, or is by hand.
 const ACTIONS: [&str; 5] = ["destroy", "die", "oom", "pause", "unpause"];
@@ -74,7 +74,7 @@ impl Watch<'_> {
 fn events(docker: &Docker, platform: &str) -> Events {
     let filters = HashMap::from([
         ("type", vec!["container".to_owned()]),
-        ("label", vec![format!("{PLATFORM}={platform}")]),
+        ("label", vec![format!("{PLATFORM_LABEL}={platform}")]),
         ("event", ACTIONS.map(str::to_owned).to_vec()),
     ]);
     docker.events(Some(EventsOptionsBuilder::new().filters(&filters).build())).boxed()

@@ -10,10 +10,7 @@ use sha2::{Digest as _, Sha256};
 use trinity_agent_protocol::{Isolation, IsolationKind};
 
 use super::{AgentNetwork, Options};
-use crate::hosts::{AgentSpec, HostState, HostedAgent};
-
-/// Whose places these are: the log's id, the same for every server on that log.
-pub(super) const PLATFORM: &str = "trinity.platform";
+use crate::hosts::{AgentSpec, HostState, HostedAgent, PLATFORM_LABEL};
 
 /// The label that names an agent for people.
 pub(super) const AGENT_NAME: &str = "trinity.agent-name";
@@ -110,7 +107,7 @@ pub(super) fn volume_name(agent: &str) -> String {
 /// The labels that say what is whose.
 pub(super) fn ownership(platform: &str, spec: &AgentSpec) -> HashMap<String, String> {
     [
-        (PLATFORM, platform.to_owned()),
+        (PLATFORM_LABEL, platform.to_owned()),
         (AGENT_NAME, spec.name.clone()),
         (INCARNATION, spec.incarnation.to_string()),
     ]

@@ -10,8 +10,9 @@ use bollard::models::{ContainerSummary, Network, Volume};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use uuid::Uuid;
 
-use super::container::{self, AGENT_NAME, Found, INCARNATION, PLATFORM};
+use super::container::{self, AGENT_NAME, Found, INCARNATION};
 use super::{DockerHost, Error};
+use crate::hosts::PLATFORM_LABEL;
 
 /// What the engine looks for.
 type Filters = HashMap<String, Vec<String>>;
@@ -27,7 +28,7 @@ impl DockerHost {
 
     /// The label of everything that belongs to an agent of this platform.
     pub(super) fn labels_of_all(&self) -> Filters {
-        let platform = format!("{PLATFORM}={}", self.options.platform);
+        let platform = format!("{PLATFORM_LABEL}={}", self.options.platform);
         HashMap::from([("label".to_owned(), vec![platform])])
     }
 
