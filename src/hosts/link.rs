@@ -64,6 +64,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Tells whether there was no answer at all.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
     /// Gives the word of a refusal.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {

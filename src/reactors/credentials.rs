@@ -80,6 +80,13 @@ pub(super) enum Failed {
     Link(#[from] link::Error),
 }
 
+impl Failed {
+    /// Tells whether the agent server gave no answer at all.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Link(error) if error.is_silence())
+    }
+}
+
 /// Gives a running agent its credentials whenever they have changed.
 #[derive(Debug, Default)]
 pub(super) struct Injector {

@@ -145,7 +145,7 @@ fn created(life_ref: &LifeRef) -> Option<String> {
     Some(began.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// Brings the agent up: its place, its repository, its script, its health.
+/// Brings the agent up: its place, its repository, its script, what is written for it, its health.
 pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
     let Look { context, life_ref, cause, .. } = look;
     match bring_up(look).await {
@@ -159,10 +159,26 @@ pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
         Err(Failure { step, error }) => {
             wait_for_host(look)?;
             tracing::warn!(agent = %life_ref.name, ?step, "did not start: {error}");
+            if step == Step::Health {
+                end_what_is_mute(look).await;
+            }
             let now = context.log.now();
             reports::start_failed(&context.log, life_ref, step, error, now, cause).await?;
             Ok(Next::Wait)
         }
+    }
+}
+
+/// Ends an agent server that gives no answer, so that the next start is one. With runs on it, it is left to
+/// them: it may hear again.
+async fn end_what_is_mute(look: &Look<'_>) {
+    if !look.slots.active.is_empty() {
+        return;
+    }
+    let Look { context, life_ref, .. } = look;
+    let grace = Duration::from_millis(context.grace_ms);
+    if let Err(error) = context.host.stop(life_ref.incarnation.0, grace).await {
+        tracing::warn!(agent = %life_ref.name, "cannot be ended: {}", chain(&error));
     }
 }
 
@@ -215,8 +231,15 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     let cloned = repository::bring(look, &credentials).await;
     cloned.map_err(Failure::at(Step::Repository))?;
     let script = startup::run(look, &info, &credentials).await;
-    script.map_err(|error| Failure { step: Step::Startup, error })?;
-    credentials::inject(look, &credentials).await.map_err(Failure::at(Step::EnvFiles))?;
+    script.map_err(|failed| match failed {
+        startup::Failed::Script(error) => Failure { step: Step::Startup, error },
+        startup::Failed::Silence(error) => Failure::at(Step::Health)(error),
+    })?;
+    credentials::inject(look, &credentials).await.map_err(|error| {
+        Failure::at(if error.is_silence() { Step::Health } else { Step::EnvFiles })(error)
+    })?;
+    // Whatever its script has done, and it was given.
+    link.info().await.map_err(Failure::at(Step::Health))?;
     Ok(Up { host_ref, config_hash })
 }
 

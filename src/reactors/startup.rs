@@ -21,23 +21,44 @@ const POLL: Duration = Duration::from_millis(100);
 /// How much of a script's last words an event keeps, in bytes.
 const ERROR_BYTES_MAX: usize = 2 * 1024;
 
+/// Why the script has not ended well.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It failed, or could not be run; this is what it said.
+    Script(String),
+    /// Whoever was to run it gave no answer.
+    Silence(link::Error),
+}
+
+impl From<String> for Failed {
+    fn from(error: String) -> Self {
+        Self::Script(error)
+    }
+}
+
+impl From<link::Error> for Failed {
+    fn from(error: link::Error) -> Self {
+        if error.is_silence() { Self::Silence(error) } else { Self::Script(chain(&error)) }
+    }
+}
+
 /// Runs the script, if there is one, unless this life of the agent server has seen it end well: an
-/// agent that was frozen goes on. Gives what it said when it fails.
+/// agent that was frozen goes on.
 pub(super) async fn run(
     look: &Look<'_>,
     info: &Info,
     credentials: &Credentials,
-) -> Result<(), String> {
+) -> Result<(), Failed> {
     dispatch::check_writes_are_held(look.life, info)?;
     let id = startup_run(info);
-    start(look, request(look, info, credentials), &id).await.map_err(|error| chain(&error))?;
+    start(look, request(look, info, credentials), &id).await?;
     let exit = until_ended(look.link, &id).await?;
     if let Some(error) = error_of(&exit) {
         // So that the next attempt is one.
-        look.link.delete(&id).await.map_err(|error| chain(&error))?;
-        return Err(Masks::new(credentials.masked()).text(&error).into_owned());
+        look.link.delete(&id).await?;
+        return Err(Masks::new(credentials.masked()).text(&error).into_owned().into());
     }
-    forget_earlier(look.link, &id).await.map_err(|error| chain(&error))
+    Ok(forget_earlier(look.link, &id).await?)
 }
 
 /// Starts the script; an attempt that failed and was forgotten is followed by one of the next epoch.
@@ -77,14 +98,14 @@ fn request(look: &Look<'_>, info: &Info, credentials: &Credentials) -> StartRequ
     }
 }
 
-async fn until_ended(link: &Link, id: &str) -> Result<Exit, String> {
+async fn until_ended(link: &Link, id: &str) -> Result<Exit, Failed> {
     loop {
-        let status = link.status(id).await.map_err(|error| chain(&error))?;
+        let status = link.status(id).await?;
         match status.map(|status| (status.exit, status.state)) {
             Some((Some(exit), _)) => return Ok(exit),
             Some((None, state)) if !state.is_final() => tokio::time::sleep(POLL).await,
             Some((None, _)) | None => {
-                return Err("the agent server has no trace of startup.sh".to_owned());
+                return Err("the agent server has no trace of startup.sh".to_owned().into());
             }
         }
     }

@@ -278,6 +278,34 @@ async fn a_startup_script_that_fails_is_said_and_runs_again_at_the_next_start() 
 }
 
 #[tokio::test]
+async fn a_startup_whose_files_cannot_be_written_is_said_and_done_again() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let secret = json!({ "value": "a-secret-value" });
+    server.put("/api/agents/scout/credentials/API_KEY", secret).await.expect(200);
+    let ops = ["exec rm -f .env && mkdir .env && touch .env/mine", "say done"];
+    assert_eq!(server.script_ends("scout", &ops).await["response"], "done");
+    server.post("/api/agents/scout/stop", json!({})).await.expect(200);
+
+    let refused = server.post("/api/agents/scout/start", json!({})).await.expect(503);
+    assert_eq!(refused["step"], "env-files", "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains(".env"), "{refused}");
+    if docker::is_chosen() {
+        let remove = "rm -r /agent/workspace/.env";
+        docker::docker(&["exec", "agent-scout", "/bin/sh", "-c", remove]);
+    } else {
+        let workspace = crate::credentials::workspace(&server, "scout").await;
+        std::fs::remove_dir_all(workspace.join(".env")).unwrap();
+    }
+    server.post("/api/agents/scout/start", json!({})).await.expect(200);
+    let ops = ["exec . ./.env && test \"$API_KEY\" = a-secret-value && echo it-is-there", "say on"];
+    let id = server.script("scout", &ops).await;
+    assert_eq!(server.until_ended(&id).await["status"], "completed");
+    assert!(json!(server.lines(&id).await).to_string().contains("it-is-there"));
+    server.audit().await;
+}
+
+#[tokio::test]
 async fn deleting_an_agent_leaves_its_history_and_nothing_else() {
     let server = Server::start_with(&[("TRINITY_GRACE_MS", "500")]).await;
     let config = json!({"name": "scout", "runtime": "demo", "max_parallel_tasks": 1});

@@ -82,19 +82,33 @@ pub enum CrashCause {
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Step {
+    /// Its configuration is checked.
     Validate,
+    /// Its life is recorded, with its owner: by the event that says so, without which there is no agent.
     Register,
+    /// Its template is read.
     Template,
+    /// Its own API key is made.
     Key,
+    /// What its workspace begins with is written.
     Configure,
+    /// Its workspace is made.
     Volume,
+    /// What it runs in is made.
     Container,
+    /// Its agent server is started.
     Start,
+    /// Its repository is cloned.
     Repository,
+    /// Its own script runs.
     Startup,
+    /// Its credentials are read.
     Credentials,
+    /// They are written into its workspace, with its skills.
     EnvFiles,
+    /// Its agent server is asked whether it serves.
     Health,
+    /// It is recorded that it runs: by the event that says so.
     Announce,
 }
 
