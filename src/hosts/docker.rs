@@ -348,6 +348,10 @@ impl AgentHost for DockerHost {
         &self.plan
     }
 
+    fn settings_hash(&self, image: Option<&str>) -> String {
+        container::settings_hash(&self.options, image)
+    }
+
     async fn create(&self, spec: &AgentSpec) -> Result<String, Error> {
         let change = self.change(spec.incarnation);
         let _one_at_a_time = change.lock().await;

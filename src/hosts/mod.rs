@@ -55,6 +55,11 @@ pub trait AgentHost: Send + Sync {
     /// Tells what keeps the agents apart that are started from now on.
     fn isolation_plan(&self) -> &IsolationPlan;
 
+    /// Names what this host's own settings make of the place of an agent of this image, or of none of its
+    /// own; another value means that its place is made anew at its next start. It is always the same where
+    /// places hold nothing of these settings.
+    fn settings_hash(&self, image: Option<&str>) -> String;
+
     /// Makes the place of an agent: its workspace and what runs in it, not started.
     ///
     /// Answers with the host's own reference to it. Creating what is there is a no-op, except that a

@@ -324,6 +324,11 @@ impl AgentHost for ProcessHost {
         &self.plan
     }
 
+    /// A place here is folders; what its agent server is started with is said by its isolation.
+    fn settings_hash(&self, _image: Option<&str>) -> String {
+        String::new()
+    }
+
     async fn create(&self, spec: &AgentSpec) -> Result<String, Error> {
         let change = self.change(spec.incarnation);
         let _one_at_a_time = change.lock().await;

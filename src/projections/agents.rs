@@ -215,6 +215,10 @@ pub struct AgentDetail {
     pub full_capabilities: bool,
     /// Whether something was set that is in force only from the next start on.
     pub restart_needed: bool,
+    /// What the settings of its host were when it last started: no event says when these change, so whoever
+    /// shows it asks the host.
+    #[serde(skip)]
+    pub host_hash: Option<String>,
     pub folders: Folders,
     #[schema(required = true)]
     pub git_sync: Option<GitSync>,

@@ -135,7 +135,13 @@ fn labels(look: &Look<'_>) -> BTreeMap<String, String> {
     ];
     let said = labels.into_iter().filter_map(|(key, value)| Some((key, value?)));
     let said = said.map(|(key, value)| (format!("trinity.{key}"), value));
-    said.chain([(CONFIG_HASH.to_owned(), life.place_hash())]).collect()
+    said.chain([(CONFIG_HASH.to_owned(), config_hash(look))]).collect()
+}
+
+/// Names what the agent's place is made from now.
+fn config_hash(look: &Look<'_>) -> String {
+    let host_hash = look.context.host.settings_hash(look.life.config.base_image.as_deref());
+    look.life.config_hash_on(&host_hash)
 }
 
 /// When a life began, which its id tells.
@@ -213,7 +219,7 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     };
     has_key.map_err(Failure::at(Step::Key))?;
     let made_with = goes_on.and_then(|mut before| before.labels.remove(CONFIG_HASH));
-    let config_hash = made_with.unwrap_or_else(|| look.life.place_hash());
+    let config_hash = made_with.unwrap_or_else(|| config_hash(look));
     let mut host_ref = make(look, BTreeMap::new()).await?;
     let mut started = context.host.start(incarnation).await;
     if let Err(error @ hosts::Error::Broken(_)) = &started {

@@ -5,6 +5,7 @@ mod engine;
 mod faults;
 mod gateway;
 mod git;
+mod renewal;
 mod steps;
 
 use serde_json::{Value, json};

@@ -79,17 +79,25 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 }
 
 impl AgentResources {
-    fn of(agent_name: AgentName, life: &Life, position: i64) -> Self {
+    fn of(state: &ApiState, agent_name: AgentName, life: &Life, position: i64) -> Self {
         let Resources { cpu, memory } = life.config.resources.clone();
-        Self { agent_name, cpu, memory, restart_needed: life.needs_restart(), position }
+        let restart_needed = needs_restart(state, life);
+        Self { agent_name, cpu, memory, restart_needed, position }
     }
 }
 
 impl AgentCapabilities {
-    fn of(agent_name: AgentName, life: &Life, position: i64) -> Self {
+    fn of(state: &ApiState, agent_name: AgentName, life: &Life, position: i64) -> Self {
         let full_capabilities = life.config.full_capabilities;
-        Self { agent_name, full_capabilities, restart_needed: life.needs_restart(), position }
+        let restart_needed = needs_restart(state, life);
+        Self { agent_name, full_capabilities, restart_needed, position }
     }
+}
+
+/// Whether something was set, on the agent or on its host, that is in force only from its next start on.
+fn needs_restart(state: &ApiState, life: &Life) -> bool {
+    let host_hash = state.app.host.settings_hash(life.config.base_image.as_deref());
+    life.needs_restart(Some(&host_hash))
 }
 
 /// Shows an agent's processor and memory limits.
@@ -105,7 +113,7 @@ async fn resources(
     query: ReadQuery<NoParams>,
 ) -> Result<Response> {
     let Current { life, version, position } = current(&state, &on, query.fresh).await?;
-    let body = AgentResources::of(on.life.name, &life, position);
+    let body = AgentResources::of(&state, on.life.name, &life, position);
     Ok(Reply::ok(position, body).unless_known(version, &known))
 }
 
@@ -136,7 +144,7 @@ async fn set_resources(
     memory.map_err(|error| ApiError::field("/memory", error.to_string()))?;
     let setting = Setting::SetResources(resources);
     let Current { life, version, position } = set(&state, &caller, &on, if_match, setting).await?;
-    let body = AgentResources::of(on.life.name, &life, position);
+    let body = AgentResources::of(&state, on.life.name, &life, position);
     Ok(Reply::ok(position, body).version(version))
 }
 
@@ -153,7 +161,7 @@ async fn capabilities(
     query: ReadQuery<NoParams>,
 ) -> Result<Response> {
     let Current { life, version, position } = current(&state, &on, query.fresh).await?;
-    let body = AgentCapabilities::of(on.life.name, &life, position);
+    let body = AgentCapabilities::of(&state, on.life.name, &life, position);
     Ok(Reply::ok(position, body).unless_known(version, &known))
 }
 
@@ -181,7 +189,7 @@ async fn set_capabilities(
     read_only::check(&read_only, full_capabilities, "/full_capabilities", "")?;
     let setting = Setting::SetCapabilities { full_capabilities };
     let Current { life, version, position } = set(&state, &caller, &on, if_match, setting).await?;
-    let body = AgentCapabilities::of(on.life.name, &life, position);
+    let body = AgentCapabilities::of(&state, on.life.name, &life, position);
     Ok(Reply::ok(position, body).version(version))
 }
 

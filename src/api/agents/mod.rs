@@ -116,6 +116,7 @@ async fn show(
     let mut found = found.ok_or_else(|| moment.not_there(&on))?;
     if query.params.as_of.is_none() {
         add_isolation(&state, &mut found.agent);
+        add_changes_of_host(&state, &mut found);
     }
     let reply = Reply::ok(moment.position, found);
     // Only a version that the row shows may be named: a caller that relies on it has seen it all.
@@ -138,6 +139,12 @@ pub(super) fn add_isolation(state: &ApiState, row: &mut AgentRow) {
         row.landlock_abi = isolation.landlock_abi;
         row.run_uid = isolation.uid;
     }
+}
+
+/// Adds to an agent what was set on its host since it started.
+fn add_changes_of_host(state: &ApiState, detail: &mut AgentDetail) {
+    let now = state.app.host.settings_hash(detail.base_image.as_deref());
+    detail.restart_needed |= detail.host_hash.as_ref().is_some_and(|then| *then != now);
 }
 
 /// The answer when the log has it and the read model does not, yet.

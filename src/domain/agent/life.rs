@@ -13,6 +13,9 @@ use super::{
 };
 use crate::domain::{AccountId, AgentName, IncarnationId};
 
+/// Between the names of an agent's own settings and of its host's.
+const HASHES_SEPARATOR: char = '.';
+
 pub(super) fn evolve(agent: &mut Agent, event: &AgentEvent) {
     use AgentEvent as E;
     if let E::AgentCreated { incarnation, owner, is_system, node_id, config, start } = event {
@@ -89,8 +92,18 @@ pub struct Life {
 }
 
 impl Life {
-    /// Names what the agent's place is made from; another value means that it is to be made anew.
-    pub fn place_hash(&self) -> String {
+    /// Names what the agent's place is made from: by its own settings, and by those of its host, which
+    /// that gives as `host_hash`. Another value means that it is to be made anew.
+    pub fn config_hash_on(&self, host_hash: &str) -> String {
+        format!("{}{HASHES_SEPARATOR}{host_hash}", self.place_hash())
+    }
+
+    /// What the settings of its host were when it last started, if that was kept.
+    pub fn host_hash(&self) -> Option<&str> {
+        Some(self.config_hash.as_ref()?.split_once(HASHES_SEPARATOR)?.1)
+    }
+
+    fn place_hash(&self) -> String {
         let parts = serde_json::json!({
             "base_image": self.config.base_image,
             "resources": self.config.resources,
@@ -101,9 +114,14 @@ impl Life {
         hex::encode(Sha256::digest(parts.to_string()))
     }
 
-    /// Whether something was set that is in force only from the next start on.
-    pub fn needs_restart(&self) -> bool {
-        self.config_hash.as_ref().is_some_and(|started_with| *started_with != self.place_hash())
+    /// Whether something was set that is in force only from the next start on: on the agent, or on its
+    /// host, whose settings go by the name `host_hash` now, if they are asked for.
+    pub fn needs_restart(&self, host_hash: Option<&str>) -> bool {
+        let Some(started_with) = &self.config_hash else { return false };
+        let own = started_with.split_once(HASHES_SEPARATOR).map_or(&**started_with, |(own, _)| own);
+        let has_host_changed =
+            matches!((self.host_hash(), host_hash), (Some(then), Some(now)) if then != now);
+        has_host_changed || own != self.place_hash()
     }
 
     fn recent_crashes(&self, at: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> + '_ {

@@ -592,12 +592,16 @@ fn the_json_of_every_event_is_frozen() {
 #[test]
 fn what_is_in_force_only_from_the_next_start_on_is_known_until_then() {
     let fresh = after::<Agent>(life([])).life.unwrap();
-    assert!(!fresh.needs_restart(), "it has not started yet");
+    assert!(!fresh.needs_restart(Some("host")), "it has not started yet");
     let with = |config_hash: String| E::AgentStarted { host_ref: "host-1".into(), config_hash };
-    let start = [provisioned(), E::AgentStartRequested {}, with(fresh.place_hash())];
+    let start = [provisioned(), E::AgentStartRequested {}, with(fresh.config_hash_on("host"))];
+    let started_and = |events: Vec<AgentEvent>| {
+        after::<Agent>(life(start.clone().into_iter().chain(events))).life.unwrap()
+    };
     let needs = |events: Vec<AgentEvent>| {
-        let events = life(start.clone().into_iter().chain(events));
-        after::<Agent>(events).life.unwrap().needs_restart()
+        let life = started_and(events);
+        assert_eq!(life.needs_restart(Some("host")), life.needs_restart(None));
+        life.needs_restart(None)
     };
     let limit = |memory: Option<&str>| {
         E::ResourcesChanged(Resources { cpu: None, memory: memory.map(Into::into) })
@@ -610,7 +614,17 @@ fn what_is_in_force_only_from_the_next_start_on_is_known_until_then() {
     assert!(needs(vec![capabilities(true), E::AgentStopRequested {}, stopped()]));
     let mut changed = fresh;
     changed.config.full_capabilities = true;
-    assert!(!needs(vec![capabilities(true), with(changed.place_hash())]));
+    assert!(!needs(vec![capabilities(true), with(changed.config_hash_on("host"))]));
+
+    let started = started_and(vec![]);
+    assert_eq!(started.host_hash(), Some("host"));
+    assert!(started.needs_restart(Some("another host")));
+    // As it was recorded when nothing was known of the host.
+    let (own, _) = started.config_hash.as_ref().unwrap().split_once('.').unwrap();
+    let of_old = started_and(vec![with(own.to_owned())]);
+    assert_eq!((of_old.host_hash(), of_old.needs_restart(Some("host"))), (None, false));
+    let of_old = started_and(vec![with(own.to_owned()), limit(Some("1g"))]);
+    assert!(of_old.needs_restart(Some("host")));
 }
 
 #[test]

@@ -8,9 +8,10 @@ use bollard::models::{
 };
 use sha2::{Digest as _, Sha256};
 use trinity_agent_protocol::{Isolation, IsolationKind};
+use uuid::Uuid;
 
 use super::{AgentNetwork, Options};
-use crate::hosts::{AgentSpec, HostState, HostedAgent, PLATFORM_LABEL};
+use crate::hosts::{AgentSpec, ContainerSpec, HostState, HostedAgent, PLATFORM_LABEL};
 
 /// The label that names an agent for people.
 pub(super) const AGENT_NAME: &str = "trinity.agent-name";
@@ -20,6 +21,9 @@ pub(super) const INCARNATION: &str = "trinity.incarnation";
 
 /// The label by which a container is compared with what it should be.
 const CONTAINER_HASH: &str = "trinity.container-hash";
+
+/// The label that says what the agent reaches.
+const NETWORK: &str = "trinity.network";
 
 /// The agent server of an image that has one.
 const AGENT_SERVER_OF_IMAGE: &str = "/usr/local/bin/trinity-agent";
@@ -128,6 +132,9 @@ pub(super) fn body(options: &Options, spec: &AgentSpec) -> ContainerCreateBody {
         None => AGENT_SERVER_OF_IMAGE,
     };
     labels.insert(AGENT_SERVER.to_owned(), agent_server.to_owned());
+    // Otherwise an agent with a way out would be asked for like one without.
+    let network: &str = options.network.into();
+    labels.insert(NETWORK.to_owned(), network.to_owned());
     let mut body = ContainerCreateBody {
         hostname: Some(spec.name.clone()),
         image: Some(spec.container.image.clone().unwrap_or_else(|| options.image.clone())),
@@ -145,6 +152,21 @@ pub(super) fn body(options: &Options, spec: &AgentSpec) -> ContainerCreateBody {
     let hash = hash(&body);
     body.labels.get_or_insert_default().insert(CONTAINER_HASH.to_owned(), hash);
     body
+}
+
+/// Names what the engine is asked for by what the options say alone, for agents of this image or of none of
+/// their own.
+pub(super) fn settings_hash(options: &Options, image: Option<&str>) -> String {
+    let image = image.map(str::to_owned);
+    let nobodys = AgentSpec {
+        name: String::new(),
+        incarnation: Uuid::nil(),
+        labels: BTreeMap::new(),
+        container: ContainerSpec { image, ..ContainerSpec::default() },
+        workspace_files: BTreeMap::new(),
+    };
+    let labels = body(options, &nobodys).labels.unwrap_or_default();
+    labels.get(CONTAINER_HASH).cloned().unwrap_or_default()
 }
 
 /// Who supervises the agent's runs. What a run does as root only root can end, so where runs may

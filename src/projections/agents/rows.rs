@@ -60,7 +60,8 @@ impl AgentRecord {
     pub(super) fn into_detail(self, viewer: &Viewer, shares: Vec<SharedWith>) -> AgentDetail {
         let life = self.life.0.clone();
         let ((expose_enabled, consume_enabled), restart_needed) =
-            (life.folders, life.needs_restart());
+            (life.folders, life.needs_restart(None));
+        let host_hash = life.host_hash().map(str::to_owned);
         let agent = self.into_row(viewer);
         let owns = agent.is_owner || matches!(viewer, Viewer::Admin(_) | Viewer::System);
         AgentDetail {
@@ -82,6 +83,7 @@ impl AgentRecord {
             },
             full_capabilities: life.config.full_capabilities,
             restart_needed,
+            host_hash,
             folders: Folders { expose_enabled, consume_enabled },
             git_sync: life.git_sync.map(|(repository, branch)| GitSync { repository, branch }),
         }
