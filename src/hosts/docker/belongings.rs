@@ -14,6 +14,9 @@ use super::search::{is_own_network, is_own_volume};
 use super::{AgentNetwork, DockerHost, container};
 use crate::hosts::{AgentSpec, Error};
 
+/// The option of a bridge that gives the machine no address in its network.
+const NO_ADDRESS: &str = "com.docker.network.bridge.inhibit_ipv4";
+
 impl DockerHost {
     /// Makes the volume, or takes the one that is there and ours.
     pub(super) async fn make_volume(&self, docker: &Docker, spec: &AgentSpec) -> Result<(), Error> {
@@ -39,15 +42,20 @@ impl DockerHost {
             AgentNetwork::Internal => true,
             AgentNetwork::Outbound => false,
         };
+        // An internal network is closed to other networks, and open to the machine unless that has no
+        // address in it.
+        let closed = internal.then(|| (NO_ADDRESS.to_owned(), "true".to_owned()));
+        let options: HashMap<_, _> = closed.into_iter().collect();
         let name = container::container_name(&spec.name);
         let filter = HashMap::from([("name", vec![format!("^{name}$")])]);
-        let options = ListNetworksOptionsBuilder::new().filters(&filter).build();
-        let there = docker.list_networks(Some(options)).await;
+        let filter = ListNetworksOptionsBuilder::new().filters(&filter).build();
+        let there = docker.list_networks(Some(filter)).await;
         let there = self.engine.told("cannot list networks", there)?;
         if let Some(network) = there.iter().find(|found| found.name.as_deref() == Some(&name)) {
             let labels = network.labels.clone().unwrap_or_default();
             self.check_is_ours(spec, "network", &name, &labels)?;
-            if network.internal == Some(internal) {
+            let has_options = network.options.clone().unwrap_or_default() == options;
+            if network.internal == Some(internal) && has_options {
                 return Ok(());
             }
             let removed = docker.remove_network(&name).await;
@@ -57,6 +65,7 @@ impl DockerHost {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
             internal: Some(internal),
+            options: Some(options),
             labels: Some(container::ownership(&self.options.platform, spec)),
             ..NetworkCreateRequest::default()
         };

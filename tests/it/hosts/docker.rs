@@ -383,6 +383,70 @@ async fn an_agent_that_is_let_out_has_a_network_of_its_own() {
     }
 }
 
+const ANSWER: &str = "hello";
+
+/// Where agents serve.
+const PORT: u16 = 8000;
+
+/// The command that serves an answer.
+fn serve(port: u16) -> String {
+    let folder = "mkdir -p /tmp/www && cd /tmp/www";
+    format!("{folder} && echo {ANSWER} > hello && exec httpd -f -p {port} -h /tmp/www")
+}
+
+/// What a run of an agent gets from an address.
+async fn asked(t: &Fixture, address: &str) -> Vec<String> {
+    let ask = format!("timeout 3 wget -q -O - http://{address}/hello 2>/dev/null || echo nothing");
+    t.run(&ask).await
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_let_out_reaches_neither_another_one_nor_the_machine() {
+    let port = 20_000 + u16::try_from(Uuid::new_v4().as_u128() % 40_000).unwrap();
+    let (machine, image) = (fresh("machine"), crate::docker::image());
+    let run = ["run", "-d", "--network", "host", "--name", &machine, &image];
+    docker(&[&run[..], &["/bin/sh", "-c", &serve(port)]].concat());
+    let _machine = Made(&["rm", "-f"], machine.clone());
+    let at = async |network: AgentNetwork| {
+        Fixture::started_at(Place::Docker(Uuid::new_v4().to_string(), network)).await
+    };
+    let none = at(AgentNetwork::None).await;
+    let (first, second) = (at(AgentNetwork::Internal).await, at(AgentNetwork::Internal).await);
+    let outbound = at(AgentNetwork::Outbound).await;
+    let address = |t: &Fixture| {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        format!("{}:{PORT}", docker(&["inspect", "-f", format, &t.container()]))
+    };
+    let machine_beside = |t: &Fixture| {
+        let format = "{{(index .IPAM.Config 0).Gateway}}";
+        format!("{}:{port}", docker(&["network", "inspect", "-f", format, &t.container()]))
+    };
+
+    for t in [&first, &second] {
+        t.link().start(&Uuid::new_v4().to_string(), &shell(&serve(PORT))).await.unwrap();
+        let own = address(t);
+        wait_for(async || (asked(t, &own).await == [ANSWER]).then_some(())).await;
+        let url = format!("http://{own}/hello");
+        let run = ["run", "--rm", "--network", &t.container(), &image];
+        let neighbour = docker(&[&run[..], &["/bin/wget", "-q", "-O", "-", &url]].concat());
+        assert_eq!(neighbour, ANSWER, "who is let in by hand reaches it");
+    }
+    for (who, whom) in [(&first, &second), (&second, &first), (&none, &first), (&outbound, &first)]
+    {
+        assert_eq!(asked(who, &address(whom)).await, ["nothing"]);
+    }
+    assert_eq!(asked(&outbound, &machine_beside(&outbound)).await, [ANSWER]);
+    for who in [&none, &first, &second] {
+        for beside in [&first, &second, &outbound] {
+            assert_eq!(asked(who, &machine_beside(beside)).await, ["nothing"]);
+        }
+    }
+    for t in [none, first, second, outbound] {
+        t.host.remove(t.id()).await.unwrap();
+        t.assert_nothing_is_left();
+    }
+}
+
 #[tokio::test]
 async fn a_broken_link_leaves_no_bridge_behind() {
     let t = Fixture::started_at(Place::docker()).await;
