@@ -152,6 +152,9 @@ async fn autonomy(
 }
 
 /// Switches scheduled work on or off.
+///
+/// What people and other agents ask for runs all the same. Schedules alone heed it; there are none yet, and
+/// until then it is kept and changes nothing.
 #[utoipa::path(
     put, path = "/api/agents/{name}/autonomy", tag = "agents",
     params(("name" = String, Path, description = "The agent's name"), IfMatch),

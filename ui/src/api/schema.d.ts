@@ -123,7 +123,11 @@ export interface paths {
         };
         /** Shows whether scheduled work runs. */
         get: operations["get_agents_by_name_autonomy"];
-        /** Switches scheduled work on or off. */
+        /**
+         * Switches scheduled work on or off.
+         * @description What people and other agents ask for runs all the same. Schedules alone heed it; there are none yet, and
+         *     until then it is kept and changes nothing.
+         */
         put: operations["put_agents_by_name_autonomy"];
         post?: never;
         delete?: never;
