@@ -9,7 +9,14 @@ use crate::server::Server;
 
 /// Asks for a start that fails; gives the step and why.
 async fn fails(server: &Server, name: &str) -> (String, String) {
-    let refused = server.post(&format!("/api/agents/{name}/start"), json!({})).await.expect(503);
+    let refused = server.post(&format!("/api/agents/{name}/start"), json!({})).await;
+    if refused.status == 202 {
+        // The machine is busy.
+        let failed = server.until_phase(name, "failed").await;
+        let (step, why) = failure(&failed);
+        return (step.as_str().unwrap().to_owned(), why.to_owned());
+    }
+    let refused = refused.expect(503);
     let text = |field: &str| refused[field].as_str().unwrap().to_owned();
     (text("step"), text("detail"))
 }
