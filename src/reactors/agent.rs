@@ -120,10 +120,13 @@ impl AgentTask {
             Phase::Deleting => removal::remove(&look, CancelReason::AgentDeleted).await?,
             Phase::Stopped | Phase::Failed => lifecycle::down(&look).await?,
         };
-        // Who is frozen answers nothing, and its slots do not expire meanwhile.
-        if next == Next::Wait && agent.state.phase != Phase::Paused {
+        // Who is frozen answers nothing, and its slots do not expire meanwhile. Who is stopped was seen
+        // at rest: a fleet that does nothing asks nothing of its host.
+        let phase = agent.state.phase;
+        let is_at_rest = phase == Phase::Stopped && slots.active.is_empty();
+        if next == Next::Wait && phase != Phase::Paused && !is_at_rest {
             self.reconciler.look(&look).await?;
-            if agent.state.phase == Phase::Running {
+            if phase == Phase::Running {
                 self.injector.look(&look).await?;
             }
         }
