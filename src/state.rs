@@ -33,12 +33,14 @@ const STATE: Migrations = Migrations {
         include_str!("../migrations/sqlite/state_0002.sql"),
         include_str!("../migrations/sqlite/state_0003.sql"),
         include_str!("../migrations/sqlite/state_0004.sql"),
+        include_str!("../migrations/sqlite/state_0005.sql"),
     ],
     postgres: &[
         include_str!("../migrations/postgres/state_0001.sql"),
         include_str!("../migrations/postgres/state_0002.sql"),
         include_str!("../migrations/postgres/state_0003.sql"),
         include_str!("../migrations/postgres/state_0004.sql"),
+        include_str!("../migrations/postgres/state_0005.sql"),
     ],
 };
 

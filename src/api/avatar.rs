@@ -1,4 +1,5 @@
-//! The picture of an agent: a small image, kept beside the log, which holds its digest.
+//! The picture of an agent: a small image, kept beside the log, which holds its digest. What the log names
+//! is shown, so that a change that is refused shows nothing else.
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -9,20 +10,22 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::agents::current;
+use super::agents::{Current, current};
 use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Code, Result};
 use super::etag::IfMatch;
 use super::extract::{Bytes, Fresh, NoParams, Query, ReadQuery};
 use super::reply::{POSITION, Reply};
-use crate::commands::{Refusal, Target, agents, ids};
+use crate::commands::{Target, agents, ids};
 use crate::domain::AgentName;
-use crate::domain::agent::{AgentError, Setting};
+use crate::domain::agent::{Agent, Phase, Setting};
 use crate::event_log::{ExecuteError, Receipt};
 use crate::state::avatars::Avatar;
 
 /// The most bytes of a picture.
 const IMAGE_BYTES_MAX: usize = 256 * 1024;
+/// How often a picture is looked for that was replaced meanwhile.
+const LOOKS_MAX: usize = 3;
 
 /// A picture is shown as such and never as a page, whatever is in it.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
@@ -68,11 +71,7 @@ async fn show(
     headers: HeaderMap,
     query: ReadQuery<NoParams>,
 ) -> Result<Response> {
-    let position = current(&state, &on, query.fresh).await?.position;
-    let avatar = state.app.state.avatars.get(on.life.incarnation.0).await?;
-    let name = &on.life.name;
-    let avatar =
-        avatar.ok_or_else(|| ApiError::not_found(format_args!("picture of agent `{name}`")))?;
+    let (avatar, position) = find(&state, &on, query.fresh).await?;
     let etag = format!("\"{}\"", avatar.sha256);
     let all = [
         (header::ETAG, header_value(&etag)?),
@@ -87,6 +86,19 @@ async fn show(
     }
     let content_type = header_value(&avatar.content_type)?;
     Ok((all, [(header::CONTENT_TYPE, content_type)], avatar.image).into_response())
+}
+
+/// The picture that the log names; another one may take its place while it is looked for.
+async fn find(state: &ApiState, on: &OnAgent, fresh: Fresh) -> Result<(Avatar, i64)> {
+    for _ in 0..LOOKS_MAX {
+        let Current { life, position, .. } = current(state, on, fresh).await?;
+        let Some(sha256) = life.avatar_sha256 else { break };
+        let avatar = state.app.state.avatars.get(on.life.incarnation.0, &sha256).await?;
+        if let Some(avatar) = avatar {
+            return Ok((avatar, position));
+        }
+    }
+    Err(ApiError::not_found(format_args!("picture of agent `{}`", on.life.name)))
 }
 
 fn header_value(text: &str) -> Result<HeaderValue> {
@@ -153,22 +165,32 @@ async fn change(
     // Nothing is kept for whom it would be refused.
     agents::check(log, target.clone(), caller.metadata()).await?;
     let sha256 = avatar.as_ref().map(|avatar| avatar.sha256.clone());
-    match avatar {
-        Some(avatar) => avatars.set(incarnation, avatar).await?,
-        None => avatars.remove(incarnation).await?,
+    if let Some(avatar) = &avatar {
+        avatars.keep(incarnation, avatar.clone()).await?;
     }
     let setting = Setting::SetAvatar { sha256: sha256.clone() };
     let recorded = agents::set(log, target, setting, caller.metadata()).await;
-    if let Err(ExecuteError::Refused(Refusal::Agent(AgentError::NotFound | AgentError::Deleting))) =
-        &recorded
-    {
-        // It was deleted meanwhile, and whoever removed its picture may not have seen this one.
-        avatars.remove(incarnation).await?;
+    if let (Ok(_), Some(avatar)) = (&recorded, avatar) {
+        // Another node may have taken it away before the log named it.
+        avatars.keep(incarnation, avatar).await?;
+    }
+    // Where nobody knows whether it was recorded, both stay.
+    if matches!(recorded, Ok(_) | Err(ExecuteError::Refused(_))) {
+        remove_unnamed(state, on).await?;
     }
     let Receipt { position, version, .. } = recorded?;
     let agent_name = on.life.name.clone();
     let body = AvatarSetting { agent_name, avatar_sha256: sha256, position };
     Ok(Reply::ok(position, body).version(version))
+}
+
+/// Removes the pictures of the agent that the log does not name, or all once it is to be deleted.
+async fn remove_unnamed(state: &ApiState, on: &OnAgent) -> Result<()> {
+    let Agent { life, phase } = state.app.log.state::<Agent>(&on.life.name).await?.state;
+    let life = life.filter(|life| life.incarnation == on.life.incarnation);
+    let named = life.filter(|_| phase != Phase::Deleting).and_then(|life| life.avatar_sha256);
+    let avatars = &state.app.state.avatars;
+    Ok(avatars.remove_all_but(on.life.incarnation.0, named.as_deref()).await?)
 }
 
 /// What kind of image begins like this, of those that hold nothing but pixels.

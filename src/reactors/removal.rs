@@ -54,7 +54,7 @@ pub(super) async fn remove(look: &Look<'_>, reason: CancelReason) -> anyhow::Res
             }
             Kept::Avatar => {
                 let _alone = context.vault.alone(life_ref.incarnation.0).await;
-                context.avatars.remove(life_ref.incarnation.0).await?;
+                context.avatars.remove_all_but(life_ref.incarnation.0, None).await?;
                 true
             }
             Kept::Credentials => {

@@ -1,4 +1,4 @@
-//! Pictures of agents: one small image for each life of an agent.
+//! Pictures of agents: small images, found by their digests. Which one is an agent's, the log says.
 
 use uuid::Uuid;
 
@@ -24,30 +24,36 @@ impl Avatars {
         Self(db)
     }
 
-    /// The picture of that life of an agent.
-    pub async fn get(&self, incarnation: Uuid) -> Result<Option<Avatar>, Error> {
-        let find = "SELECT sha256, content_type, image FROM avatars WHERE incarnation = $1";
-        let mut rows = self.0.query(Statement::new(find).with(incarnation)).await?;
+    /// The picture of that life of an agent with this digest.
+    pub async fn get(&self, incarnation: Uuid, sha256: &str) -> Result<Option<Avatar>, Error> {
+        let find = "SELECT sha256, content_type, image FROM avatars \
+                    WHERE incarnation = $1 AND sha256 = $2";
+        let find = Statement::new(find).with(incarnation).with(sha256.to_owned());
+        let mut rows = self.0.query(find).await?;
         let Some(row) = rows.first_mut() else { return Ok(None) };
         Ok(Some(Avatar { sha256: row.take()?, content_type: row.take()?, image: row.take()? }))
     }
 
-    /// Keeps a picture in place of the one of before.
-    pub async fn set(&self, incarnation: Uuid, avatar: Avatar) -> Result<(), Error> {
-        let set = "INSERT INTO avatars (incarnation, sha256, content_type, image) \
-                   VALUES ($1, $2, $3, $4) ON CONFLICT (incarnation) DO UPDATE SET \
-                   sha256 = excluded.sha256, content_type = excluded.content_type, \
-                   image = excluded.image";
+    /// Keeps a picture beside those that are there; one that is there already stays as it is.
+    pub async fn keep(&self, incarnation: Uuid, avatar: Avatar) -> Result<(), Error> {
+        let keep = "INSERT INTO avatars (incarnation, sha256, content_type, image) \
+                    VALUES ($1, $2, $3, $4) ON CONFLICT (incarnation, sha256) DO NOTHING";
         let Avatar { sha256, content_type, image } = avatar;
-        let set = Statement::new(set).with(incarnation).with(sha256).with(content_type).with(image);
-        self.0.execute(set).await?;
+        let keep = Statement::new(keep).with(incarnation).with(sha256);
+        self.0.execute(keep.with(content_type).with(image)).await?;
         Ok(())
     }
 
-    /// Removes the picture, if there is one.
-    pub async fn remove(&self, incarnation: Uuid) -> Result<(), Error> {
-        let remove = "DELETE FROM avatars WHERE incarnation = $1";
-        self.0.execute(Statement::new(remove).with(incarnation)).await?;
+    /// Removes every picture of that life of an agent but the one with this digest, if any stays.
+    pub async fn remove_all_but(
+        &self,
+        incarnation: Uuid,
+        sha256: Option<&str>,
+    ) -> Result<(), Error> {
+        let remove = "DELETE FROM avatars WHERE incarnation = $1 AND sha256 <> $2";
+        // No picture has this digest.
+        let stays = sha256.unwrap_or_default().to_owned();
+        self.0.execute(Statement::new(remove).with(incarnation).with(stays)).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Pictures of agents: set, shown, told from what is none, gone with their agent.
 
-use reqwest::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use reqwest::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -69,5 +69,35 @@ async fn a_picture_is_what_its_bytes_say_and_goes_with_its_agent() {
     assert_eq!(incarnations_in(&server, "avatars").await, Vec::<String>::new());
     server.agent("scout").await;
     assert_eq!(shown(&server).await.status(), 404, "a new life inherits nothing");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn changes_that_are_refused_leave_the_picture_that_the_log_names() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    set(&server, PNG).await.expect(200);
+    // Each is made under the version that the agent has at first; tags that are changed meanwhile refuse
+    // some of them before they are recorded, and some after they were kept.
+    for round in 0..20 {
+        let agent = server.request(Method::GET, "/api/agents/scout").send().await.unwrap();
+        let version = agent.headers()[ETAG].clone();
+        let image = [GIF, round.to_string().as_bytes()].concat();
+        let put = server.request(Method::PUT, PATH).header(IF_MATCH, version).body(image.clone());
+        let tags = json!({ "tags": [format!("tag-{round}")] });
+        let (put, tagged) =
+            tokio::join!(server.try_send(put), server.put("/api/agents/scout/tags", tags));
+        let (tagged, put) = (tagged.expect(200), put.expect("the server answers"));
+        assert!([200, 412].contains(&put.status.as_u16()), "{put:?}");
+        let position = tagged["position"].as_i64().max(put.body["position"].as_i64()).unwrap();
+        let path = format!("/api/agents/scout?min_position={position}");
+        let agent = server.get(&path).await.expect(200);
+        let picture = shown(&server).await;
+        let etag = picture.headers()[ETAG].to_str().unwrap().to_owned();
+        assert_eq!(json!(etag.trim_matches('"')), agent["avatar_sha256"]);
+        let is_new = picture.bytes().await.unwrap() == image;
+        assert_eq!(is_new, put.status == 200);
+        assert_eq!(incarnations_in(&server, "avatars").await.len(), 1, "no other is left");
+    }
     server.audit().await;
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use trinity::domain::{AccountId, ExecutionId};
 use trinity::state::State;
+use trinity::state::avatars::Avatar;
 use trinity::state::claims::{CLAIM_SECONDS, Claim};
 use trinity::state::logins::LOGIN_FAILURES_MAX;
 use trinity::state::sessions::SESSION_SECONDS;
@@ -350,4 +351,27 @@ async fn a_claim_is_new_once_and_known_again_for_a_day() {
     assert_eq!(claim("one", "second", 1).await, Claim::Repeated { salt: "first".into() });
     assert_eq!(claim("two", "third", 2).await, Claim::Taken);
     assert_eq!(claim("two", "fourth", CLAIM_SECONDS + 1).await, Claim::New);
+}
+
+#[tokio::test]
+async fn a_picture_is_found_by_its_digest_and_stays_until_another_is_named() {
+    let (state, _dir) = fresh().await;
+    let (avatars, agent, other) = (state.avatars, Uuid::from_u128(1), Uuid::from_u128(2));
+    let picture = |sha256: &str| Avatar {
+        sha256: sha256.to_owned(),
+        content_type: "image/png".to_owned(),
+        image: sha256.as_bytes().to_vec(),
+    };
+    for (of, sha256) in [(agent, "a"), (agent, "b"), (agent, "b"), (other, "a")] {
+        avatars.keep(of, picture(sha256)).await.unwrap();
+    }
+    for sha256 in ["a", "b"] {
+        assert_eq!(avatars.get(agent, sha256).await.unwrap(), Some(picture(sha256)));
+    }
+    avatars.remove_all_but(agent, Some("a")).await.unwrap();
+    assert_eq!(avatars.get(agent, "a").await.unwrap(), Some(picture("a")));
+    assert_eq!(avatars.get(agent, "b").await.unwrap(), None);
+    avatars.remove_all_but(agent, None).await.unwrap();
+    assert_eq!(avatars.get(agent, "a").await.unwrap(), None);
+    assert_eq!(avatars.get(other, "a").await.unwrap(), Some(picture("a")));
 }
