@@ -28,7 +28,6 @@ use crate::hosts::links::Links;
 use crate::hosts::process::{Options, ProcessHost};
 use crate::hosts::usage::Meter;
 use crate::library::Library;
-use crate::library::repository::Pulled;
 use crate::projections::{self, Views};
 use crate::reactors;
 use crate::redis::Redis;
@@ -203,16 +202,6 @@ pub fn docker_options(config: &Config, platform: String) -> anyhow::Result<docke
     })
 }
 
-/// Copies the repositories of templates and skills as they are at the start.
-async fn pull(library: Library) {
-    for pulled in library.pull().await {
-        match pulled {
-            Ok(Pulled { source, commit }) => tracing::info!(url = source.url, commit, "copied"),
-            Err(error) => tracing::warn!("{error}; what was copied before stays in use"),
-        }
-    }
-}
-
 /// The databases behind everything.
 struct Stores {
     log: EventLog,
@@ -278,13 +267,9 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
     if app.config.system_agent {
         system_agent::make(&app).await?;
     }
-    // Agents that start now need what they are made from and taught with.
-    let is_copied = app.library.is_copied();
-    let pull = app.shutdown.child_token().run_until_cancelled_owned(pull(app.library.clone()));
-    let pulled = tokio::spawn(pull);
-    if !is_copied {
-        let _over = pulled.await;
-    }
+    let (library, shutdown) = (app.library.clone(), app.shutdown.child_token());
+    let copies = async move { shutdown.run_until_cancelled(library.copy_at_start()).await };
+    let copies = tokio::spawn(copies);
     let reactors = Arc::new(app.reactors(address));
     let fleet = reactors::spawn(Arc::clone(&reactors));
     reactors::spawn_foreign(Arc::clone(&reactors));
@@ -313,6 +298,7 @@ pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
         let _ended = tokio::time::timeout(DRAIN_MAX, server).await;
         let _ended = fleet.await;
         let _ended = key_usages.await;
+        let _ended = copies.await;
         app.views.shutdown().await;
         app.log.close().await;
     };

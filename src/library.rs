@@ -14,7 +14,7 @@ mod tree;
 
 use futures::future::join_all;
 
-use self::repository::{PullError, Pulled, Repository};
+use self::repository::Repository;
 use crate::config::{Config, GitSource};
 
 pub use tree::TreeError;
@@ -71,22 +71,33 @@ impl Library {
             templates_repository.as_ref().map_or_else(templates_dir, Repository::current);
         let skills = skills_repository.as_ref().map_or_else(skills_dir, Repository::current);
         Self {
-            templates: templates::Templates::at(templates),
-            skills: skills::Skills::at(skills),
+            templates: templates::Templates::at(templates)
+                .copied_from(templates_repository.as_ref()),
+            skills: skills::Skills::at(skills).copied_from(skills_repository.as_ref()),
             templates_repository,
             skills_repository,
         }
     }
 
-    /// Whether there is a copy of every repository.
-    pub fn is_copied(&self) -> bool {
-        let repositories = [&self.templates_repository, &self.skills_repository];
-        repositories.into_iter().flatten().all(Repository::is_copied)
+    fn repositories(&self) -> impl Iterator<Item = (&'static str, &Repository)> {
+        let named =
+            [("skills", &self.skills_repository), ("templates", &self.templates_repository)];
+        named.into_iter().filter_map(|(name, repository)| Some((name, repository.as_ref()?)))
     }
 
-    /// Copies every repository as it is now; gives what became of each.
-    pub async fn pull(&self) -> Vec<Result<Pulled, PullError>> {
-        let repositories = [&self.templates_repository, &self.skills_repository];
-        join_all(repositories.into_iter().flatten().map(Repository::pull)).await
+    /// Whether something is not there of which nobody knows yet whether it can be.
+    pub fn is_awaited(&self) -> bool {
+        self.repositories().any(|(_, repository)| repository.is_awaited())
+    }
+
+    /// Which parts are not there yet: `skills`, `templates`.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let missing = self.repositories().filter(|(_, repository)| !repository.is_copied());
+        missing.map(|(name, _)| name).collect()
+    }
+
+    /// Copies every repository as it is now; returns when there is a copy of each.
+    pub async fn copy_at_start(&self) {
+        join_all(self.repositories().map(|(_, repository)| repository.copy_at_start())).await;
     }
 }

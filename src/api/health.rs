@@ -43,6 +43,9 @@ struct Health {
     isolation: IsolationHealth,
     /// Redis, where it is used: `connected` or `away`, which costs latency alone; null where it is not.
     redis: Option<&'static str>,
+    /// What of the library was not copied from its repository yet: `skills`, `templates`. What needs
+    /// it is refused with the reason.
+    library_missing: Vec<&'static str>,
 }
 
 /// What keeps agents apart.
@@ -111,6 +114,7 @@ async fn look(state: &ApiState) -> Health {
             Some(_) => Some("away"),
             None => None,
         },
+        library_missing: app.library.missing(),
     }
 }
 

@@ -5,18 +5,25 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::config::GitSource;
 
 /// How long a repository may take to be copied.
 const PULL_MAX: Duration = Duration::from_mins(1);
+/// The first wait before a repository is asked again of which there is no copy yet.
+const AGAIN_WAIT_MIN: Duration = Duration::from_secs(1);
+/// The longest of these waits.
+const AGAIN_WAIT_MAX: Duration = Duration::from_mins(5);
 /// How many of the last bytes of what git said an error holds.
 const SAID_BYTES_MAX: usize = 1_024;
 /// The name under which the newest copy is found.
@@ -28,6 +35,8 @@ pub struct Repository {
     source: GitSource,
     folder: PathBuf,
     one_at_a_time: Arc<Mutex<()>>,
+    /// Why the last attempt failed, if it did; none before the first.
+    last: Arc<StdMutex<Option<Result<(), String>>>>,
 }
 
 /// What a copy is of.
@@ -66,7 +75,7 @@ pub enum PullError {
 impl Repository {
     /// A repository that is copied below this folder.
     pub fn new(source: GitSource, folder: PathBuf) -> Self {
-        Self { source, folder, one_at_a_time: Arc::default() }
+        Self { source, folder, one_at_a_time: Arc::default(), last: Arc::default() }
     }
 
     /// Where the newest copy is, once there is one.
@@ -79,11 +88,65 @@ impl Repository {
         self.current().exists()
     }
 
+    /// Whether there is no copy and it is not known yet whether there can be one.
+    pub fn is_awaited(&self) -> bool {
+        self.last().is_none() && !self.is_copied()
+    }
+
+    /// Why there is no copy, if there is none.
+    fn shortfall(&self) -> Option<String> {
+        if self.is_copied() {
+            return None;
+        }
+        Some(match self.last() {
+            Some(Err(error)) => error,
+            Some(Ok(())) | None => format!("{} is being copied", self.source.url),
+        })
+    }
+
+    fn last(&self) -> Option<Result<(), String>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Copies the branch as it is now; again and again, later each time, until there is a copy.
+    pub(super) async fn copy_at_start(&self) {
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(AGAIN_WAIT_MIN)
+            .with_max_delay(AGAIN_WAIT_MAX)
+            .without_max_times();
+        for wait in waits.build() {
+            match self.pull().await {
+                Ok(Pulled { source, commit }) => {
+                    tracing::info!(url = source.url, commit, "copied");
+                    return;
+                }
+                Err(error) if self.is_copied() => {
+                    tracing::warn!("{error}; what was copied before stays in use");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!("{error}; there is no copy yet, trying again in {wait:?}");
+                }
+            }
+            sleep(wait).await;
+        }
+    }
+
     /// Copies the branch as it is now. Whoever reads meanwhile reads the copy of before, whole.
     ///
     /// # Errors
     /// When git cannot be run, or does not copy it; then nothing has changed.
     pub async fn pull(&self) -> Result<Pulled, PullError> {
+        let pulled = self.pull_alone().await;
+        let last = match &pulled {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        pulled
+    }
+
+    async fn pull_alone(&self) -> Result<Pulled, PullError> {
         let alone = Arc::clone(&self.one_at_a_time).lock_owned().await;
         let host = |source| PullError::Host { url: self.source.url.clone(), source };
         let fresh = Uuid::new_v4().to_string();
@@ -115,6 +178,9 @@ impl Repository {
         git.args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
             .env("GIT_TERMINAL_PROMPT", "0")
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true);
         git
     }
@@ -122,15 +188,38 @@ impl Repository {
     /// Runs git to its end; gives what it printed.
     async fn run(&self, command: &mut Command) -> Result<String, PullError> {
         let url = || self.source.url.clone();
-        let output = timeout(PULL_MAX, command.output()).await;
-        let output = output.map_err(|_| PullError::TooSlow(url()))?;
-        let output = output.map_err(|source| PullError::Host { url: url(), source })?;
+        let host = |source| PullError::Host { url: url(), source };
+        let child = command.spawn().map_err(host)?;
+        let _all = Group(child.id());
+        let output = timeout(PULL_MAX, child.wait_with_output()).await;
+        let output = output.map_err(|_| PullError::TooSlow(url()))?.map_err(host)?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let begin = said.ceil_char_boundary(said.len().saturating_sub(SAID_BYTES_MAX));
         Err(PullError::Git { url: url(), said: said[begin..].to_owned() })
+    }
+}
+
+/// A git with the programs that it has started: whoever does not wait for it any more ends them all.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.and_then(|id| i32::try_from(id).ok());
+        if let Some(leader) = leader {
+            // Of one that has ended by itself nothing is left.
+            let _gone = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Says where something is looked for that is not there.
+pub(super) fn place(folder: &Path, repository: Option<&Repository>) -> String {
+    match repository.and_then(Repository::shortfall) {
+        Some(shortfall) => format!("the library yet: {shortfall}"),
+        None => folder.display().to_string(),
     }
 }
 
@@ -193,10 +282,38 @@ mod tests {
         }
         let copies = fs::read_dir(dir.path().join("copy")).unwrap().count();
         assert_eq!(copies, 3, "this one, the one before, and the name of this one");
+        assert_eq!((repository.shortfall(), repository.is_awaited()), (None, false));
         fs::rename(&origin, dir.path().join("elsewhere")).unwrap();
         let error = repository.pull().await.unwrap_err();
         assert!(matches!(&error, PullError::Git { said, .. } if !said.is_empty()), "{error}");
         assert_eq!(read(), "three");
         assert_eq!(fs::read_dir(dir.path().join("copy")).unwrap().count(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_copied_yet_is_said_and_copied_once_it_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let origin = dir.path().join("origin");
+        let url = format!("file://{}", origin.display());
+        let repository = Repository::new(url.parse().unwrap(), dir.path().join("copy"));
+        assert!(repository.is_awaited());
+        assert_eq!(repository.shortfall(), Some(format!("{url} is being copied")));
+        let copying = repository.clone();
+        let copying = tokio::spawn(async move { copying.copy_at_start().await });
+        while repository.is_awaited() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let shortfall = repository.shortfall().unwrap();
+        assert!(shortfall.contains(&url) && shortfall.contains("git said"), "{shortfall}");
+        let source = dir.path().join("source");
+        fs::create_dir(&source).unwrap();
+        fs::write(source.join("file"), "one").unwrap();
+        run(&source, &["init", "--quiet"]);
+        run(&source, &["add", "."]);
+        run(&source, &["commit", "--quiet", "-m", "one"]);
+        fs::rename(&source, &origin).unwrap();
+        copying.await.unwrap();
+        assert_eq!(repository.shortfall(), None);
+        assert_eq!(fs::read_to_string(repository.current().join("file")).unwrap(), "one");
     }
 }

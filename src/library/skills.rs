@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use trinity_agent_protocol::{KEPT_BYTES_MAX, KEPT_FILES_MAX};
 
+use super::repository::{self, Repository};
 use super::tree::{self, TreeError};
 use crate::hosts::WorkspaceFile;
 
@@ -20,12 +21,12 @@ const BYTES_MAX: usize = KEPT_BYTES_MAX / 2;
 #[derive(Debug, thiserror::Error)]
 pub enum SkillError {
     /// There is no folder of this name with a `SKILL.md` in it.
-    #[error("there is no skill `{name}` in {folder}")]
+    #[error("there is no skill `{name}` in {place}")]
     Missing {
         /// Which one.
         name: String,
         /// Where it was looked for.
-        folder: PathBuf,
+        place: String,
     },
     /// One of its files cannot be used.
     #[error("skill `{name}`: {source}")]
@@ -61,12 +62,18 @@ pub type Named = (String, Result<Skill, SkillError>);
 #[derive(Debug, Clone)]
 pub struct Skills {
     folder: PathBuf,
+    repository: Option<Repository>,
 }
 
 impl Skills {
     /// The skills of this folder, which need not be there.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, repository: None }
+    }
+
+    /// The same as a copy of this repository, if of any.
+    pub(super) fn copied_from(self, repository: Option<&Repository>) -> Self {
+        Self { repository: repository.cloned(), ..self }
     }
 
     /// Stays with the folder that its path leads to now, where that is a link to one of several copies.
@@ -94,7 +101,8 @@ impl Skills {
     /// # Errors
     /// When there is none of this name, or one of its files cannot be used.
     pub fn get(&self, name: &str) -> Result<Skill, SkillError> {
-        let missing = || SkillError::Missing { name: name.to_owned(), folder: self.folder.clone() };
+        let place = || repository::place(&self.folder, self.repository.as_ref());
+        let missing = || SkillError::Missing { name: name.to_owned(), place: place() };
         // The name becomes part of a path.
         if !tree::is_name(name) || !self.folder.join(name).is_dir() {
             return Err(missing());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::repository::{self, Repository};
 use super::tree::{self, TreeError};
 use crate::domain::agent::{Resources, Runtime};
 use crate::hosts::WorkspaceFile;
@@ -103,12 +104,12 @@ pub struct Template {
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// There is no folder of this name with a manifest in it.
-    #[error("there is no template `{name}` in {folder}")]
+    #[error("there is no template `{name}` in {place}")]
     Missing {
         /// Which one.
         name: String,
         /// Where it was looked for.
-        folder: PathBuf,
+        place: String,
     },
     /// Its manifest is not what one has to be.
     #[error("{MANIFEST} of template `{name}` is not understood: {reason}")]
@@ -135,12 +136,18 @@ pub type Named = (String, Result<Manifest, TemplateError>);
 #[derive(Debug, Clone)]
 pub struct Templates {
     folder: PathBuf,
+    repository: Option<Repository>,
 }
 
 impl Templates {
     /// The templates of this folder, which need not be there.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, repository: None }
+    }
+
+    /// The same as a copy of this repository, if of any.
+    pub(super) fn copied_from(self, repository: Option<&Repository>) -> Self {
+        Self { repository: repository.cloned(), ..self }
     }
 
     /// Stays with the folder that its path leads to now, where that is a link to one of several copies.
@@ -164,8 +171,8 @@ impl Templates {
     }
 
     fn manifest(&self, name: &str) -> Result<Manifest, TemplateError> {
-        let missing =
-            || TemplateError::Missing { name: name.to_owned(), folder: self.folder.clone() };
+        let place = || repository::place(&self.folder, self.repository.as_ref());
+        let missing = || TemplateError::Missing { name: name.to_owned(), place: place() };
         // The name becomes part of a path.
         if !tree::is_name(name) {
             return Err(missing());

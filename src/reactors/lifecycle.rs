@@ -50,6 +50,7 @@ pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
         }
         Err(Failure { step, error }) => {
             wait_for_host(look)?;
+            wait_for_library(look, step)?;
             tracing::warn!(agent = %life_ref.name, "could not be made: {error}");
             reports::provision_failed(&context.log, life_ref, step, error, cause).await?;
             Ok(Next::Wait)
@@ -109,6 +110,16 @@ fn wait_for_host(look: &Look<'_>) -> anyhow::Result<()> {
     }
 }
 
+/// Fails while it is not known whether the library can be copied, so that what failed for want of it is
+/// tried again and not recorded.
+fn wait_for_library(look: &Look<'_>, step: Step) -> anyhow::Result<()> {
+    let needs_library = matches!(step, Step::Template | Step::EnvFiles);
+    if needs_library && look.context.library.is_awaited() {
+        anyhow::bail!("waits for the library, which is being copied");
+    }
+    Ok(())
+}
+
 /// The file in which the agent's CLI looks for the instructions of its creator.
 fn instructions(look: &Look<'_>) -> Option<(String, WorkspaceFile)> {
     let text = look.life.config.custom_instructions.clone()?;
@@ -164,6 +175,7 @@ pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
         }
         Err(Failure { step, error }) => {
             wait_for_host(look)?;
+            wait_for_library(look, step)?;
             tracing::warn!(agent = %life_ref.name, ?step, "did not start: {error}");
             if step == Step::Health {
                 end_what_is_mute(look).await;

@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::processes::pids;
 use crate::server::{Server, until};
 
 fn write(path: &Path, text: &str) {
@@ -224,4 +226,27 @@ async fn skills_and_templates_come_from_git_repositories_and_anew_when_asked_for
     let plain = Server::start().await;
     let refused = plain.post("/api/skills/library/pull", json!({})).await.problem(409, "conflict");
     assert!(refused["detail"].as_str().unwrap().contains("--skills-git"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_repository_that_does_not_answer_delays_neither_the_start_nor_the_end_of_the_server() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/team/templates.git", silent.local_addr().unwrap());
+    let mut server = Server::start_with(&[("TRINITY_TEMPLATES_GIT", &url)]).await;
+    let _asked = silent.accept().await.unwrap();
+    let health = server.get("/api/health").await.expect(200);
+    let told = (&health["status"], &health["library_missing"]);
+    assert_eq!(told, (&json!("healthy"), &json!(["templates"])));
+    let create = json!({"name": "scribe", "template": "writer"});
+    let refused = server.post("/api/agents", create).await.problem(400, "invalid-parameter");
+    assert!(refused.to_string().contains(&format!("{url} is being copied")), "{refused}");
+    server.agent("scout").await;
+
+    let git = || {
+        let says = |pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+        pids(|pid| says(pid).is_ok_and(|words| words.contains(&url)))
+    };
+    assert!(!git().is_empty(), "it still waits for an answer");
+    assert!(server.signal(Signal::SIGINT).await.success());
+    until("nothing of git is left", async || git().is_empty().then_some(())).await;
 }

@@ -74,7 +74,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 19] = [
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
     ("git", &["git", "adapters", "domain", "gateway", "hosts", "vault"], &[]),
-    ("library", &["library", "config", "domain", "hosts"], &["tokio"]),
+    ("library", &["library", "config", "domain", "hosts"], &["nix", "tokio"]),
     ("redis", &["config"], &["redis", "tokio"]),
     ("vault", &["vault", "config", "data_dir", "db", "redis"], &["rand", "tokio"]),
     ("web", &["web"], &["axum", "rand"]),

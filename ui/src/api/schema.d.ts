@@ -3008,6 +3008,11 @@ export interface components {
             /** @description What keeps agents apart that are started from now on. */
             isolation: components["schemas"]["HostIsolation"];
             /**
+             * @description What of the library was not copied from its repository yet: `skills`, `templates`. What needs
+             *     it is refused with the reason.
+             */
+            library_missing: string[];
+            /**
              * Format: int64
              * @description The end of the log, as this node knows it.
              */
