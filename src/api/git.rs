@@ -333,6 +333,7 @@ impl Place {
             model_api: self.model_api,
             skills_folder: self.skills_folder,
             skills: &self.life.skills,
+            is_read_only: self.life.config.read_only.enabled,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Git in an agent's workspace: what can be done there, by whom, and what came of it.
 //!
 //! Git runs where the agent lives, as an errand: as the agent's own user, held like its runs. What it
-//! does is the agent's owner's wish all the same, so it happens while nothing else is asked of git there.
+//! does is the agent's owner's wish all the same, so it happens while nothing else is asked of git there,
+//! and it runs nothing that the agent has planted in the settings of its repository.
 
 mod script;
 mod status;
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use trinity_agent_protocol::{ErrorCode, Masks, StopReason};
+use trinity_agent_protocol::{ErrorBody, ErrorCode, Masks, SpawnErrorClass, StopReason};
 
 pub use self::status::{CHANGES_MAX, Change, Status};
 use crate::adapters::model_api::ModelApi;
@@ -26,6 +27,8 @@ pub const TOKEN_NAME: &str = "GIT_TOKEN";
 pub const BRANCH_DEFAULT: &str = "main";
 /// The folder of the workspace that is the agent's HOME: what its CLI keeps there is its own.
 const HOME: &str = ".home";
+/// The folder of the workspace that is git's own.
+const REPOSITORY: &str = ".git";
 /// How many bytes the address of a repository may have.
 const REPOSITORY_BYTES_MAX: usize = 2_048;
 /// How many bytes the name of a branch may have.
@@ -47,6 +50,16 @@ pub enum Operation {
     },
     /// Gives the repository what was recorded.
     Push,
+}
+
+impl Operation {
+    /// The one folder of the workspace that it changes; none where it changes whatever there is.
+    fn changes(&self) -> Option<&'static str> {
+        match self {
+            Self::Status | Self::Commit { .. } | Self::Push => Some(REPOSITORY),
+            Self::Clone | Self::Pull => None,
+        }
+    }
 }
 
 /// What a workspace is synchronised with.
@@ -74,6 +87,8 @@ pub struct Workspace<'a> {
     pub skills_folder: &'a str,
     /// The skills that the platform keeps there.
     pub skills: &'a BTreeSet<String>,
+    /// Whether its runs may not change it: then git itself changes no more than it must.
+    pub is_read_only: bool,
 }
 
 /// What git has done.
@@ -205,8 +220,11 @@ impl Workspace<'_> {
             token: token.map(|(_, value)| value),
         };
         let argv = ["/bin/sh".to_owned(), "-c".to_owned(), script::script(operation)];
+        let is_held = self.is_read_only && info.restricts_writes == Some(true);
+        let writable = operation.changes().filter(|_| is_held);
         let errand = Errand {
             argv: argv.to_vec(),
+            writable_folders: writable.map(|folder| vec![folder.to_owned()]),
             env: script::environment(operation, remote, &identity),
             masked: given.masked().map(str::to_owned).collect(),
             timeout,
@@ -214,7 +232,7 @@ impl Workspace<'_> {
         let ended = errand::run(self.link, &info, self.search_path, errand, now).await;
         let ended = match ended {
             // There is not even a shell.
-            Err(error) if error.code() == Some(ErrorCode::SpawnFailed) => return Err(Error::NoGit),
+            Err(link::Error::Refused(body)) if is_no_shell(&body) => return Err(Error::NoGit),
             ended => ended?.ok_or(Error::Busy)?,
         };
         match (ended.exit.code, ended.exit.stop_reason) {
@@ -240,6 +258,11 @@ impl Workspace<'_> {
         let words = Masks::new(self.credentials.masked()).text(words.trim()).into_owned();
         if words.is_empty() { "git did not say why".to_owned() } else { words + &hint }
     }
+}
+
+/// Whether nothing was started for want of a shell.
+fn is_no_shell(body: &ErrorBody) -> bool {
+    body.code == ErrorCode::SpawnFailed && body.class == Some(SpawnErrorClass::NotFound)
 }
 
 #[cfg(test)]

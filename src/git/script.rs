@@ -2,7 +2,11 @@
 //!
 //! A script takes all it is told from its environment, so that no address, message or token stands in
 //! an argument. The token is given to git by a credential helper, and only for the server of the
-//! repository. Hooks do not run. Standard output says the last commit before and after.
+//! repository. Standard output says the last commit before and after.
+//!
+//! The settings of the repository are the agent's, and git takes from them what to run: hooks, filters,
+//! drivers. None of what is known to be such is run, so that a wish of the agent's owner does not do what
+//! the agent's runs are kept from. In read-only mode whatever changes the folder `.git` alone is held to that.
 
 use std::collections::BTreeMap;
 
@@ -59,6 +63,10 @@ pub(super) fn environment(
         ("EXCLUDED", &excluded),
         ("GIT_CEILING_DIRECTORIES", identity.ceiling),
         ("GIT_TERMINAL_PROMPT", "0"),
+        // Nobody is asked for a password, whatever program the settings name for it.
+        ("GIT_ASKPASS", ""),
+        // Whatever an address is rewritten to.
+        ("GIT_ALLOW_PROTOCOL", "http:https"),
         // HOME is the agent's, and a configuration names programs.
         ("GIT_CONFIG_GLOBAL", "/dev/null"),
         ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -87,15 +95,26 @@ pub(super) fn environment(
 }
 
 /// Settings that win over all that the workspace and its user have.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 19] = [
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
-    // Repositories are reached by http alone, whatever an address is rewritten to.
-    ("core.sshCommand", "false"),
+    ("core.alternateRefsCommand", "true"),
     ("commit.gpgSign", "false"),
+    ("push.gpgSign", "false"),
+    ("merge.verifySignatures", "false"),
+    ("log.showSignature", "false"),
+    // No merge beside the one that is asked for, and none by somebody's own driver.
+    ("merge.autoStash", "false"),
+    // Repositories inside of this one have settings of their own.
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("push.recurseSubmodules", "no"),
+    // What a server says is written nowhere.
+    ("http.saveCookies", "false"),
     // Nothing may go on in the background once the script has ended.
     ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
     ("advice.pushUpdateRejected", "false"),
     // A server that has fallen silent is given up before the script is.
     ("http.lowSpeedLimit", "100"),
@@ -124,11 +143,32 @@ fn pattern(path: &str) -> String {
 ///
 /// A workspace becomes a repository as a whole or not at all: it is filled beside `.git`, which it
 /// becomes at last. What is not there is listed before it is written; an attempt that follows an
-/// interrupted one goes on with what is still missing. What is there stays, and shows as a change.
+/// interrupted one goes on with what is still missing. What is there stays, and shows as a change. A folder
+/// `.git` without anything in it is what holding an errand to it has left.
 const PRELUDE: &str = r#"set -eu
 command -v git >/dev/null || exit 127
+rmdir .git 2>/dev/null || true
 fail() { printf '%s\n' "$1" >&2; exit 1; }
-here() { [ -e .git ] || fail 'the workspace is no repository yet; pull to clone it'; }
+here() {
+  [ -f .git ] || [ -e .git/HEAD ] || fail 'the workspace is no repository yet; pull to clone it'
+  no_filters
+}
+no_filters() {
+  count=$GIT_CONFIG_COUNT
+  set -f
+  IFS='
+'
+  for key in $(git config --name-only --get-regexp '^filter\..*\.(clean|smudge|process|required)$'); do
+    value=
+    case $key in *.required) value=false ;; esac
+    eval "GIT_CONFIG_KEY_$count=\$key GIT_CONFIG_VALUE_$count=\$value"
+    export "GIT_CONFIG_KEY_$count" "GIT_CONFIG_VALUE_$count"
+    count=$((count + 1))
+  done
+  unset IFS
+  set +f
+  export GIT_CONFIG_COUNT="$count"
+}
 commit_of() { git rev-parse -q --verify "$1^{commit}" || true; }
 on_branch() {
   branch=$(git symbolic-ref -q --short HEAD || true)
@@ -174,7 +214,10 @@ clone() {
       mv "$new/missing.new" "$new/missing"
     )
   fi
-  GIT_DIR="$new" GIT_WORK_TREE="$PWD" git checkout-index -q -z --stdin <"$new/missing"
+  export GIT_DIR="$new" GIT_WORK_TREE="$PWD"
+  no_filters
+  git checkout-index -q -z --stdin <"$new/missing"
+  unset GIT_DIR GIT_WORK_TREE
   rm "$new/missing"
   mv "$new" .git
 }"#;
@@ -182,6 +225,7 @@ clone() {
 const STATUS: &str = "here\nexclude\nexec git status --porcelain=v2 --branch -z";
 
 const PULL: &str = r#"if [ -e .git ]; then
+  here
   on_branch
   exclude
   connect
@@ -194,6 +238,8 @@ const PULL: &str = r#"if [ -e .git ]; then
     fail "the workspace and the repository have diverged: commits here that are not there: $here, \
 there that are not here: $there; nothing was changed, let the agent merge them"
   fi
+  # Again, since settings may depend on the address.
+  no_filters
   git merge -q --ff-only "$theirs" >&2
 else
   before=
@@ -208,10 +254,10 @@ before=$(commit_of HEAD)
 git add -A
 printf '%s\n' "$SECRET" | while IFS= read -r path; do
   git reset -q -- ":(top,literal)$path" || true
-  git diff --cached --quiet -- ":(top,literal)$path" ||
+  git diff --no-ext-diff --no-textconv --cached --quiet -- ":(top,literal)$path" ||
     fail "$path holds credentials and cannot be left out of the commit"
 done
-if git diff --cached --quiet; then
+if git diff --no-ext-diff --no-textconv --cached --quiet; then
   echo 'nothing has changed' >&2
 else
   printf '%s\n' "$MESSAGE" | git commit -q -F - >&2

@@ -36,6 +36,8 @@ pub struct Errand {
     pub masked: Vec<String>,
     /// How long it may take.
     pub timeout: Duration,
+    /// The only folders of the workspace that it may change beside HOME; all of it when nothing is said.
+    pub writable_folders: Option<Vec<String>>,
 }
 
 impl fmt::Debug for Errand {
@@ -45,6 +47,7 @@ impl fmt::Debug for Errand {
             .field("env", &self.env.keys())
             .field("masked", &self.masked.len())
             .field("timeout", &self.timeout)
+            .field("writable_folders", &self.writable_folders)
             .finish()
     }
 }
@@ -116,7 +119,7 @@ pub async fn run(
 ) -> Result<Option<Done>, Error> {
     let id = format!("{ERRAND_RUN_PREFIX}{}", Uuid::new_v4());
     let Some(_turn) = link.errand().begin(&id) else { return Ok(None) };
-    let Errand { argv, env, masked, timeout } = errand;
+    let Errand { argv, env, masked, timeout, writable_folders } = errand;
     let wait = timeout + Duration::from_millis(GRACE_MS_DEFAULT) + DEADLINE_MARGIN;
     let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
     let mut all = surroundings(info, path);
@@ -135,7 +138,7 @@ pub async fn run(
         uid: None,
         gid: None,
         allow_new_privileges: false,
-        writable_folders: None,
+        writable_folders,
     };
     link.start(&id, &request).await?;
     let (output, words) = read(link, &id).await?;
@@ -192,6 +195,7 @@ mod tests {
             env: [("GIT_TOKEN".to_owned(), "sk-secret".to_owned())].into(),
             masked: vec!["sk-secret".into()],
             timeout: Duration::from_secs(1),
+            writable_folders: None,
         };
         let text = format!("{errand:?}");
         assert!(text.contains("GIT_TOKEN") && !text.contains("sk-secret"), "{text}");

@@ -22,6 +22,7 @@ pub(super) async fn bring(look: &Look<'_>, credentials: &Credentials) -> Result<
         model_api: adapter.model_api(),
         skills_folder: adapter.skills_folder(),
         skills: &life.skills,
+        is_read_only: life.config.read_only.enabled,
     };
     let remote = Remote { repository, branch };
     let cloned = workspace.work(&Operation::Clone, &remote, TIMEOUT, context.log.now()).await;

@@ -14,6 +14,21 @@ use crate::server::{Server, until};
 
 const GIT: &str = "/api/agents/scout/git";
 
+/// What a run plants for whoever uses git after it: filters of the repository, one of them by a file that
+/// its settings include, and the filter of a repository inside. Each leaves a mark when it runs, and so
+/// does every hook.
+pub const PLANT: &str = "exec git config filter.a.clean 'touch ran-clean; cat' && \
+    git config filter.a.smudge 'touch ran-smudge; cat' && git config filter.a.required true && \
+    git config include.path more && \
+    git config -f .git/more filter.b.process 'touch ran-process; false' && \
+    mkdir -p .git/info && printf '* filter=a\\nc filter=b\\n' > .git/info/attributes && \
+    git init -q inside && mkdir -p inside/.git/info && echo x > inside/x && git -C inside add x && \
+    git -C inside -c user.name=a -c user.email=a@b commit -q -m inside && git add inside && \
+    git -C inside config filter.c.clean 'touch ../ran-inside; cat' && \
+    echo '* filter=c' > inside/.git/info/attributes";
+/// Makes git look at the content of files anew, which runs it through their filters.
+pub const TOUCH: &str = "rm -f ran-* && touch README inside/x";
+
 async fn set_token(server: &Server, value: &str) {
     let path = "/api/agents/scout/credentials/GIT_TOKEN";
     server.put(path, json!({ "value": value })).await.expect(200);
@@ -237,6 +252,74 @@ async fn no_hook_runs_and_no_credential_is_committed_or_pushed() {
     let error = refused(&server, "push").await;
     assert!(error.contains(".env") && error.contains("credentials"), "{error}");
     assert_eq!(remote.sha256(), before);
+}
+
+/// The marks that something planted has left.
+fn marks(workspace: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(workspace).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.into_string().ok()).filter(|n| n.starts_with("ran-")).collect()
+}
+
+#[tokio::test]
+async fn what_a_run_has_planted_changes_nothing_when_the_owner_uses_git() {
+    let remote = Remote::with(&[("README", "one"), ("b", "one")]).await;
+    let server = Server::start().await;
+    let workspace = running_on(&server, &remote).await;
+    run(&server, &[PLANT]).await;
+    run(&server, &[&format!("exec {TOUCH} && git status && touch README && git add README")]).await;
+    let own = marks(&workspace);
+    assert!(own.contains(&"ran-clean".into()) && own.contains(&"ran-inside".into()), "{own:?}");
+
+    // Nothing of the repository's own runs, in any mode.
+    run(
+        &server,
+        &["exec git update-index --force-remove inside && rm -rf inside ran-* && touch README"],
+    )
+    .await;
+    remote.commit(&[("README", "two"), ("b", "two"), ("c", "two")], "theirs");
+    assert_eq!(changes(&server).await, ["?? CLAUDE.md"]);
+    post(&server, "pull", json!({})).await;
+    for name in ["README", "b", "c"] {
+        assert_eq!(std::fs::read_to_string(workspace.join(name)).unwrap(), "two");
+    }
+    run(&server, &["exec echo mine > mine"]).await;
+    post(&server, "commit", json!({"message": "mine"})).await;
+    post(&server, "push", json!({})).await;
+    assert_eq!(remote.git(&["show", "main:mine"]), "mine");
+    assert_eq!(marks(&workspace), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn in_read_only_mode_git_changes_nothing_but_its_own_folder() {
+    let remote = Remote::with(&[("README", "one")]).await;
+    let server = Server::start().await;
+    let workspace = running_on(&server, &remote).await;
+    run(&server, &[PLANT]).await;
+    run(&server, &[&format!("exec {TOUCH}")]).await;
+    let read_only = json!({"enabled": true});
+    server.put("/api/agents/scout/read-only", read_only).await.expect(200);
+    assert_eq!(changes(&server).await, ["A. inside", "?? CLAUDE.md"]);
+    post(&server, "commit", json!({"message": "mine"})).await;
+    post(&server, "push", json!({})).await;
+    remote.commit(&[("theirs", "two")], "theirs");
+    post(&server, "pull", json!({})).await;
+    assert_eq!(std::fs::read_to_string(workspace.join("theirs")).unwrap(), "two");
+    assert_eq!(marks(&workspace), Vec::<String>::new());
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_read_only_workspace_that_is_no_repository_stays_one_that_can_become_it() {
+    let remote = Remote::with(&[("README", "one")]).await;
+    let server = Server::start().await;
+    server.agent("scout").await;
+    server.put("/api/agents/scout/read-only", json!({"enabled": true})).await.expect(200);
+    server.put(GIT, json!({"repository": remote.url})).await.expect(200);
+    set_token(&server, TOKEN).await;
+    let error = refused(&server, "commit").await;
+    assert!(error.contains("pull to clone"), "{error}");
+    assert_eq!(post(&server, "pull", json!({})).await["changed"], true);
+    assert_eq!(changes(&server).await, Vec::<String>::new());
 }
 
 #[tokio::test]

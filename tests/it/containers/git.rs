@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{ask, delete, fresh_name, server};
 use crate::docker::{address, docker, git_image};
+use crate::git::{PLANT, TOUCH};
 use crate::server::{Server, until};
 
 /// What opens the repository.
@@ -75,6 +76,36 @@ async fn a_container_with_git_clones_commits_and_pushes() {
     ask(&server, &name, "stop", "stopped").await;
     ask(&server, &name, "start", "running").await;
     assert_eq!(server.get(&path("/git/status")).await.expect(200)["commit"], made["commit"]);
+    delete(&server, &name).await;
+    server.audit().await;
+    docker(&["rmi", &image]);
+}
+
+#[tokio::test]
+async fn in_read_only_mode_git_in_a_container_changes_nothing_but_its_own_folder() {
+    let (server, image) = server_with_git().await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let path = |below: &str| format!("/api/agents/{name}{below}");
+    let repository = "http://127.0.0.1:8000/none.git";
+    server.put(&path("/git"), json!({ "repository": repository })).await.expect(200);
+    let commit = "git -c user.name=a -c user.email=a@b commit -q -m first";
+    let begin =
+        format!("exec git init -q -b main && echo one > README && git add README && {commit}");
+    let again = format!("exec {TOUCH} && git status && echo left $(ls)");
+    let ended = server.script_ends(&name, &[&begin, PLANT, &again, &format!("exec {TOUCH}")]).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let lines = server.lines(ended["id"].as_str().unwrap()).await;
+    let said = serde_json::to_string(&lines).unwrap();
+    assert!(said.contains("left README inside ran-clean ran-inside"), "{said}");
+
+    server.put(&path("/read-only"), json!({ "enabled": true })).await.expect(200);
+    let status = server.get(&path("/git/status")).await.expect(200);
+    assert_eq!(status["changes"], json!([{"path": "inside", "code": "A."}]), "{status}");
+    let made = server.post(&path("/git/commit"), json!({ "message": "Add it" })).await.expect(200);
+    assert_eq!(made["changed"], true, "{made}");
+    let files = docker(&["exec", &format!("agent-{name}"), "/bin/ls", "/agent/workspace"]);
+    assert_eq!(files, "README\ninside");
     delete(&server, &name).await;
     server.audit().await;
     docker(&["rmi", &image]);
