@@ -118,10 +118,11 @@ impl<'a> Follower<'a> {
             }
         }
         let status = run.link.status(&id).await.context("cannot ask how the run ended")?;
-        match status.and_then(|status| status.exit) {
-            Some(exit) if exit.last_seq <= self.last_seq => {
+        let ended = status.and_then(|status| Some((status.exit?, status.problem)));
+        match ended {
+            Some((exit, problem)) if exit.last_seq <= self.last_seq => {
                 self.record_signals(&id).await?;
-                self.conclude(&exit).await
+                self.conclude(&exit, problem).await
             }
             _ => Ok(Step::Again),
         }
@@ -197,8 +198,13 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    async fn conclude(&self, exit: &Exit) -> anyhow::Result<Step> {
+    /// Records the end; `problem` is why lines of the output are lost.
+    async fn conclude(&self, exit: &Exit, problem: Option<String>) -> anyhow::Result<Step> {
         let mut conclusion = self.conclusion(exit);
+        if let (Verdict::Failed { error, .. }, Some(problem)) = (&mut conclusion.verdict, problem) {
+            let lines = exit.dropped_lines;
+            *error = format!("{error}; {lines} lines of its output are lost: {problem}");
+        }
         if exit.stop_reason == Some(StopReason::AgentServerLost) {
             self.explain_loss(&mut conclusion.verdict).await?;
         }

@@ -1,6 +1,7 @@
 //! The whole system with agents in containers: what only that host has, asked for over the API and
 //! seen by the engine's own client.
 
+mod disk;
 mod engine;
 mod faults;
 mod gateway;

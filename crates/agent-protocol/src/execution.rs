@@ -26,7 +26,8 @@ pub struct ExecutionStatus {
     /// How it ended, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// What hinders the run at the moment, for example a full disk; the run itself goes on.
+    /// What hinders the run at the moment, for example a full disk, while the run itself goes on; of one
+    /// that has ended, why lines of its output are lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

@@ -95,6 +95,7 @@ pub(super) async fn run(
         kills,
         pipes: [Pipe::new(stdout, LineStream::Stdout), Pipe::new(stderr, LineStream::Stderr)],
         store: Store::new(output, masks),
+        given_up: None,
         stop: None,
         kill_at: None,
         spec,
@@ -131,6 +132,8 @@ struct Watch {
     kills: Kills,
     pipes: [Pipe; 2],
     store: Store,
+    /// Why lines were given up that could not be stored, if some were.
+    given_up: Option<String>,
     stop: Option<Stop>,
     /// When the grace of a stop is over.
     kill_at: Option<Instant>,
@@ -312,6 +315,11 @@ impl Watch {
     async fn wait_for_disk(&mut self, until: Instant) {
         while self.store.is_stalled() {
             if Instant::now() >= until {
+                if self.given_up.is_none() {
+                    self.given_up.clone_from(&self.report.borrow().problem);
+                    let problem = &self.given_up;
+                    tracing::error!(id = self.spec.id, problem, "gives up lines of a run's output");
+                }
                 self.store.give_up();
                 return;
             }
@@ -332,7 +340,7 @@ impl Watch {
             last_seq: exit.last_seq,
             stop: self.stop.clone(),
             exit: Some(exit),
-            problem: None,
+            problem: self.given_up.take(),
         };
         let written = loop {
             let written = self.store.sync().and_then(|()| self.spec.folder.write_exit(&status));
