@@ -369,7 +369,7 @@ impl AgentHost for DockerHost {
             }
             self.remove_container(&docker, &found.id).await?;
         }
-        self.make_volume(&docker, spec).await?;
+        self.make_volume(&docker, spec).await.map_err(Error::of_workspace)?;
         self.make_network(&docker, spec).await?;
         let id = self.make_container(&docker, spec, body).await?;
         self.fill(&docker, spec, &id).await?;

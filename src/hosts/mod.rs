@@ -319,6 +319,9 @@ pub enum Error {
     /// The host cannot be reached; it is tried again.
     #[error("the host of agents cannot be reached: {0}")]
     Unavailable(String),
+    /// The agent's workspace could not be made.
+    #[error(transparent)]
+    Workspace(Box<Error>),
     /// The place could not be started any more, and is gone but for the workspace; `create` makes it
     /// anew.
     #[error("the agent's place is to be made anew: {0}")]
@@ -345,6 +348,14 @@ impl Error {
     pub fn host(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Host { doing, source }
+    }
+
+    /// Says that it was the workspace that could not be made; a host that is away is just that.
+    fn of_workspace(self) -> Self {
+        match self {
+            away @ Self::Unavailable(_) => away,
+            error => Self::Workspace(Box::new(error)),
+        }
     }
 }
 

@@ -99,7 +99,11 @@ async fn make(
         },
         workspace_files,
     };
-    context.host.create(&spec).await.map_err(Failure::at(Step::Container))
+    let made = context.host.create(&spec).await;
+    made.map_err(|error| {
+        let is_of_workspace = matches!(error, hosts::Error::Workspace(_));
+        Failure::at(if is_of_workspace { Step::Volume } else { Step::Container })(error)
+    })
 }
 
 /// Fails while the host is away, so that what failed with it is tried again and not recorded.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::docker::{self, docker, image};
 use crate::server::Server;
 
 const PATH: &str = "/api/agents/trinity-system";
@@ -106,6 +107,30 @@ async fn it_is_rebuilt_with_all_but_its_workspace_and_what_ran_on_it() {
     let closed = of_type(&events, "AdmissionSuspended");
     let closed = closed.iter().find(same).expect("in one append");
     assert_eq!(closed["data"]["reason"], "not-started");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_volume_that_is_in_use_fails_its_rebuild_by_the_name_of_the_step() {
+    if !docker::is_chosen() {
+        return;
+    }
+    let server = server().await;
+    assert!(said(&server, &["exec echo mine > note && echo done"]).await.contains("done"));
+    let volume = "agent-trinity-system-workspace";
+    let mount = format!("{volume}:/looked-into");
+    let reader = docker(&["create", "-v", &mount, &image(), "/bin/sleep", "1000"]);
+    server.post(&format!("{PATH}/reinitialize?wait_ms=0"), json!({})).await.expect(202);
+    let failed = server.until_phase("trinity-system", "failed").await;
+    let failure = &failed["failure"];
+    assert_eq!(failure["step"], "volume", "{failed}");
+    let error = failure["error"].as_str().unwrap();
+    assert!(error.contains(volume) && error.contains("in use"), "{error}");
+    docker(&["rm", &reader]);
+    server.post(&format!("{PATH}/start"), json!({})).await.expect(200);
+    server.until_phase("trinity-system", "running").await;
+    let gone = said(&server, &["exec test -e note || echo it is gone"]).await;
+    assert!(gone.contains("it is gone"), "{gone}");
     server.audit().await;
 }
 

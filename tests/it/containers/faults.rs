@@ -156,7 +156,12 @@ async fn a_container_that_never_serves_fails_its_start_by_the_name_of_the_step()
 
 #[tokio::test]
 async fn what_is_in_the_way_is_left_alone_and_waited_for() {
-    let server = server().await;
+    let environment = [
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &*address()),
+        ("TRINITY_AGENT_IMAGE", &*image()),
+    ];
+    let (server, log) = Server::start_with_log(&environment).await;
     let name = fresh_name();
     let (container, volume) = (format!("agent-{name}"), format!("agent-{name}-workspace"));
     let id = docker(&["create", "--name", &container, &image(), "/bin/sleep", "1000"]);
@@ -169,15 +174,42 @@ async fn what_is_in_the_way_is_left_alone_and_waited_for() {
     docker(&["rm", &container]);
     ask(&server, &name, "start", "running").await;
 
-    // Somebody looks into the volume while the agent is deleted.
+    // Somebody looks into the volume while the agent is deleted, which is said.
     let mount = format!("{volume}:/looked-into");
     let reader = docker(&["create", "-v", &mount, &image(), "/bin/sleep", "1000"]);
     let path = format!("/api/agents/{name}");
     let deleting = server.delete(&format!("{path}?wait_ms=2000")).await.expect(202);
     assert_eq!(deleting["phase"], "deleting", "{deleting}");
+    until("it is said what is in the way", async || {
+        let said = std::fs::read_to_string(&log).unwrap();
+        (said.contains(&format!("cannot remove volume {volume}")) && said.contains("in use"))
+            .then_some(())
+    })
+    .await;
     docker(&["rm", "-f", &reader]);
     until("it is deleted", async || (server.get(&path).await.status.as_u16() == 404).then_some(()))
         .await;
     assert!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]).is_empty());
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_volume_that_somebody_else_uses_fails_the_step_that_makes_it_until_it_is_gone() {
+    let server = server().await;
+    let name = fresh_name();
+    let volume = format!("agent-{name}-workspace");
+    let mount = format!("{volume}:/mine");
+    let user = docker(&["create", "-v", &mount, &image(), "/bin/sleep", "1000"]);
+    server.post("/api/agents", json!({"name": name, "runtime": "demo"})).await.expect(201);
+    let failed = server.until_phase(&name, "failed").await;
+    let (step, error) = failure(&failed);
+    assert_eq!(step, "volume");
+    assert!(error.contains(&volume) && error.contains("left alone"), "{error}");
+    docker(&["volume", "inspect", &volume]);
+    docker(&["rm", &user]);
+    docker(&["volume", "rm", &volume]);
+    ask(&server, &name, "start", "running").await;
+    assert_eq!(server.script_ends(&name, &["say here"]).await["response"], "here");
+    delete(&server, &name).await;
     server.audit().await;
 }

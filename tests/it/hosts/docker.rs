@@ -264,7 +264,10 @@ async fn what_is_somebody_elses_is_never_touched() {
     let first = spec(&name);
     host.create(&first).await.unwrap();
     let error = host.create(&spec(&name)).await.unwrap_err();
-    assert!(matches!(error, Error::Foreign(_)), "{error}");
+    assert!(
+        matches!(&error, Error::Workspace(why) if matches!(**why, Error::Foreign(_))),
+        "{error}"
+    );
     host.remove(first.incarnation).await.unwrap();
     let second = spec(&name);
     host.create(&second).await.unwrap();
