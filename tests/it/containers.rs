@@ -6,13 +6,17 @@ mod engine;
 mod faults;
 mod gateway;
 mod git;
+mod lost;
 mod renewal;
+mod secrets;
 mod steps;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::docker::{address, agent_server, docker, foreign_image, image, labelled};
+use crate::docker::{address, agent_server, docker, foreign_image, image, labelled, shell_in};
 use crate::server::{Server, until};
 
 /// The name of an agent, of its own because all tests share one engine.
@@ -50,6 +54,22 @@ async fn delete(server: &Server, name: &str) {
         .await;
 }
 
+/// Where the CLI remembers what it has read and said, as it was: its own files in its own HOME.
+const SESSIONS: &str = "/agent/workspace/.home/.claude/projects/";
+
+/// Every file of an agent, and every environment and command line of its processes, that holds a text:
+/// what the agent's own user can find in its container.
+fn found_inside(name: &str, text: &str) -> BTreeSet<String> {
+    // In two halves, so that who looks is not found. A line ends for grep where a NUL is.
+    let (begin, end) = text.split_at(text.len() / 2);
+    let look = format!(
+        "exec 2>/dev/null; t='{begin}'; t=\"${{t}}{end}\"; for f in $(find /agent /run /tmp -type f) \
+         /proc/[0-9]*/environ /proc/[0-9]*/cmdline; do \
+         tr '\\0' '\\n' < $f | grep -qF -e \"$t\" && echo $f; done; true"
+    );
+    shell_in(name, &look).lines().map(str::to_owned).collect()
+}
+
 fn state(name: &str) -> String {
     docker(&["inspect", "-f", "{{.State.Status}}", &format!("agent-{name}")])
 }
@@ -59,7 +79,11 @@ async fn an_agent_has_its_limits_and_labels_and_a_changed_one_at_its_next_start(
     let server = server().await;
     let name = fresh_name();
     let resources = json!({"cpu": "0.5", "memory": "128m"});
-    let config = json!({"name": name, "runtime": "demo", "type": "helper", "resources": resources});
+    let template = server.data_dir.join("templates/worker");
+    std::fs::create_dir_all(&template).unwrap();
+    std::fs::write(template.join("template.yaml"), "runtime: demo\n").unwrap();
+    let config =
+        json!({"name": name, "template": "worker", "type": "helper", "resources": resources});
     server.agent_with(config).await;
     let shown: Value =
         serde_json::from_str(&docker(&["inspect", &format!("agent-{name}")])).unwrap();
@@ -73,6 +97,7 @@ async fn an_agent_has_its_limits_and_labels_and_a_changed_one_at_its_next_start(
         ("cpu", "0.5"),
         ("memory", "128m"),
         ("full-capabilities", "false"),
+        ("template", "worker"),
     ];
     for (label, value) in expected {
         assert_eq!(labels[format!("trinity.{label}")], value, "{labels}");
@@ -82,6 +107,10 @@ async fn an_agent_has_its_limits_and_labels_and_a_changed_one_at_its_next_start(
     }
     let agent = server.get(&format!("/api/agents/{name}")).await.expect(200);
     assert_eq!(agent["container_id"], format!("docker:{}", shown[0]["Id"].as_str().unwrap()));
+    let life: Uuid = agent["incarnation"].as_str().unwrap().parse().unwrap();
+    let created = chrono::DateTime::parse_from_rfc3339(labels["trinity.created"].as_str().unwrap());
+    let (began, _) = life.get_timestamp().unwrap().to_unix();
+    assert_eq!(created.unwrap().timestamp(), i64::try_from(began).unwrap(), "{labels}");
     assert_eq!((&agent["isolation"], &agent["run_uid"]), (&json!("container"), &json!(10_001)));
 
     for (resources, pointer) in
@@ -304,6 +333,39 @@ async fn an_agent_lives_in_an_image_that_knows_nothing_of_it() {
     let said = serde_json::to_string(&server.lines(&id).await).unwrap();
     assert!(said.contains("mine"), "{said}");
     delete(&server, &name).await;
+    server.audit().await;
+    docker(&["rmi", &foreign]);
+}
+
+#[tokio::test]
+async fn an_agent_may_name_an_image_that_is_allowed_and_lives_in_it() {
+    let foreign = foreign_image();
+    let server = Server::start_with(&[
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &address()),
+        ("TRINITY_AGENT_IMAGE", &image()),
+        ("TRINITY_ALLOWED_IMAGES", "trinity-agent-base:*,foreign-*"),
+        ("TRINITY_AGENT_SERVER", &agent_server()),
+    ])
+    .await;
+    let (own, common) = (fresh_name(), fresh_name());
+    server.agent_with(json!({"name": own, "runtime": "demo", "base_image": foreign})).await;
+    server.agent(&common).await;
+    for (name, image) in [(&own, &foreign), (&common, &image())] {
+        let container = format!("agent-{name}");
+        assert_eq!(docker(&["inspect", "-f", "{{.Config.Image}}", &container]), *image);
+        // Only the foreign one has nobody to its name.
+        let ended =
+            server.script_ends(name, &["exec test -e /etc/passwd && echo known", "say here"]);
+        let ended = ended.await;
+        assert_eq!((&ended["status"], &ended["response"]), (&json!("completed"), &json!("here")));
+        let said = json!(server.lines(ended["id"].as_str().unwrap()).await).to_string();
+        assert_eq!(said.contains("\"known"), *name == common, "{said}");
+    }
+    let refused = json!({"name": fresh_name(), "runtime": "demo", "base_image": "strange-1:1"});
+    server.post("/api/agents", refused).await.problem(422, "invalid-field");
+    delete(&server, &own).await;
+    delete(&server, &common).await;
     server.audit().await;
     docker(&["rmi", &foreign]);
 }

@@ -1,13 +1,13 @@
 //! Credentials through the whole system: a run has them, and nothing that is stored shows them.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::support::User;
+use crate::docker;
 use crate::server::{Server, until};
 use crate::traces::{files_with, incarnations_in, tables_with};
 
@@ -104,10 +104,8 @@ async fn a_value_that_changes_under_a_run_is_masked_old_and_new() {
     assert_eq!(files_with(&server.data_dir, &["kzq7x"]), Vec::<PathBuf>::new());
     let newer = set(&server, "scout", "API_TOKEN", NEWER).await;
     assert_eq!(newer["in_force"], true, "{newer}");
-    let workspace = workspace(&server, "scout").await;
-    let env = std::fs::read_to_string(workspace.join(".env")).unwrap();
-    assert_eq!(env, format!("API_TOKEN={NEWER}\n"));
-    std::fs::write(workspace.join("go"), "").unwrap();
+    let env = server.shell("scout", "cat .env; touch go").await;
+    assert_eq!(env, format!("API_TOKEN={NEWER}"));
     let record = server.until_ended(&id).await;
     assert_eq!(record["status"], "completed", "{record}");
     let lines = json!(server.lines(&id).await).to_string();
@@ -126,33 +124,28 @@ async fn credentials_outlive_stop_crash_and_restart_and_go_when_removed() {
     server.agent("scout").await;
     set(&server, "scout", "API_TOKEN", SECRET).await;
     set(&server, "scout", "keys%2Fservice.pem", IN_A_FILE).await;
-    let workspace = workspace(&server, "scout").await;
-    let mode = std::fs::metadata(workspace.join(".env")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(std::fs::read_to_string(workspace.join("keys/service.pem")).unwrap(), IN_A_FILE);
+    let there = server.shell("scout", "stat -c %a .env; cat keys/service.pem; rm .env").await;
+    assert_eq!(there, format!("600\n{IN_A_FILE}"));
 
     server.post("/api/agents/scout/stop", json!({})).await.expect(200);
-    std::fs::remove_file(workspace.join(".env")).unwrap();
     server.crash().await;
     assert_eq!(status(&server, "scout").await["in_force"], false);
     server.post("/api/agents/scout/start", json!({})).await.expect(200);
     let after = status(&server, "scout").await;
     assert_eq!(after["in_force"], true, "{after}");
-    let env = std::fs::read_to_string(workspace.join(".env")).unwrap();
-    assert!(env.contains("sk-test-"), "{env}");
-
     // What the agent does away with comes back when it is asked for.
-    std::fs::remove_file(workspace.join(".env")).unwrap();
+    let env = server.shell("scout", "cat .env; rm .env").await;
+    assert!(env.contains("sk-test-"), "{env}");
     let path = "/api/agents/scout/credentials";
     let reloaded = server.post(&format!("{path}/reload"), json!({})).await.expect(200);
     assert_eq!(reloaded["in_force"], true, "{reloaded}");
-    assert!(workspace.join(".env").exists());
+    server.shell("scout", "test -f .env").await;
 
     for name in ["API_TOKEN", "keys%2Fservice.pem"] {
         let removed = server.delete(&format!("{path}/{name}")).await.expect(200);
         assert_eq!(removed["in_force"], true, "{removed}");
     }
-    assert!(!workspace.join(".env").exists() && !workspace.join("keys/service.pem").exists());
+    server.shell("scout", "test ! -e .env -a ! -e keys/service.pem").await;
     let id = server.script("scout", &["exec echo \"[$API_TOKEN]\""]).await;
     server.until_status(&id, "completed").await;
     assert!(json!(server.lines(&id).await).to_string().contains("[]"));
@@ -162,15 +155,14 @@ async fn credentials_outlive_stop_crash_and_restart_and_go_when_removed() {
 async fn what_is_in_the_way_of_a_file_is_said_and_overcome_by_itself() {
     let server = Server::start().await;
     server.agent("scout").await;
-    let workspace = workspace(&server, "scout").await;
-    std::fs::create_dir(workspace.join(".env")).unwrap();
+    server.shell("scout", "mkdir .env").await;
     let set_one = set(&server, "scout", "API_TOKEN", SECRET).await;
     assert_eq!(set_one["in_force"], false, "{set_one}");
     assert!(set_one["error"].as_str().unwrap().contains(".env"), "{set_one}");
     let id = server.script("scout", &["exec printf %s \"$API_TOKEN\" | sha256sum"]).await;
     server.until_status(&id, "completed").await;
     assert!(json!(server.lines(&id).await).to_string().contains(&sha256(SECRET)));
-    std::fs::remove_dir(workspace.join(".env")).unwrap();
+    server.shell("scout", "rmdir .env").await;
     until("they are in force", async || {
         let status = status(&server, "scout").await;
         (status["in_force"] == true && status["error"].is_null()).then_some(())
@@ -182,13 +174,15 @@ async fn what_is_in_the_way_of_a_file_is_said_and_overcome_by_itself() {
 async fn a_link_in_the_workspace_leads_no_secret_out_of_it() {
     let server = Server::start().await;
     server.agent("scout").await;
-    let workspace = workspace(&server, "scout").await;
-    let outside = server.data_dir.join("outside");
-    std::fs::create_dir(&outside).unwrap();
-    std::os::unix::fs::symlink(&outside, workspace.join("keys")).unwrap();
+    let outside = if docker::is_chosen() {
+        "/tmp/outside".to_owned()
+    } else {
+        server.data_dir.join("outside").display().to_string()
+    };
+    server.shell("scout", &format!("mkdir {outside} && ln -s {outside} keys")).await;
     let refused = set(&server, "scout", "keys%2Fa.pem", IN_A_FILE).await;
     assert!(refused["error"].as_str().unwrap().contains("keys/a.pem"), "{refused}");
-    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(server.shell("scout", &format!("ls -A {outside}")).await, "");
 }
 
 #[tokio::test]
@@ -219,8 +213,8 @@ async fn the_command_line_sets_lists_and_removes_without_showing_a_value() {
     let words = ["credential", "set", "scout", "API_TOKEN", "--text"];
     let done = user.run_with_input(&words, &format!("{SECRET}\n")).await.exits(0);
     assert!(done.stdout.contains("in force") && !done.stdout.contains("kzq7x"), "{done:?}");
-    let env = std::fs::read_to_string(workspace(&server, "scout").await.join(".env")).unwrap();
-    assert_eq!(env, format!("API_TOKEN='{SECRET}'\n"), "without the newline");
+    let env = server.shell("scout", "cat .env; wc -l < .env").await;
+    assert_eq!(env, format!("API_TOKEN='{SECRET}'\n1"), "without the newline");
     user.run_with_input(&["credential", "set", "scout", "keys/a.pem"], "x\ny\n").await.exits(0);
     let listed = user.run(&["credential", "ls", "scout", "--text"]).await.exits(0).stdout;
     assert!(listed.contains("API_TOKEN") && listed.contains("keys/a.pem"), "{listed}");

@@ -80,6 +80,24 @@ pub fn labelled(kind: &str, label: &str) -> Vec<String> {
     docker(&arguments).lines().map(str::to_owned).collect()
 }
 
+/// Runs a shell command in the workspace of an agent's container as the agent's own user; gives what it
+/// printed, trimmed.
+pub fn shell_in(agent: &str, command: &str) -> String {
+    docker(&["exec", "-u", "10001", &format!("agent-{agent}"), "/bin/sh", "-c", command])
+}
+
+/// Every container, volume and network that has one of the texts in what a list shows of it: its name,
+/// its image, its labels, its mounts.
+pub fn objects_with(texts: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for list in [&["container", "ls", "--all"] as &[&str], &["volume", "ls"], &["network", "ls"]] {
+        let shown = docker(&[list, &["--format", "{{json .}}"]].concat());
+        let holds = |line: &&str| texts.iter().any(|text| line.contains(text));
+        found.extend(shown.lines().filter(holds).map(str::to_owned));
+    }
+    found
+}
+
 /// Removes everything that has this label.
 pub fn remove_labelled(label: &str) {
     for (kind, remove) in [

@@ -250,3 +250,57 @@ async fn a_repository_that_does_not_answer_delays_neither_the_start_nor_the_end_
     assert!(server.signal(Signal::SIGINT).await.success());
     until("nothing of git is left", async || git().is_empty().then_some(())).await;
 }
+
+/// A repository whose branch `next` holds other text than `main`, in files that are called the same;
+/// gives its URL.
+fn repository(origin: &Path, files: &[(&str, &str)]) -> String {
+    git(origin, &["init", "--quiet"]);
+    for branch in ["main", "next"] {
+        git(origin, &["checkout", "--quiet", "-B", branch]);
+        for (path, text) in files {
+            write(&origin.join(path), &text.replace("BRANCH", branch));
+        }
+        git(origin, &["add", "."]);
+        git(origin, &["commit", "--quiet", "-m", branch]);
+    }
+    git(origin, &["checkout", "--quiet", "main"]);
+    format!("file://{}", origin.display())
+}
+
+#[tokio::test]
+async fn an_agent_is_made_from_what_the_named_branch_of_a_repository_holds() {
+    let (templates, skills) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let manifest = "description: Of BRANCH.\nruntime: demo\ntags: [BRANCH]\nskills: [greet]\n";
+    let templates = repository(
+        templates.path(),
+        &[("writer/template.yaml", manifest), ("writer/CLAUDE.md", "Write as in BRANCH.\n")],
+    );
+    let skill = "---\ndescription: Says hello of BRANCH.\n---\nSay hello from BRANCH.\n";
+    let skills = repository(skills.path(), &[("greet/SKILL.md", skill)]);
+    let (templates, skills) = (format!("{templates}#next"), format!("{skills}#next"));
+    let environment = [("TRINITY_TEMPLATES_GIT", &*templates), ("TRINITY_SKILLS_GIT", &*skills)];
+    let server = Server::start_with(&environment).await;
+    until("both repositories are copied", async || {
+        let template = server.get("/api/templates/writer").await;
+        let skills = server.get("/api/skills/library").await.expect(200);
+        let described = skills[0]["description"] == "Says hello of next.";
+        (template.body["manifest"]["description"] == "Of next." && described).then_some(())
+    })
+    .await;
+    for what in ["templates", "skills/library"] {
+        let pulled = server.post(&format!("/api/{what}/pull"), json!({})).await.expect(200);
+        assert_eq!(pulled["branch"], "next", "{pulled}");
+    }
+
+    server.agent_with(json!({"name": "scribe", "template": "writer"})).await;
+    let agent = server.get("/api/agents/scribe").await.expect(200);
+    let told = ["template", "runtime", "tags", "skills"].map(|field| agent[field].clone());
+    assert_eq!(json!(told), json!(["writer", "demo", ["next"], ["greet"]]), "{agent}");
+    let look = ["cat CLAUDE.md .claude/skills/greet/SKILL.md", "ls -A . .claude/skills/greet"];
+    let lines = said(&server, "scribe", &look).await;
+    assert!(lines.contains("Write as in next.") && lines.contains("Say hello from next."));
+    for other in ["as in main", "from main", ".git\\n"] {
+        assert!(!lines.contains(other), "{other}: {lines}");
+    }
+    server.audit().await;
+}

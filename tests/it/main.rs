@@ -40,6 +40,7 @@ mod removal;
 mod retention;
 mod scenarios;
 mod server;
+mod settings;
 mod state;
 mod store;
 mod streams;

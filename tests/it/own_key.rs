@@ -25,7 +25,7 @@ async fn key_of_a_run(server: &Server, agent: &str) -> String {
     assert_eq!(record["status"], "completed", "{record}");
     let said = json!(server.lines(&id).await).to_string();
     assert!(said.contains("my key is ***") && !said.contains("trinity_mcp_"), "{said}");
-    std::fs::read_to_string(workspace(server, agent).await.join("token")).unwrap()
+    server.shell(agent, "cat token").await
 }
 
 /// The keys that the administrator sees.

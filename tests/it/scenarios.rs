@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::docker;
-use crate::server::Server;
+use crate::server::{Server, until};
 
 /// What a script must come to.
 struct Scenario {
@@ -163,6 +163,22 @@ async fn a_hundred_thousand_lines_are_all_there() {
     server.audit().await;
 }
 
+#[tokio::test]
+async fn a_line_of_three_megabytes_is_whole_and_what_follows_it_is_there() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say before", "big 3000000", "say after"]).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!(ended["response"], "before\nafter", "{}", ended["error"]);
+    let lines = server.lines(&id).await;
+    let text = |line: &Value| line["blocks"][0]["text"].as_str().unwrap_or_default().to_owned();
+    let texts: Vec<String> = lines.iter().map(text).filter(|text| !text.is_empty()).collect();
+    let shapes: Vec<_> = texts.iter().map(|text| (text.len(), &text[..2])).collect();
+    assert_eq!(shapes[..3], [(6, "be"), (3_000_000, "xx"), (5, "af")]);
+    assert_eq!(lines.last().unwrap()["kind"], "result");
+    server.audit().await;
+}
+
 async fn terminate(server: &Server, id: &str, query: &str) -> Value {
     let path = format!("/api/agents/scout/executions/{id}/terminate{query}");
     server.post(&path, json!({})).await.expect(200)
@@ -180,10 +196,7 @@ async fn a_stop_takes_as_much_as_it_needs_and_is_never_claimed_too_early() {
     ] {
         let id = server.script("scout", &ops).await;
         server.until_status(&id, "running").await;
-        crate::server::until("it is busy", async || {
-            (!server.lines(&id).await.is_empty()).then_some(())
-        })
-        .await;
+        until("it is busy", async || (!server.lines(&id).await.is_empty()).then_some(())).await;
         assert_eq!(terminate(&server, &id, "").await["status"], "cancelling");
         let ended = server.until_ended(&id).await;
         assert_eq!(ended["status"], "cancelled", "{ended}");
@@ -231,6 +244,63 @@ async fn waiting_executions_start_in_order_and_can_be_cancelled_at_once() {
         assert_eq!(server.until_ended(id).await["status"], "completed");
     }
     server.put("/api/agents/scout/capacity", json!({"max_parallel_tasks": 5})).await.expect(200);
+    server.audit().await;
+}
+
+/// How many runs wait for the three slots of an agent.
+const CONTENDERS: usize = 8;
+
+#[tokio::test]
+async fn of_eight_runs_three_are_at_work_at_a_time_in_the_order_they_came() {
+    let server = Server::start().await;
+    let config = json!({"name": "scout", "runtime": "demo", "max_parallel_tasks": 3});
+    server.agent_with(config).await;
+    let file = |action: &str, name: &str| format!("/api/agents/scout/files{action}?path={name}");
+    let mut ids = Vec::new();
+    for number in 0..CONTENDERS {
+        let work = format!(
+            "exec echo begins {number} >> journal; while [ ! -e go-{number} ]; do sleep 0.05; done; \
+             echo ends {number} >> journal"
+        );
+        ids.push(server.script("scout", &[&work, "say done"]).await);
+    }
+    // Let go in another order than they came in.
+    for (released, number) in [1, 0, 3, 2, 5, 4, 7, 6].into_iter().enumerate() {
+        let begun = CONTENDERS.min(released + 3);
+        until("the next one is at work", async || {
+            let at_work = ids.iter().filter(|id| !Server::processes(id).is_empty()).count();
+            assert!(at_work <= 3, "{at_work} at once");
+            for waiting in &ids[begun..] {
+                assert_eq!(server.execution(waiting).await["status"], "pending");
+            }
+            let journal = server.get(&file("/download", "journal")).await.body;
+            let text = journal.as_str().unwrap_or_default();
+            let has_begun = text.matches("begins").count() == begun;
+            (has_begun && at_work == begun - released).then_some(())
+        })
+        .await;
+        let go = server.request(reqwest::Method::PUT, &file("", &format!("go-{number}"))).body("");
+        server.try_send(go).await.unwrap().expect(201);
+        assert_eq!(server.until_ended(&ids[number]).await["status"], "completed");
+    }
+    let journal = server.get(&file("/download", "journal")).await.expect(200);
+    let mut at_work = 0_usize;
+    let mut at_work_max = 0;
+    let mut begun = Vec::new();
+    for line in journal.as_str().unwrap().lines() {
+        match line.split_once(' ').unwrap() {
+            ("begins", number) => {
+                at_work += 1;
+                begun.push(number.parse::<usize>().unwrap());
+            }
+            _ => at_work -= 1,
+        }
+        at_work_max = at_work_max.max(at_work);
+    }
+    assert_eq!((at_work, at_work_max), (0, 3), "{journal}");
+    // The first three begin at once, in whatever order; each later one after an end.
+    begun[..3].sort_unstable();
+    assert_eq!(begun, (0..CONTENDERS).collect::<Vec<_>>());
     server.audit().await;
 }
 

@@ -342,6 +342,22 @@ impl Server {
         assert!(output.status.success(), "the log is not clean:\n{said}\n{errors}");
     }
 
+    /// Runs a shell command in an agent's workspace, not as a run of it but from outside; gives what it
+    /// printed, trimmed.
+    pub async fn shell(&self, agent: &str, command: &str) -> String {
+        if docker::is_chosen() {
+            return docker::shell_in(agent, command);
+        }
+        let agent = self.get(&format!("/api/agents/{agent}")).await.expect(200);
+        let incarnation = agent["incarnation"].as_str().unwrap();
+        let workspace = self.data_dir.join("agents").join(incarnation).join("workspace");
+        let mut shell = Command::new("/bin/sh");
+        let output = shell.args(["-c", command]).current_dir(workspace).output().await.unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {errors}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// The ids of processes that belong to this execution.
     pub fn processes(id: &str) -> Vec<i32> {
         let variable = format!("TRINITY_EXECUTION_ID={id}");

@@ -17,12 +17,36 @@ pub fn files_with(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
             if !path.ends_with("workspace") {
                 found.extend(files_with(&path, texts));
             }
-        } else if let Ok(bytes) = std::fs::read(&path) {
-            let holds = |text: &&str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
-            found.extend(texts.iter().any(holds).then_some(path));
+        } else if holds_one_of(&path, texts) {
+            found.push(path);
         }
     }
     found
+}
+
+/// Everything below a folder that has one of the texts in its name or in its content, workspaces and
+/// what is in them included.
+pub fn places_with(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (path, kind, name) = (entry.path(), entry.file_type().unwrap(), entry.file_name());
+        if kind.is_dir() {
+            found.extend(places_with(&path, texts));
+        }
+        let is_named = texts.iter().any(|text| name.to_string_lossy().contains(text));
+        if is_named || kind.is_file() && holds_one_of(&path, texts) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Whether a file has one of the texts in it; one that cannot be read has none.
+fn holds_one_of(file: &Path, texts: &[&str]) -> bool {
+    let Ok(bytes) = std::fs::read(file) else { return false };
+    let holds = |text: &&str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+    texts.iter().any(holds)
 }
 
 /// Every table of a server's stores that holds one of the texts, as text or as bytes.

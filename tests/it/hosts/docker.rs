@@ -519,6 +519,25 @@ async fn an_engine_that_is_away_is_said_and_found_again() {
 }
 
 #[tokio::test]
+async fn an_engine_is_described_as_its_own_client_describes_it() {
+    let options = docker_options("p", AgentNetwork::None);
+    let described = DockerHost::new(options.clone()).describe().await.unwrap();
+    let told = |field: &str| docker(&["version", "--format", &format!("{{{{.Server.{field}}}}}")]);
+    assert_eq!(described.version, told("Version"));
+    // The newest that both sides speak.
+    let spoken = |version: &str| {
+        let (major, minor) = version.split_once('.').unwrap();
+        (major.parse::<u32>().unwrap(), minor.parse::<u32>().unwrap())
+    };
+    let ours = spoken(&bollard::API_DEFAULT_VERSION.to_string());
+    assert_eq!(spoken(&described.api_version), spoken(&told("APIVersion")).min(ours));
+    assert!(described.has_image);
+    let image = "nowhere/nothing:1".to_owned();
+    let without = DockerHost::new(Options { image, ..options }).describe().await.unwrap();
+    assert!(!without.has_image);
+}
+
+#[tokio::test]
 async fn a_container_that_ended_is_exited_and_one_that_was_never_started_created() {
     let t = Fixture::at(Place::docker()).await;
     assert_eq!(t.state().await, HostState::Created);
