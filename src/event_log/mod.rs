@@ -28,6 +28,7 @@ mod postgres;
 mod rows;
 mod snapshots;
 mod sqlite;
+mod standings;
 mod store;
 mod subscribe;
 mod time;

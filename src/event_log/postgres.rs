@@ -19,6 +19,7 @@ use super::feed::Feed;
 use super::group_commit::{BatchError, Engine};
 use super::rows::{COLUMNS_POSTGRES, Row, SELECT_RECORDED_AT, select_of_types};
 use super::snapshots::{FINGERPRINT, KeptState};
+use super::standings::Standings;
 use super::store::Standing;
 use crate::db::postgres_settings;
 use crate::domain::{StreamId, StreamType};
@@ -50,14 +51,6 @@ const APPEND: &str = "SELECT base, stamp, losers FROM \
      event_log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 const SELECT_PLACE: &str = "SELECT event_id, position, recorded_at FROM events \
      WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3";
-const SELECT_STANDING: &str = "SELECT position, ARRAY(\
-         SELECT coalesce((\
-             SELECT e.sequence FROM events AS e \
-             WHERE e.aggregate_type = s.type AND e.aggregate_id = s.id \
-             ORDER BY e.sequence DESC LIMIT 1), 0) \
-         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS s (type, id, ordinal) \
-         ORDER BY s.ordinal) \
-     FROM event_log_head";
 const UPSERT_STATE: &str = "INSERT INTO aggregate_states AS kept \
      (aggregate_type, aggregate_id, version, position, fingerprint, state) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET \
@@ -79,6 +72,7 @@ pub(super) struct PostgresEngine {
 #[derive(Debug, Clone)]
 pub(super) struct PostgresReader {
     pool: PgPool,
+    standings: Standings,
 }
 
 /// What opening gives.
@@ -117,7 +111,8 @@ pub(super) async fn open(url: &str) -> Result<Opened, OpenError> {
         uncertain_until: None,
     };
     let writers = std::iter::repeat_with(writer).take(WRITERS).collect();
-    Ok(Opened { writers, reader: PostgresReader { pool }, log_id, node })
+    let standings = Standings::of(pool.clone());
+    Ok(Opened { writers, reader: PostgresReader { pool, standings }, log_id, node })
 }
 
 async fn check_server(pool: &PgPool) -> Result<(), OpenError> {
@@ -352,12 +347,7 @@ impl PostgresReader {
     }
 
     pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
-        let (kinds, ids): (Vec<&str>, Vec<&str>) =
-            streams.iter().map(|stream| (stream.kind.as_str(), stream.id.as_str())).unzip();
-        let query =
-            || sqlx::query_as(SELECT_STANDING).bind(&kinds).bind(&ids).fetch_one(&self.pool);
-        let (head, versions) = read(query).await?;
-        Ok(Standing { head, versions })
+        self.standings.ask(streams).await
     }
 
     /// The state kept of a stream, and the first events since.
@@ -399,7 +389,7 @@ impl PostgresReader {
 
 /// Runs a query; again when its connection turns out to be dead, as all of the pool's are after a
 /// restart of the server. Gives up on a server that does not answer.
-async fn read<T, F>(query: impl Fn() -> F) -> Result<T, Unavailable>
+pub(super) async fn read<T, F>(query: impl Fn() -> F) -> Result<T, Unavailable>
 where
     F: Future<Output = sqlx::Result<T>>,
 {

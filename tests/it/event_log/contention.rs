@@ -144,6 +144,35 @@ async fn a_name_is_taken_by_one_of_many() {
     assert_eq!(made, 1);
 }
 
+/// Questions that come together share a query; each is answered for its own stream, and with what
+/// other nodes had written before it was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_at_once_are_each_told_of_their_own_stream() {
+    const STREAMS: i64 = 12;
+    const QUESTIONS: usize = 600;
+    let db = TestDb::on(Engine::Postgres).await;
+    let (one, two) = (db.open().await, db.open().await);
+    let name = |number: i64| format!("user-{number}");
+    for number in 0..STREAMS {
+        make_user(&one, &name(number)).await;
+        // Node two remembers the first version, which is no longer the newest of any but one.
+        assert_eq!(two.state::<Account>(name(number)).await.unwrap().version, 1);
+        for _ in 0..number {
+            touch(&one, &name(number)).await;
+        }
+    }
+    let ask = |number: i64| {
+        let two = two.clone();
+        tokio::spawn(async move { two.state::<Account>(name(number)).await.unwrap().version })
+    };
+    let asked = (0..STREAMS).cycle().take(QUESTIONS);
+    let asked: Vec<_> = asked.map(|number| (number + 1, ask(number))).collect();
+    for (version, answer) in asked {
+        assert_eq!(within("the answer", answer).await.unwrap(), version);
+    }
+    assert_eq!(two.state::<Account>("nobody").await.unwrap().version, 0);
+}
+
 /// The state that a node remembers may be old; a decision that writes nothing must not rest on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_no_op_and_a_refusal_are_decided_on_what_other_nodes_wrote() {
