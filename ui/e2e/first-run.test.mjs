@@ -1,7 +1,7 @@
 // @ts-check
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { assertAccessible } from "./support/browser.mjs";
+import { assertAccessible, assertFits } from "./support/browser.mjs";
 import { setUp } from "./support/people.mjs";
 import { stage } from "./support/stage.mjs";
 
@@ -15,13 +15,20 @@ describe("the first run", { timeout: 60_000 }, async () => {
     await page.goto(server.setupUrl);
     await page.getByLabel("Password", { exact: true }).waitFor();
     await assertAccessible(page, "setup");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await assertFits(page);
+    await assertAccessible(page, "setup-phone");
+    await page.setViewportSize({ width: 1280, height: 800 });
     await setUp(page, server);
     await page.getByRole("navigation", { name: "Pages" }).waitFor();
 
     const late = await (await browser.context()).newPage();
+    await late.setViewportSize({ width: 360, height: 740 });
     await late.goto(server.setupUrl);
     await late.getByRole("link", { name: "Log in" }).click();
     await late.getByRole("heading", { name: "Log in" }).waitFor();
     assert.equal(new URL(late.url()).pathname, "/login");
+    await assertFits(late);
+    await assertAccessible(late, "login-phone");
   });
 });
