@@ -129,6 +129,7 @@ impl From<AgentError> for ApiError {
             AgentError::Stopping
             | AgentError::Deleting
             | AgentError::NotRunning
+            | AgentError::TooManySkills
             | AgentError::NotSystemAgent => Code::Conflict,
             AgentError::SystemAgent => Code::Forbidden,
             AgentError::SelfGrant => Code::InvalidField,

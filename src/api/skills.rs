@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,17 +14,13 @@ use super::agents::{Current, current};
 use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Code, Result};
 use super::etag::{IfMatch, IfNoneMatch};
-use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
+use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Path, Query, ReadQuery};
 use super::reply::Reply;
 use super::templates::{PulledLibrary, pull_library};
 use crate::commands::agents;
 use crate::domain::AgentName;
-use crate::domain::agent::Setting;
-use crate::event_log::Receipt;
+use crate::domain::agent::{SKILLS_MAX, Setting};
 use crate::library::skills::{Named, SKILL_FILE, Skill, SkillError};
-
-/// How many skills an agent may have.
-const SKILLS_MAX: usize = 50;
 
 /// A skill of the library, or why it cannot be used.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,6 +60,16 @@ struct SetSkills {
 
 impl Fields for SetSkills {}
 
+/// Which skill an agent is to have beside those that it has.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AttachSkill {
+    /// Its name in the library.
+    skill: String,
+}
+
+impl Fields for AttachSkill {}
+
 /// Which skills an agent has.
 #[derive(Debug, Serialize, ToSchema)]
 struct AgentSkills {
@@ -78,7 +84,8 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(library))
         .routes(routes!(show))
         .routes(routes!(pull))
-        .routes(routes!(skills, set_skills))
+        .routes(routes!(skills, set_skills, attach))
+        .routes(routes!(detach))
 }
 
 /// Lists the skills of this server by name, those that cannot be used with the reason.
@@ -168,17 +175,75 @@ async fn set_skills(
     _query: Query<NoParams>,
     body: Body<SetSkills>,
 ) -> Result<Reply<AgentSkills>> {
-    let skills = body.value.skills;
-    if skills.len() > SKILLS_MAX {
+    let names = body.value.skills;
+    if names.len() > SKILLS_MAX {
         let detail = format!("skills: an agent has at most {SKILLS_MAX}");
         return Err(ApiError::field("/skills", detail));
     }
-    let names = skills.clone();
+    check(&state, names.clone(), "/skills").await?;
+    change(&state, &caller, on, if_match, Setting::SetSkills { names }).await
+}
+
+/// Attaches one skill of the library and leaves the others; one that the agent has stays as it is.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/skills", tag = "agents",
+    params(("name" = String, Path, description = "The agent's name"), IfMatch),
+    request_body = AttachSkill,
+    responses((status = 200, body = AgentSkills)),
+)]
+async fn attach(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    if_match: IfMatch,
+    _query: Query<NoParams>,
+    body: Body<AttachSkill>,
+) -> Result<Reply<AgentSkills>> {
+    let name = body.value.skill;
+    let mut names = on.current()?.skills.clone();
+    if names.insert(name.clone()) {
+        check(&state, names, "/skill").await?;
+    }
+    change(&state, &caller, on, if_match, Setting::AttachSkill { name }).await
+}
+
+/// Detaches one skill and leaves the others; one that the agent has not is gone already.
+#[utoipa::path(
+    delete, path = "/api/agents/{name}/skills/{skill}", tag = "agents",
+    params(
+        ("name" = String, Path, description = "The agent's name"),
+        ("skill" = String, Path, description = "The skill's name"),
+        IfMatch,
+    ),
+    responses((status = 200, body = AgentSkills)),
+)]
+async fn detach(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    if_match: IfMatch,
+    Path((_name, skill)): Path<(String, String)>,
+    _query: Query<NoParams>,
+) -> Result<Reply<AgentSkills>> {
+    change(&state, &caller, on, if_match, Setting::DetachSkill { name: skill }).await
+}
+
+/// Refuses skills that the library cannot give to one agent.
+async fn check(state: &ApiState, names: BTreeSet<String>, pointer: &'static str) -> Result<()> {
     let found = state.app.library.read(move |library| library.skills.files(&names)).await;
-    found.map_err(|error| ApiError::field("/skills", error.to_string()))?;
-    let (target, setting) = (if_match.target(&on), Setting::SetSkills { names: skills.clone() });
-    let Receipt { position, version, .. } =
-        agents::set(&state.app.log, target, setting, caller.metadata()).await?;
-    let body = AgentSkills { agent_name: on.life.name, skills, position };
+    found.map(drop).map_err(|error| ApiError::field(pointer, error.to_string()))
+}
+
+/// Changes which skills the agent has, and answers with all that it then has.
+async fn change(
+    state: &ApiState,
+    caller: &Caller,
+    on: OnAgent,
+    if_match: IfMatch,
+    setting: Setting,
+) -> Result<Reply<AgentSkills>> {
+    agents::set(&state.app.log, if_match.target(&on), setting, caller.metadata()).await?;
+    let Current { life, version, position } = current(state, &on, Fresh::default()).await?;
+    let body = AgentSkills { agent_name: on.life.name, skills: life.skills, position };
     Ok(Reply::ok(position, body).version(version))
 }

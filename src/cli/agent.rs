@@ -82,7 +82,7 @@ enum Command {
     /// Synchronise an agent's workspace with a git repository
     Git(git::GitArgs),
     /// Show or set which skills of the library an agent has
-    Skills(settings::WordsArgs),
+    Skills(settings::SkillsArgs),
     /// Show the MCP servers of an agent, or set them from a file
     Mcp(mcp::McpArgs),
     /// Show or set the only tools that tasks may use

@@ -30,7 +30,7 @@ pub use config::{
     TIMEOUT_SECONDS_MAX, TIMEOUT_SECONDS_MIN, check_capacity, check_timeout,
 };
 pub use life::Life;
-pub use setting::Setting;
+pub use setting::{SKILLS_MAX, Setting};
 pub use words::{CrashCause, ObservedStatus, Phase, RevokeReason, Step, StopReason};
 
 use super::{AccountId, AgentName, Decider, Event, IncarnationId, StreamType, aggregate};
@@ -239,6 +239,9 @@ pub enum AgentError {
     /// A grant to itself would say nothing.
     #[error("an agent needs no permission to call itself")]
     SelfGrant,
+    /// More of them than it may have.
+    #[error("an agent has at most {SKILLS_MAX} skills; detach one first")]
+    TooManySkills,
     /// A value outside its range.
     #[error(transparent)]
     Config(#[from] ConfigError),

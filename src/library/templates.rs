@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::repository::{self, Repository};
 use super::tree::{self, TreeError};
-use crate::domain::agent::{Resources, Runtime};
+use crate::domain::agent::{Resources, Runtime, SKILLS_MAX};
 use crate::hosts::WorkspaceFile;
 
 /// The file that makes a folder a template.
@@ -213,10 +213,13 @@ impl Manifest {
             ("credentials", self.credentials.len()),
             ("use_cases", self.use_cases.len()),
         ];
-        match lists.iter().find(|(_, length)| *length > ITEMS_MAX) {
-            Some((list, _)) => Err(format!("{list} has more than {ITEMS_MAX} items")),
-            None => Ok(()),
+        if let Some((list, _)) = lists.iter().find(|(_, length)| *length > ITEMS_MAX) {
+            return Err(format!("{list} has more than {ITEMS_MAX} items"));
         }
+        if self.skills.len() > SKILLS_MAX {
+            return Err(format!("skills: an agent has at most {SKILLS_MAX}"));
+        }
+        Ok(())
     }
 }
 
@@ -274,6 +277,9 @@ mod tests {
             let (_dir, templates) = library(bad);
             assert!(matches!(templates.get("writer"), Err(TemplateError::Manifest { .. })));
         }
+        let skills: Vec<_> = (0..=SKILLS_MAX).map(|number| format!("s{number}")).collect();
+        let (_dir, templates) = library(&format!("skills: [{}]", skills.join(", ")));
+        assert!(templates.manifest("writer").unwrap_err().to_string().contains("at most 50"));
         let (_dir, templates) = library(&format!("# {}", "x".repeat(64 * 1024)));
         assert!(templates.manifest("writer").unwrap_err().to_string().contains("bytes"));
     }

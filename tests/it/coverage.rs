@@ -89,6 +89,8 @@ const ROWS: &[Row] = &[
     ("PUT", "/api/agents/{name}/tags", Owner, r#"{"tags":["a"]}"#),
     ("GET", "/api/agents/{name}/skills", Access, ""),
     ("PUT", "/api/agents/{name}/skills", Owner, r#"{"skills":[]}"#),
+    ("POST", "/api/agents/{name}/skills", Owner, r#"{"skill":"none"}"#),
+    ("DELETE", "/api/agents/{name}/skills/{skill}", Owner, ""),
     ("GET", "/api/templates", Auth, ""),
     ("GET", "/api/templates/{id}", Auth, ""),
     ("POST", "/api/templates/pull", Admin, "{}"),
@@ -235,6 +237,7 @@ async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let path = route.replace("{name}", "scout").replace("{id}", id).replace("{position}", "1");
     let path = path.replace("{username}", "nobody").replace("{key}", "API_KEY");
     let path = path.replace("{target}", "scout").replace("{selection_id}", id);
+    let path = path.replace("{skill}", "none");
     let path = path.replace("/start", "/start?wait_ms=0").replace("/stop", "/stop?wait_ms=0");
     let path = if path.contains("/files") { format!("{path}?path=note") } else { path };
     let method: Method = method.parse().unwrap();

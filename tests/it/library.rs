@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use futures::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -108,6 +109,65 @@ async fn skills_reach_a_running_agent_and_leave_it_again() {
     set(json!(["count"])).await.expect(200);
     let one_is_left = "test -e .claude/skills/count -a ! -e .claude/skills/greet && echo just one";
     until_said(&server, "scout", one_is_left, "just one").await;
+}
+
+#[tokio::test]
+async fn one_skill_comes_or_goes_and_the_others_stay() {
+    const SKILLS: &str = "/api/agents/scout/skills";
+    let server = Server::start().await;
+    fill(&server);
+    server.agent("scout").await;
+    let attach = async |skill: &str| server.post(SKILLS, json!({ "skill": skill })).await;
+    assert_eq!(attach("greet").await.expect(200)["skills"], json!(["greet"]));
+    until_said(&server, "scout", "ls .claude/skills", "greet").await;
+    assert_eq!(attach("count").await.expect(200)["skills"], json!(["count", "greet"]));
+    let attached = attach("count").await.expect(200);
+    assert_eq!(attached["skills"], json!(["count", "greet"]), "again changes nothing");
+    let refused = attach("nowhere").await.problem(422, "invalid-field");
+    assert!(refused.to_string().contains("/skill\""), "{refused}");
+    attach("../greet").await.problem(422, "invalid-field");
+    let stale = server.request(reqwest::Method::POST, SKILLS).header("if-match", "\"v1\"");
+    let stale = server.try_send(stale.json(&json!({"skill": "greet"}))).await.unwrap();
+    stale.problem(412, "precondition-failed");
+
+    // What the library has lost can be taken away all the same.
+    fs::remove_dir_all(server.data_dir.join("skills/greet")).unwrap();
+    attach("greet").await.expect(200);
+    let detach = async |skill: &str| server.delete(&format!("{SKILLS}/{skill}")).await.expect(200);
+    assert_eq!(detach("greet").await["skills"], json!(["count"]));
+    assert_eq!(detach("greet").await["skills"], json!(["count"]), "it is gone already");
+    let one_is_left = "test -e .claude/skills/count -a ! -e .claude/skills/greet && echo just one";
+    until_said(&server, "scout", one_is_left, "just one").await;
+    let events = server.events().await;
+    assert_eq!(events.iter().filter(|event| event["type"] == "SkillsChanged").count(), 3);
+    server.delete("/api/agents/scout/skills/count%2Fmore").await.expect(200);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn skills_that_are_attached_and_detached_at_once_lose_nothing() {
+    const SKILLS: &str = "/api/agents/scout/skills";
+    let server = Server::start().await;
+    let [old, new] = ["old", "new"].map(|kind| (0..8).map(move |n| format!("{kind}-{n}")));
+    for name in old.clone().chain(new.clone()) {
+        let skill = server.data_dir.join("skills").join(name).join("SKILL.md");
+        write(&skill, "# Knows something\n");
+    }
+    server.post("/api/agents?start=false", json!({"name": "scout"})).await.expect(201);
+    let all = old.clone().collect::<Vec<_>>();
+    server.put(SKILLS, json!({ "skills": all })).await.expect(200);
+    let attach = async |skill: String| {
+        let attached = server.post(SKILLS, json!({ "skill": skill })).await.expect(200);
+        assert!(attached["skills"].as_array().unwrap().contains(&json!(skill)), "{attached}");
+    };
+    let detach = async |skill: String| {
+        let detached = server.delete(&format!("{SKILLS}/{skill}")).await.expect(200);
+        assert!(!detached["skills"].as_array().unwrap().contains(&json!(skill)), "{detached}");
+    };
+    tokio::join!(join_all(new.clone().map(&attach)), join_all(old.map(&detach)));
+    let skills = server.get(SKILLS).await.expect(200)["skills"].clone();
+    assert_eq!(skills, json!(new.collect::<Vec<_>>()));
+    server.audit().await;
 }
 
 #[tokio::test]

@@ -77,6 +77,8 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/skills/library/{id}", Auth),
     ("GET", "/api/agents/{name}/skills", Access),
     ("PUT", "/api/agents/{name}/skills", Owner),
+    ("POST", "/api/agents/{name}/skills", Owner),
+    ("DELETE", "/api/agents/{name}/skills/{skill}", Owner),
     ("GET", "/api/templates/{id}", Auth),
     ("POST", "/api/templates/pull", Admin),
     ("POST", "/api/skills/library/pull", Admin),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::Session;
-use super::super::client::{Answer, Call};
+use super::super::client::{Answer, Call, segment};
 use super::super::error::Result;
 use super::super::output::{Form, print};
 use super::super::text::clean;
@@ -111,6 +111,28 @@ impl WordsArgs {
     fn body(&self, field: &str) -> Option<Value> {
         let is_set = self.none || !self.words.is_empty();
         is_set.then(|| json!({ field: self.words }))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SkillsArgs {
+    #[command(flatten)]
+    all: WordsArgs,
+    /// Attach this one, and leave the others
+    #[arg(long, value_name = "SKILL", conflicts_with_all = ["words", "none"])]
+    attach: Vec<String>,
+    /// Detach this one, and leave the others
+    #[arg(long, value_name = "SKILL", conflicts_with_all = ["words", "none"])]
+    detach: Vec<String>,
+}
+
+impl SkillsArgs {
+    /// What changes one skill each, so that what others do meanwhile stays.
+    fn calls(&self) -> Vec<Call> {
+        let skills = format!("{}/skills", path(&self.all.name));
+        let attach = |skill: &String| Call::post(skills.as_str()).json(json!({ "skill": skill }));
+        let detach = |skill: &String| Call::delete(format!("{skills}/{}", segment(skill)));
+        self.attach.iter().map(attach).chain(self.detach.iter().map(detach)).collect()
     }
 }
 
@@ -261,9 +283,17 @@ impl Session {
         .await
     }
 
-    pub(super) async fn skills_of(&self, args: WordsArgs) -> Result<()> {
+    pub(super) async fn skills_of(&self, args: SkillsArgs) -> Result<()> {
         let words = |setting: Setting| setting.words("has the skills", "has no skills");
-        self.setting(&args.name, "skills", args.body("skills"), words).await
+        let mut last = None;
+        for call in args.calls() {
+            last = Some(self.client.call(call).await?);
+        }
+        let SkillsArgs { all, .. } = args;
+        match last {
+            Some(answer) => self.holds(&all.name, &answer, words),
+            None => self.setting(&all.name, "skills", all.body("skills"), words).await,
+        }
     }
 
     pub(super) async fn tags(&self, args: WordsArgs) -> Result<()> {
@@ -289,7 +319,16 @@ impl Session {
             Some(body) => Call::put(path).json(body),
             None => Call::get(path),
         };
-        let answer: Answer = self.client.call(call).await?;
+        self.holds(name, &self.client.call(call).await?, words)
+    }
+
+    /// Prints what now holds.
+    fn holds(
+        &self,
+        name: &AgentName,
+        answer: &Answer,
+        words: impl FnOnce(Setting) -> String,
+    ) -> Result<()> {
         match self.output.form() {
             Form::Json => self.output.json(&answer.body),
             Form::Text => print(&format!("{name}: {}", words(answer.read()?))),

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Agent, AgentError, AgentEvent, McpServers, ReadOnly, Resources, RevokeReason, check_capacity,
-    check_timeout,
+    Agent, AgentError, AgentEvent, Life, McpServers, ReadOnly, Resources, RevokeReason,
+    check_capacity, check_timeout,
 };
 use crate::domain::{AccountId, AgentName, IncarnationId};
+
+/// How many skills an agent may have.
+pub const SKILLS_MAX: usize = 50;
 
 /// One thing that can be set on an agent in any live phase.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +36,10 @@ pub enum Setting {
     SetMcpServers { servers: McpServers },
     /// Sets the attached skills by name.
     SetSkills { names: BTreeSet<String> },
+    /// Attaches one more skill.
+    AttachSkill { name: String },
+    /// Detaches one skill.
+    DetachSkill { name: String },
     /// Sets the tags.
     SetTags { tags: BTreeSet<String> },
     /// Says that the picture has changed; none means removed.
@@ -97,7 +104,9 @@ impl Agent {
                 let mcp_servers = servers.keys().cloned().collect();
                 (life.mcp_servers != servers, E::McpServersChanged { mcp_servers, servers })
             }
-            S::SetSkills { names } => (life.skills != names, E::SkillsChanged { names }),
+            S::SetSkills { names } => skills(life, names)?,
+            S::AttachSkill { name } => skills(life, &life.skills | &BTreeSet::from([name]))?,
+            S::DetachSkill { name } => skills(life, &life.skills - &BTreeSet::from([name]))?,
             S::SetTags { tags } => (life.tags != tags, E::TagsChanged { tags }),
             S::SetAvatar { sha256 } => (life.avatar_sha256 != sha256, E::AvatarChanged { sha256 }),
             S::SetCredentials { names, changed } => (
@@ -114,17 +123,34 @@ impl Agent {
                 life.git_sync.as_ref() != Some(&(repository.clone(), branch.clone())),
                 E::GitSyncConfigured { repository, branch },
             ),
-            S::Grant { callee, callee_incarnation } => {
-                if callee == config.name {
-                    return Err(AgentError::SelfGrant);
-                }
-                let changed = life.grants.get(&callee) != Some(&callee_incarnation);
-                (changed, E::PermissionGranted { callee, callee_incarnation })
-            }
+            S::Grant { callee, callee_incarnation } => grant(life, callee, callee_incarnation)?,
             S::Revoke { callee, reason } => {
                 (life.grants.contains_key(&callee), E::PermissionRevoked { callee, reason })
             }
         };
         Ok(if changed { vec![event] } else { vec![] })
     }
+}
+
+/// An event, and whether it says something new.
+type Change = (bool, AgentEvent);
+
+fn skills(life: &Life, names: BTreeSet<String>) -> Result<Change, AgentError> {
+    // Whoever has too many may still lose some.
+    if names.len() > SKILLS_MAX && !names.is_subset(&life.skills) {
+        return Err(AgentError::TooManySkills);
+    }
+    Ok((life.skills != names, AgentEvent::SkillsChanged { names }))
+}
+
+fn grant(
+    life: &Life,
+    callee: AgentName,
+    callee_incarnation: IncarnationId,
+) -> Result<Change, AgentError> {
+    if callee == life.config.name {
+        return Err(AgentError::SelfGrant);
+    }
+    let changed = life.grants.get(&callee) != Some(&callee_incarnation);
+    Ok((changed, AgentEvent::PermissionGranted { callee, callee_incarnation }))
 }

@@ -450,6 +450,33 @@ fn every_setting_is_recorded_in_any_live_phase_and_once() {
     }
 }
 
+#[test]
+fn one_skill_is_attached_or_detached_beside_the_others() {
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let changed = |names: &[&str]| E::SkillsChanged { names: named(names) };
+    let attach = |name: &str| C::Configure(Setting::AttachSkill { name: name.into() });
+    let detach = |name: &str| C::Configure(Setting::DetachSkill { name: name.into() });
+    given::<Agent>(running([])).when(attach("a")).then([changed(&["a"])]);
+    given::<Agent>(running([changed(&["a"])])).when(attach("b")).then([changed(&["a", "b"])]);
+    given::<Agent>(running([changed(&["a"])])).when(attach("a")).then_nothing();
+    given::<Agent>(running([changed(&["a", "b"])])).when(detach("a")).then([changed(&["b"])]);
+    given::<Agent>(running([changed(&["b"])])).when(detach("a")).then_nothing();
+}
+
+#[test]
+fn more_skills_than_an_agent_may_have_are_refused() {
+    let many = |count: usize| (0..count).map(|n| format!("skill-{n}")).collect::<BTreeSet<_>>();
+    let having = |count| running([E::SkillsChanged { names: many(count) }]);
+    let set = |names| C::Configure(Setting::SetSkills { names });
+    let attach = C::Configure(Setting::AttachSkill { name: "more".into() });
+    given::<Agent>(having(SKILLS_MAX)).when(attach).then_refused(&R::TooManySkills);
+    given::<Agent>(running([])).when(set(many(SKILLS_MAX + 1))).then_refused(&R::TooManySkills);
+    // One that has too many all the same may come down step by step.
+    let fewer = set(many(SKILLS_MAX + 1));
+    let then = [E::SkillsChanged { names: many(SKILLS_MAX + 1) }];
+    given::<Agent>(having(SKILLS_MAX + 2)).when(fewer).then(then);
+}
+
 fn new_value() -> AgentEvent {
     let names = BTreeSet::from(["one".to_owned(), "two".to_owned()]);
     E::CredentialsChanged { names, changed: BTreeSet::from(["one".to_owned()]) }

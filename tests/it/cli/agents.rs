@@ -66,6 +66,28 @@ async fn settings_are_shown_without_a_value_and_set_with_one() {
 }
 
 #[tokio::test]
+async fn one_skill_is_attached_or_detached_and_the_others_stay() {
+    let server = Server::start().await;
+    for skill in ["brief", "plain", "table"] {
+        let folder = server.data_dir.join("skills").join(skill);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("SKILL.md"), "# Writes so\n").unwrap();
+    }
+    let user = User::of(&server);
+    user.run(&["agent", "create", "scout", "--runtime", "demo", "--no-start"]).await.exits(0);
+    let skills = ["agent", "skills", "scout"];
+    let run = async |words: &[&str]| user.run(&[&skills[..], words].concat()).await;
+    run(&["brief"]).await.exits(0);
+    let both = run(&["--attach", "plain", "--attach", "table", "--detach", "brief"]).await.exits(0);
+    assert_eq!(both.json()["skills"], json!(["plain", "table"]));
+    let one = run(&["--detach", "plain", "--text"]).await.exits(0).stdout;
+    assert_eq!(one, "scout: has the skills table\n");
+    run(&["--attach", "nowhere"]).await.exits(2).says("nowhere");
+    run(&["brief", "--attach", "plain"]).await.exits(2).says("cannot be used with");
+    assert_eq!(run(&[]).await.exits(0).json()["skills"], json!(["table"]));
+}
+
+#[tokio::test]
 async fn a_stopped_agent_takes_no_task_and_the_way_out_is_told() {
     let server = Server::start().await;
     let user = User::of(&server);

@@ -864,8 +864,26 @@ export interface paths {
         get: operations["get_agents_by_name_skills"];
         /** Sets which skills of the library an agent has; a running one gets or loses them at once. */
         put: operations["put_agents_by_name_skills"];
-        post?: never;
+        /** Attaches one skill of the library and leaves the others; one that the agent has stays as it is. */
+        post: operations["post_agents_by_name_skills"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/skills/{skill}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Detaches one skill and leaves the others; one that the agent has not is gone already. */
+        delete: operations["delete_agents_by_name_skills_by_skill"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2309,6 +2327,11 @@ export interface components {
              */
             dry_run: boolean;
             preset: components["schemas"]["Preset"];
+        };
+        /** @description Which skill an agent is to have beside those that it has. */
+        AttachSkill: {
+            /** @description Its name in the library. */
+            skill: string;
         };
         /** @description Whether scheduled work runs. */
         Autonomy: {
@@ -6329,6 +6352,72 @@ export interface operations {
                 "application/json": components["schemas"]["SetSkills"];
             };
         };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentSkills"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    post_agents_by_name_skills: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachSkill"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentSkills"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_agents_by_name_skills_by_skill: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+                /** @description The skill's name */
+                skill: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             200: {
                 headers: {

@@ -8,10 +8,9 @@ import { Section } from "@/components/section";
 import { SkeletonRows } from "@/components/skeleton-rows";
 import { useAgent } from "../../use-agent";
 import { LookingOnly } from "../owners-only";
-import { ifStill } from "../save";
 import classes from "../settings.module.css";
 import { SkillItem } from "./skill-item";
-import { skillRows, toggled } from "./skills";
+import { skillRows } from "./skills";
 
 /** The skills of this server; folders that are not in the log, so they are read each time. */
 const libraryQuery = queryOptions({
@@ -25,13 +24,15 @@ export function SkillsPage() {
   const agent = useAgent();
   const query = useQuery(libraryQuery);
   const set = useMutation({
-    mutationFn: ({ name, isAttached }: { name: string; isAttached: boolean }) =>
-      send(
-        api.PUT("/api/agents/{name}/skills", {
-          params: ifStill(agent, `"v${agent.version}"`),
-          body: { skills: toggled(agent.skills, name, isAttached) },
-        }),
-      ),
+    // One at a time, so that what somebody else attaches or detaches meanwhile stays.
+    mutationFn: ({ name: skill, isAttached }: { name: string; isAttached: boolean }) => {
+      const { name } = agent;
+      return send(
+        isAttached
+          ? api.POST("/api/agents/{name}/skills", { params: { path: { name } }, body: { skill } })
+          : api.DELETE("/api/agents/{name}/skills/{skill}", { params: { path: { name, skill } } }),
+      );
+    },
     onSuccess: (_, { name, isAttached }) =>
       notifyDone(isAttached ? `${agent.name} has ${name}` : `${agent.name} lost ${name}`),
     onError: (error, { name }) => notifyError(`Nothing was changed about ${name}`, error),

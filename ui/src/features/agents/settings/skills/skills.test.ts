@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { skillRows, toggled } from "./skills";
+import { skillRows } from "./skills";
 
 const skill = (name: string, error: string | null = null) => ({
   name,
@@ -19,10 +19,4 @@ it("lists what an agent has first, also what the library lost", () => {
     ["torn", false],
   ]);
   expect(rows.map(({ problem }) => problem !== null)).toEqual([true, false, false, true]);
-});
-
-it("attaches and detaches one of them", () => {
-  expect(toggled(["a"], "b", true)).toEqual(["a", "b"]);
-  expect(toggled(["a", "b"], "a", false)).toEqual(["b"]);
-  expect(toggled(["a"], "a", true)).toEqual(["a"]);
 });

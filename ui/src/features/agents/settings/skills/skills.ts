@@ -27,9 +27,3 @@ export function skillRows(
     }))
     .sort((a, b) => Number(b.isAttached) - Number(a.isAttached) || (a.name < b.name ? -1 : 1));
 }
-
-/** The names after one of them is attached or detached. */
-export function toggled(attached: readonly string[], name: string, isAttached: boolean): string[] {
-  const others = attached.filter((other) => other !== name);
-  return isAttached ? [...others, name] : others;
-}
