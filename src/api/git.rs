@@ -118,7 +118,7 @@ struct GitDone {
 /// The routes of this resource.
 pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(show, set))
+        .routes(routes!(show, set, remove))
         .routes(routes!(status))
         .routes(routes!(pull))
         .routes(routes!(commit))
@@ -163,6 +163,32 @@ async fn set(
 ) -> Result<Reply<GitSettings>> {
     let SetGit { repository, branch } = body.value;
     let setting = synchronise(&repository, branch, ["/repository", "/branch"])?;
+    change(&state, &caller, on, if_match, setting).await
+}
+
+/// Takes the repository away: pulls and pushes end, the workspace keeps its files and its commits.
+#[utoipa::path(
+    delete, path = "/api/agents/{name}/git", tag = "git",
+    params(("name" = String, Path, description = "The agent's name"), IfMatch),
+    responses((status = 200, body = GitSettings)),
+)]
+async fn remove(
+    State(state): State<ApiState>,
+    caller: Caller,
+    on: OnAgent,
+    if_match: IfMatch,
+    _query: Query<NoParams>,
+) -> Result<Reply<GitSettings>> {
+    change(&state, &caller, on, if_match, Setting::RemoveGitSync).await
+}
+
+async fn change(
+    state: &ApiState,
+    caller: &Caller,
+    on: OnAgent,
+    if_match: IfMatch,
+    setting: Setting,
+) -> Result<Reply<GitSettings>> {
     let target = if_match.target(&on);
     let Receipt { position, version, .. } =
         agents::set(&state.app.log, target, setting.clone(), caller.metadata()).await?;

@@ -199,7 +199,7 @@ fn agent_setting(event_type: &str) -> Option<Fields> {
         "McpServersChanged" => &[("mcp_servers", Texts), ("servers?", Object(&[]))],
         "SkillsChanged" => &[("names", Texts)],
         "CredentialsChanged" => &[("names", Texts), ("changed?", Texts)],
-        "CredentialsReloadRequested" => &[],
+        "CredentialsReloadRequested" | "GitSyncRemoved" => &[],
         "TagsChanged" => &[("tags", Texts)],
         "AvatarChanged" => &[("sha256?", Text)],
         "FoldersChanged" => &[("expose", Flag), ("consume", Flag)],

@@ -199,6 +199,7 @@ pub enum AgentEvent {
         repository: String,
         branch: String,
     },
+    GitSyncRemoved {},
     PermissionGranted {
         callee: AgentName,
         callee_incarnation: IncarnationId,

@@ -153,6 +153,7 @@ const ROWS: &[Row] = &[
     ("GET", "/api/replay", Auth, ""),
     ("GET", "/api/stream", Auth, ""),
     ("DELETE", "/api/agents/{name}/avatar", Owner, ""),
+    ("DELETE", "/api/agents/{name}/git", Owner, ""),
     ("DELETE", "/api/agents/{name}/credentials/{key}", Owner, ""),
     ("POST", "/api/agents/{name}/queue/clear", Owner, ""),
     ("POST", "/api/agents/{name}/queue/release", Owner, ""),

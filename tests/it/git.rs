@@ -363,6 +363,60 @@ async fn a_workspace_that_is_a_repository_stays_as_it_is_and_an_empty_one_is_fil
     assert!(error.contains("diverged"), "{error}");
 }
 
+#[tokio::test]
+async fn a_repository_is_taken_away_and_the_workspace_keeps_what_it_has() {
+    let remote = Remote::with(&[("README", "one")]).await;
+    let server = Server::start().await;
+    let workspace = running_on(&server, &remote).await;
+    run(&server, &["exec echo mine > file"]).await;
+    let before = remote.sha256();
+    let stale = server.request(reqwest::Method::DELETE, GIT).header("if-match", "\"v1\"");
+    server.try_send(stale).await.unwrap().problem(412, "precondition-failed");
+    for _ in 0..2 {
+        let gone = server.delete(GIT).await.expect(200);
+        assert_eq!((&gone["repository"], &gone["branch"]), (&Value::Null, &Value::Null), "{gone}");
+    }
+    let agent = server.get("/api/agents/scout").await.expect(200);
+    assert_eq!(agent["git_sync"], Value::Null, "{agent}");
+    for verb in ["pull", "commit", "push"] {
+        let error = refused(&server, verb).await;
+        assert!(error.contains("has no repository"), "{error}");
+    }
+    server.get(&format!("{GIT}/status")).await.problem(409, "conflict");
+    // Nor is it cloned, or asked for anything, by the next start.
+    for (verb, phase) in [("stop", "stopped"), ("start", "running")] {
+        server.post(&format!("/api/agents/scout/{verb}"), json!({})).await.expect(200);
+        server.until_phase("scout", phase).await;
+    }
+    let said = run(&server, &["exec cat README file; git rev-parse HEAD"]).await;
+    let commit = remote.git(&["rev-parse", "main"]);
+    assert!(said.contains("one") && said.contains("mine") && said.contains(&commit), "{said}");
+    let config = std::fs::read_to_string(workspace.join(".git/config")).unwrap();
+    assert!(!config.contains(TOKEN), "{config}");
+    assert_eq!(remote.sha256(), before);
+    let events = server.events().await;
+    assert_eq!(events.iter().filter(|event| event["type"] == "GitSyncRemoved").count(), 1);
+
+    // What is there goes on where it was, once the repository is back.
+    server.put(GIT, json!({"repository": remote.url})).await.expect(200);
+    assert_eq!(changes(&server).await, ["?? CLAUDE.md", "?? file"]);
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn an_agent_whose_clone_fails_starts_without_its_repository() {
+    let remote = Remote::with(&[("README", "one")]).await;
+    let server = Server::start().await;
+    let config = json!({"name": "scout", "runtime": "demo", "github_repo": remote.url});
+    server.post("/api/agents", config).await.expect(201);
+    server.until_phase("scout", "failed").await;
+    server.delete(GIT).await.expect(200);
+    server.post("/api/agents/scout/start", json!({})).await.expect(200);
+    server.until_phase("scout", "running").await;
+    assert!(!workspace(&server, "scout").await.join(".git").exists());
+    server.audit().await;
+}
+
 /// Everything below a folder that is named like the run of an errand.
 fn errands(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -425,4 +479,7 @@ async fn the_command_line_sets_shows_commits_and_pushes() {
     let set = ["agent", "git", "set", "scout", &remote.url, "--branch", "next"];
     assert_eq!(user.run(&set).await.exits(0).json()["branch"], "next");
     user.run(&["agent", "git", "push", "scout"]).await.exits(5).says("next");
+    let none = user.run(&["agent", "git", "unset", "scout", "--text"]).await.exits(0).stdout;
+    assert_eq!(none, "scout has no repository\n");
+    user.run(&["agent", "git", "push", "scout"]).await.exits(5).says("has no repository");
 }

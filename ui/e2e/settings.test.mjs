@@ -240,6 +240,10 @@ describe("the settings of an agent", { timeout: 180_000 }, async () => {
       .getByText(/127\.0\.0\.1/)
       .waitFor();
     await assertAccessible(page, "settings-git-refused");
+    await button("Remove repository").click();
+    await page.getByText("Repository removed").waitFor();
+    await page.getByRole("heading", { name: "Workspace" }).waitFor({ state: "detached" });
+    assert.equal(await address.getByLabel("Address").inputValue(), "");
   });
 
   it("makes the workspace read-only but for a folder, and says what sees to it", async () => {

@@ -132,6 +132,7 @@ pub const TABLE: &[(&str, &str, Level)] = &[
     ("GET", "/api/agents/{name}/files/download", Inside),
     ("GET", "/api/agents/{name}/git", Access),
     ("PUT", "/api/agents/{name}/git", Owner),
+    ("DELETE", "/api/agents/{name}/git", Owner),
     ("GET", "/api/agents/{name}/git/status", Operator),
     ("POST", "/api/agents/{name}/git/pull", Operator),
     ("POST", "/api/agents/{name}/git/commit", Operator),

@@ -23,6 +23,8 @@ enum GitCommand {
     Show(NameArgs),
     /// Set the repository, which the next start or pull clones
     Set(SetArgs),
+    /// Take the repository away; the workspace keeps its files and its commits
+    Unset(NameArgs),
     /// Show how the workspace differs from the repository
     Status(NameArgs),
     /// Take over what the repository has
@@ -96,6 +98,7 @@ impl Session {
                 let body = json!({ "repository": repository, "branch": branch });
                 self.repository(&name, |path| Call::put(path).json(body)).await
             }
+            GitCommand::Unset(NameArgs { name }) => self.repository(&name, Call::delete).await,
             GitCommand::Status(NameArgs { name }) => self.git_status(&name).await,
             GitCommand::Pull(NameArgs { name }) => {
                 self.git_work(&name, Call::post(git(&name, "/pull")), "pulled").await

@@ -326,6 +326,7 @@ impl Life {
             E::GitSyncConfigured { repository, branch } => {
                 self.git_sync = Some((repository.clone(), branch.clone()));
             }
+            E::GitSyncRemoved {} => self.git_sync = None,
             E::PermissionGranted { callee, callee_incarnation } => {
                 self.grants.insert(callee.clone(), *callee_incarnation);
             }

@@ -56,6 +56,8 @@ pub enum Setting {
     Unshare { user: AccountId },
     /// Connects the workspace to a git repository.
     ConfigureGitSync { repository: String, branch: String },
+    /// Takes that back.
+    RemoveGitSync,
     /// Lets this agent call another.
     Grant { callee: AgentName, callee_incarnation: IncarnationId },
     /// Takes that back.
@@ -123,6 +125,7 @@ impl Agent {
                 life.git_sync.as_ref() != Some(&(repository.clone(), branch.clone())),
                 E::GitSyncConfigured { repository, branch },
             ),
+            S::RemoveGitSync => (life.git_sync.is_some(), E::GitSyncRemoved {}),
             S::Grant { callee, callee_incarnation } => grant(life, callee, callee_incarnation)?,
             S::Revoke { callee, reason } => {
                 (life.grants.contains_key(&callee), E::PermissionRevoked { callee, reason })

@@ -477,6 +477,17 @@ fn more_skills_than_an_agent_may_have_are_refused() {
     given::<Agent>(having(SKILLS_MAX + 2)).when(fewer).then(then);
 }
 
+#[test]
+fn a_repository_is_taken_away_once() {
+    let configured = E::GitSyncConfigured { repository: "r".into(), branch: "main".into() };
+    let remove = || C::Configure(Setting::RemoveGitSync);
+    let having = || running([configured.clone()]);
+    given::<Agent>(having()).when(remove()).then([E::GitSyncRemoved {}]);
+    given::<Agent>(running([])).when(remove()).then_nothing();
+    let gone = after::<Agent>(running([configured.clone(), E::GitSyncRemoved {}]));
+    assert_eq!(gone, after::<Agent>(running([])));
+}
+
 fn new_value() -> AgentEvent {
     let names = BTreeSet::from(["one".to_owned(), "two".to_owned()]);
     E::CredentialsChanged { names, changed: BTreeSet::from(["one".to_owned()]) }
@@ -606,6 +617,7 @@ fn the_json_of_every_event_is_frozen() {
         E::PermissionRevoked { callee: name("other"), reason: RevokeReason::Requested },
         new_value(),
         E::CredentialsReloadRequested {},
+        E::GitSyncRemoved {},
         // As it was recorded before it said more than the names.
         E::McpServersChanged {
             mcp_servers: vec!["Read".into(), "Bash".into()],

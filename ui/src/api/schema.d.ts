@@ -474,7 +474,8 @@ export interface paths {
          */
         put: operations["put_agents_by_name_git"];
         post?: never;
-        delete?: never;
+        /** Takes the repository away: pulls and pushes end, the workspace keeps its files and its commits. */
+        delete: operations["delete_agents_by_name_git"];
         options?: never;
         head?: never;
         patch?: never;
@@ -5422,6 +5423,36 @@ export interface operations {
                 "application/json": components["schemas"]["SetGit"];
             };
         };
+        responses: {
+            200: {
+                headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
+                    /** @description The position of the log at which the answer holds */
+                    Position?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GitSettings"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_agents_by_name_git: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The agent's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             200: {
                 headers: {

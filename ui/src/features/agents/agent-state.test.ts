@@ -67,6 +67,9 @@ it("takes settings from their events", () => {
     credentials: ["TOKEN"],
     version: 9,
   });
+  const connected = { ...state(), agent };
+  const { agent: without } = applyToAgent(connected, [ofAgent(10, "GitSyncRemoved")]);
+  expect(without.git_sync).toBeNull();
 });
 
 it("ends with who asked for the deletion, at the time it was done", () => {

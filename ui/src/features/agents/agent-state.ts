@@ -36,6 +36,7 @@ const NEEDS_SERVER = new Set([
   "McpServersChanged",
   "FoldersChanged",
   "GitSyncConfigured",
+  "GitSyncRemoved",
   "InstructionsChanged",
 ]);
 

@@ -114,6 +114,8 @@ function configured({ type, data }: LogEvent): Partial<AgentDetail> {
       return { read_only: data as AgentDetail["read_only"] };
     case "GitSyncConfigured":
       return { git_sync: data as AgentDetail["git_sync"] };
+    case "GitSyncRemoved":
+      return { git_sync: null };
     case "AvatarChanged":
       return { avatar_sha256: data.sha256 as string | null };
     case "ToolsChanged":

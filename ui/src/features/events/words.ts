@@ -44,6 +44,7 @@ export const EVENT_TYPES = {
     "CredentialsReloadRequested",
     "FoldersChanged",
     "GitSyncConfigured",
+    "GitSyncRemoved",
   ],
   slots: [
     "CapacitySet",

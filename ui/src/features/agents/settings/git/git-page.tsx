@@ -1,6 +1,10 @@
+import { Button } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { api, send } from "@/api/client";
 import { EmptyState } from "@/components/empty-state";
+import { FormError } from "@/components/form-error";
+import { notifyDone } from "@/components/notify";
 import { Section } from "@/components/section";
 import type { AgentDetail } from "../../fold";
 import { useAgent } from "../../use-agent";
@@ -27,6 +31,7 @@ export function GitPage() {
           </p>
           <SettingForm agent={agent} setting={REPOSITORY} />
           {git_sync !== null && <SettingForm agent={agent} setting={BRANCH} />}
+          {git_sync !== null && <RemoveRepository agent={agent} />}
         </Section>
       </OwnersOnly>
       {git_sync !== null &&
@@ -40,6 +45,26 @@ export function GitPage() {
           </Section>
         ))}
     </>
+  );
+}
+
+/** Takes the repository away; the workspace keeps what it has. */
+function RemoveRepository({ agent }: { agent: AgentDetail }) {
+  const remove = useMutation({
+    mutationFn: () =>
+      send(api.DELETE("/api/agents/{name}/git", { params: ifStill(agent, `"v${agent.version}"`) })),
+    onSuccess: () => notifyDone("Repository removed"),
+  });
+  return (
+    <div className={classes.danger}>
+      <div className={classes.subject}>
+        <p>Without it nothing is pulled or pushed any more. The workspace keeps its files.</p>
+        <FormError error={remove.error} />
+      </div>
+      <Button variant="default" loading={remove.isPending} onClick={() => remove.mutate()}>
+        Remove repository
+      </Button>
+    </div>
   );
 }
 
