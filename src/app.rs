@@ -1,7 +1,7 @@
 //! The composition root: opens the stores, builds every long-lived thing once, owns shutdown.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
 use crate::gateway::{Addresses, Gateway};
 use crate::hosts::AgentHost;
-use crate::hosts::docker::{self, AgentServer, DockerHost, Endpoint};
+use crate::hosts::docker::{self, AgentServer, AgentServerChoice, DockerHost, Endpoint};
 use crate::hosts::links::Links;
 use crate::hosts::process::{Options, ProcessHost};
 use crate::hosts::usage::Meter;
@@ -111,8 +111,10 @@ impl App {
                 Arc::new(ProcessHost::open(options).context("cannot host agents")?)
             }
             AgentHostKind::Docker => {
-                let options = docker_options(&config, log.log_id().to_string())?;
-                Arc::new(DockerHost::new(options))
+                let chosen = agent_server(&config)?;
+                tracing::info!("the agent server of containers is {chosen}");
+                let platform = log.log_id().to_string();
+                Arc::new(DockerHost::new(docker_options(&config, chosen.copied(), platform)))
             }
         };
         let adapters = adapters(&config)?;
@@ -180,26 +182,38 @@ impl App {
     }
 }
 
-/// What containers are made with; `platform` is the id of the log that their agents belong to.
+/// Which agent server containers are started with: what was named, what lies beside this executable,
+/// or what their image has.
 ///
 /// # Errors
-/// When the agent server that is to be copied into them cannot be read.
-pub fn docker_options(config: &Config, platform: String) -> anyhow::Result<docker::Options> {
-    let agent_server = config.agent_server.as_deref().map(|path| {
-        let read = AgentServer::read(path);
-        read.with_context(|| format!("cannot use the agent server {}", path.display()))
-    });
-    Ok(docker::Options {
+/// When what was named cannot be used.
+pub fn agent_server(config: &Config) -> anyhow::Result<AgentServerChoice> {
+    let named = config.agent_server.as_deref();
+    let own = std::env::current_exe().ok();
+    AgentServerChoice::make(named, own.as_deref()).with_context(|| {
+        let path = named.unwrap_or(Path::new(""));
+        format!("cannot use the agent server {}", path.display())
+    })
+}
+
+/// What containers are made with, and `agent_server` is copied into; `platform` is the id of the log
+/// that their agents belong to.
+pub fn docker_options(
+    config: &Config,
+    agent_server: Option<AgentServer>,
+    platform: String,
+) -> docker::Options {
+    docker::Options {
         endpoint: Endpoint {
             address: config.docker_host.clone(),
             certificates: config.docker_cert_path.clone(),
         },
         image: config.agent_image.clone(),
-        agent_server: agent_server.transpose()?,
+        agent_server,
         network: config.agent_network,
         gateway: config.model_gateway,
         platform,
-    })
+    }
 }
 
 /// The databases behind everything.

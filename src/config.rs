@@ -144,7 +144,8 @@ pub struct Settings {
     #[arg(long, env = "TRINITY_AGENT_IMAGE", value_name = "IMAGE")]
     pub agent_image: Option<String>,
 
-    /// Static agent server that is copied into containers, for images that have none
+    /// Static agent server that is copied into containers [default: `trinity-agent` beside this
+    /// executable if it is static, else each image has its own]
     #[arg(long, env = "TRINITY_AGENT_SERVER", value_name = "FILE")]
     pub agent_server: Option<PathBuf>,
 
@@ -274,7 +275,7 @@ pub struct Config {
     pub docker_cert_path: Option<PathBuf>,
     /// Image of agents that name none.
     pub agent_image: String,
-    /// What is copied into containers; none is the image's own.
+    /// What is copied into containers; none is what lies beside this executable, or the image's own.
     pub agent_server: Option<PathBuf>,
     /// Whether runs in containers reach their models through this server.
     pub model_gateway: bool,

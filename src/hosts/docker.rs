@@ -20,7 +20,7 @@ mod look;
 mod search;
 mod stream;
 
-pub use agent_server::AgentServer;
+pub use agent_server::{AgentServer, Choice as AgentServerChoice};
 pub use engine::Endpoint;
 
 use std::collections::{HashMap, HashSet};

@@ -371,6 +371,23 @@ async fn an_agent_may_name_an_image_that_is_allowed_and_lives_in_it() {
 }
 
 #[tokio::test]
+async fn an_agent_server_beside_the_executable_is_copied_in_without_being_named() {
+    let (engine, image) = (address(), foreign_image());
+    let environment = [
+        ("TRINITY_AGENT_HOST", "docker"),
+        ("TRINITY_DOCKER_HOST", &*engine),
+        ("TRINITY_AGENT_IMAGE", &*image),
+    ];
+    let server = Server::start_beside(&agent_server(), &environment).await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    assert_eq!(server.script_ends(&name, &["say here"]).await["response"], "here");
+    delete(&server, &name).await;
+    server.audit().await;
+    docker(&["rmi", &image]);
+}
+
+#[tokio::test]
 async fn without_the_engine_lists_work_and_what_was_asked_for_happens_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");

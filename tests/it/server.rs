@@ -99,8 +99,7 @@ impl Server {
         let launch = Launch {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: environment.iter().map(owned).collect(),
-            user: None,
-            log: None,
+            ..Launch::default()
         };
         Self::launch(launch, temporary, data_dir, database_url).await
     }
@@ -112,8 +111,7 @@ impl Server {
         let (data_dir, log) = (temporary.path().join("data"), temporary.path().join("log"));
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let environment = environment.iter().map(owned).collect();
-        let launch =
-            Launch { arguments: Vec::new(), environment, user: None, log: Some(log.clone()) };
+        let launch = Launch { environment, log: Some(log.clone()), ..Launch::default() };
         let database_url = fresh_database().await;
         (Self::launch(launch, temporary, data_dir, database_url).await, log)
     }
@@ -129,11 +127,23 @@ impl Server {
         std::fs::create_dir(&data_dir).unwrap();
         std::os::unix::fs::chown(&data_dir, Some(uid), Some(uid)).unwrap();
         let launch = Launch {
-            arguments: Vec::new(),
             environment: vec![("HOME".into(), temporary.path().display().to_string())],
-            user: Some((uid, executable)),
-            log: None,
+            executable,
+            uid: Some(uid),
+            ..Launch::default()
         };
+        Self::launch(launch, temporary, data_dir, fresh_database().await).await
+    }
+
+    /// Starts a server with these environment variables that has an agent server beside it.
+    pub async fn start_beside(agent_server: &str, environment: &[(&str, &str)]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let temporary = passable_folder();
+        let executable = beside(temporary.path(), agent_server.as_ref());
+        let data_dir = temporary.path().join("data");
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(owned).collect();
+        let launch = Launch { environment, executable, ..Launch::default() };
         Self::launch(launch, temporary, data_dir, fresh_database().await).await
     }
 
@@ -422,22 +432,46 @@ fn passable_folder() -> tempfile::TempDir {
     tempfile::Builder::new().permissions(mode).tempdir().unwrap()
 }
 
+/// Copies the executable under test into a folder, and an agent server beside it; gives its path.
+pub fn beside(folder: &Path, agent_server: &Path) -> PathBuf {
+    let executable = folder.join("trinity");
+    // It is large, and stays as it is.
+    if std::fs::hard_link(EXECUTABLE, &executable).is_err() {
+        std::fs::copy(EXECUTABLE, &executable).unwrap();
+    }
+    std::fs::copy(agent_server, folder.join("trinity-agent")).unwrap();
+    executable
+}
+
 /// How the server is started, each time anew.
 struct Launch {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    /// Who starts it, and what; this user and the executable under test when absent.
-    user: Option<(u32, PathBuf)>,
+    /// What is started.
+    executable: PathBuf,
+    /// Who starts it; this user when absent.
+    uid: Option<u32>,
     /// Where everything goes that it prints; to the test's own output when absent.
     log: Option<PathBuf>,
+}
+
+impl Default for Launch {
+    fn default() -> Self {
+        Self {
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            executable: EXECUTABLE.into(),
+            uid: None,
+            log: None,
+        }
+    }
 }
 
 impl Launch {
     async fn spawn(&self, data_dir: &Path, database_url: Option<&str>) -> (Child, String, String) {
         let _absent = std::fs::remove_file(data_dir.join("address"));
-        let executable = self.user.as_ref().map_or(Path::new(EXECUTABLE), |(_, path)| path);
-        let mut command = Command::new(executable);
-        if let Some((uid, _)) = self.user {
+        let mut command = Command::new(&self.executable);
+        if let Some(uid) = self.uid {
             command.uid(uid).gid(uid);
         }
         command

@@ -1,27 +1,45 @@
 //! The Docker engine that agents live in.
 
 use super::Check;
-use crate::app::docker_options;
+use crate::app;
 use crate::config::Config;
-use crate::hosts::docker::{Description, DockerHost};
+use crate::hosts::docker::{AgentServerChoice, Description, DockerHost};
+
+/// What the check of the agent server is called.
+const AGENT_SERVER: &str = "agent server";
 
 /// Asks the engine what it is, and whether it can start an agent.
 pub(super) async fn look(config: &Config) -> Vec<Check> {
-    let name = "docker";
-    // Nothing is made or looked up that has an owner.
-    let options = match docker_options(config, String::new()) {
-        Ok(options) => options,
+    let (chosen, agent_server) = match app::agent_server(config) {
+        Ok(chosen) => {
+            let check = agent_server(&chosen);
+            (chosen, check)
+        }
         Err(error) => {
-            let hint = "name a file that is there, or leave it out: --agent-server FILE";
-            return vec![Check::fail("agent server", format!("{error:#}"), hint)];
+            let hint = "name one that is linked statically, or none: --agent-server FILE";
+            return vec![Check::fail(AGENT_SERVER, format!("{error:#}"), hint)];
         }
     };
+    // Nothing is made or looked up that has an owner.
+    let options = app::docker_options(config, chosen.copied(), String::new());
     match DockerHost::new(options).describe().await {
         Err(error) => {
             let hint = "start Docker, or name another engine: --docker-host URL";
-            vec![Check::fail(name, error.to_string(), hint)]
+            vec![Check::fail("docker", error.to_string(), hint), agent_server]
         }
-        Ok(description) => vec![engine(config, &description), image(config, &description)],
+        Ok(found) => vec![engine(config, &found), image(config, &found), agent_server],
+    }
+}
+
+fn agent_server(chosen: &AgentServerChoice) -> Check {
+    match chosen {
+        AgentServerChoice::Named(_) | AgentServerChoice::Beside(_) | AgentServerChoice::OfImage => {
+            Check::ok(AGENT_SERVER, chosen.to_string())
+        }
+        AgentServerChoice::Ignored { .. } => {
+            let hint = "put one there that is linked statically, or name one: --agent-server FILE";
+            Check::warn(AGENT_SERVER, chosen.to_string(), hint)
+        }
     }
 }
 

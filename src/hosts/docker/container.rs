@@ -26,7 +26,7 @@ const CONTAINER_HASH: &str = "trinity.container-hash";
 const NETWORK: &str = "trinity.network";
 
 /// The agent server of an image that has one.
-const AGENT_SERVER_OF_IMAGE: &str = "/usr/local/bin/trinity-agent";
+pub(super) const AGENT_SERVER_OF_IMAGE: &str = "/usr/local/bin/trinity-agent";
 
 /// The agent server that was copied in. No run can change it: its folder belongs to root.
 const AGENT_SERVER_COPIED: &str = "/agent/bin/trinity-agent";

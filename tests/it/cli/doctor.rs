@@ -2,11 +2,14 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
+use tokio::process::Command;
 
-use super::support::User;
-use crate::server::Server;
+use super::support::{User, finish};
+use crate::server::{Server, beside};
 
 /// The check of this name.
 #[track_caller]
@@ -114,4 +117,39 @@ async fn programs_are_asked_and_missing_ones_are_named() {
     assert!(detail.contains("9.8.7"), "{detail}");
     assert_eq!(check(&report, "gemini")["status"], "warn");
     assert!(check(&report, "gemini")["hint"].as_str().unwrap().contains("npm install"));
+}
+
+/// What a server would start in containers, as this executable says it.
+async fn agent_server(executable: &Path, more: &[&str]) -> Value {
+    let home = tempfile::tempdir().unwrap();
+    let engine = format!("unix://{}", home.path().join("docker.sock").display());
+    let child = Command::new(executable)
+        .args(["doctor", "--json", "--agent-host", "docker", "--docker-host", &engine])
+        .args(more)
+        .env_clear()
+        .env("HOME", home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    // There is no engine.
+    let report = finish(child.unwrap()).await.exits(1).json();
+    check(&report, "agent server").clone()
+}
+
+#[tokio::test]
+async fn the_agent_server_of_containers_is_named_and_one_that_runs_not_everywhere_is_refused() {
+    const DYNAMIC: &str = "/bin/sh";
+    let folder = tempfile::tempdir().unwrap();
+    let executable = beside(folder.path(), DYNAMIC.as_ref());
+    let ignored = agent_server(&executable, &[]).await;
+    let detail = ignored["detail"].as_str().unwrap();
+    assert_eq!(ignored["status"], "warn", "{ignored}");
+    assert!(detail.contains("of the image and not"), "{detail}");
+    assert!(detail.contains("/trinity-agent: it is linked dynamically"), "{detail}");
+    let refused = agent_server(&executable, &["--agent-server", DYNAMIC]).await;
+    assert_eq!(refused["status"], "fail", "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("linked dynamically"), "{refused}");
+    std::fs::remove_file(folder.path().join("trinity-agent")).unwrap();
+    let of_image = agent_server(&executable, &[]).await;
+    assert_eq!((&of_image["status"], &of_image["hint"]), (&"ok".into(), &Value::Null));
 }
