@@ -3,6 +3,7 @@
 //! Not part of `make test`, because it installs the CLIs: `make test-clis`.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::docker;
@@ -19,6 +20,8 @@ struct Cli {
     models: &'static str,
     shell: &'static str,
     reader: &'static str,
+    /// What the CLI calls the tool of [`MCP_SERVER`].
+    mcp_tool: &'static str,
     unknown_session: &'static str,
 }
 
@@ -31,6 +34,7 @@ const CLAUDE: Cli = Cli {
     models: "claude-",
     shell: "Bash",
     reader: "Read",
+    mcp_tool: "mcp__tides__height",
     unknown_session: "No conversation found with session ID",
 };
 
@@ -43,8 +47,33 @@ const GEMINI: Cli = Cli {
     models: "gemini-",
     shell: "run_shell_command",
     reader: "read_file",
+    mcp_tool: "mcp_tides_height",
     unknown_session: "Error resuming session",
 };
+
+/// A server with one tool, whose answer nobody knows who has not its key.
+const MCP_SERVER: &str = r#"
+const { createHash } = require("node:crypto");
+const tool = { name: "height", description: "Says how high the water stands.",
+  inputSchema: { type: "object", properties: { place: { type: "string" } } } };
+const digest = (place) => createHash("sha256").update(process.env.KEY + place).digest("hex");
+const methods = {
+  initialize: ({ protocolVersion }) => ({ protocolVersion, capabilities: { tools: {} },
+    serverInfo: { name: "tides", version: "1.0.0" } }),
+  "tools/list": () => ({ tools: [tool] }),
+  "tools/call": (call) => ({ content: [{ type: "text", text: digest(call.arguments.place) }] }),
+  ping: () => ({}),
+};
+require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+  const { id, method, params } = JSON.parse(line);
+  if (id === undefined) return;
+  const known = methods[method];
+  const answer = known
+    ? { result: known(params) }
+    : { error: { code: -32601, message: "there is no such method" } };
+  console.log(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
+});
+"#;
 
 macro_rules! with_both {
     ($($name:ident),* $(,)?) => {
@@ -68,6 +97,7 @@ macro_rules! with_both {
 with_both!(
     a_task_with_a_tool_call_completes_with_its_cost_and_activities,
     a_tool_outside_the_list_is_refused_and_starts_no_process,
+    the_tool_of_an_mcp_server_answers_and_only_a_task_that_may_use_it_is_told,
     a_stop_in_mid_stream_cancels_and_leaves_no_process,
     a_stop_in_the_middle_of_a_tool_leaves_no_process,
     a_run_outlives_the_server,
@@ -102,6 +132,11 @@ impl Cli {
     /// Words that make the mock's model call the shell.
     fn run(&self, command: &str) -> String {
         format!("[[tool:{} {}]]", self.shell, json!({"command": command}))
+    }
+
+    /// Words that make the mock's model call the tool of the MCP server.
+    fn ask_for_height(&self, place: &str) -> String {
+        format!("[[tool:{} {}]]", self.mcp_tool, json!({"place": place}))
     }
 
     /// Submits a task that may use the shell; gives its id.
@@ -187,6 +222,53 @@ async fn a_tool_outside_the_list_is_refused_and_starts_no_process(cli: &Cli) {
     }
     let wider = json!({"message": message, "allowed_tools": [cli.shell]});
     server.post("/api/agents/coder/task", wider).await.expect(422);
+}
+
+/// Gives an agent the MCP server; the answers of its tool are made with this key.
+async fn give_mcp_server(server: &Server, agent: &str) -> String {
+    let key = Uuid::new_v4().to_string();
+    let credential = format!("/api/agents/{agent}/credentials/TIDES_KEY");
+    server.put(&credential, json!({ "value": key })).await.expect(200);
+    let tides =
+        json!({"command": "node", "args": ["-e", MCP_SERVER], "env": {"KEY": "${TIDES_KEY}"}});
+    let servers = json!({"mcp_servers": {"tides": tides}});
+    server.put(&format!("/api/agents/{agent}/mcp-servers"), servers).await.expect(200);
+    key
+}
+
+/// What the tool says of a place.
+fn height(key: &str, place: &str) -> String {
+    hex::encode(Sha256::digest(format!("{key}{place}")))
+}
+
+/// Has a task call the tool, and looks for its answer where the model sees it.
+async fn call_mcp_server(cli: &Cli, server: &Server, agent: &str, key: &str, more: Value) {
+    let place = Uuid::new_v4().to_string();
+    let id = cli.task_of(agent, server, &cli.ask_for_height(&place), more).await;
+    let ended = server.until_ended(&id).await;
+    assert_eq!((&ended["status"], &ended["tool_call_count"]), (&json!("completed"), &json!(1)));
+    assert!(ended["response"].as_str().unwrap().contains(&height(key, &place)), "{ended}");
+    let asked = cli.requests_with(&place).await;
+    assert!(asked.iter().any(|request| request.contains(&height(key, &place))), "it goes back");
+}
+
+async fn the_tool_of_an_mcp_server_answers_and_only_a_task_that_may_use_it_is_told(cli: &Cli) {
+    let server = cli.server().await;
+    let key = give_mcp_server(&server, "coder").await;
+    for more in [json!({}), json!({"allowed_tools": ["mcp__tides__height"]})] {
+        call_mcp_server(cli, &server, "coder", &key, more).await;
+    }
+    let place = Uuid::new_v4().to_string();
+    let reader = json!({"allowed_tools": [cli.reader]});
+    let id = cli.task_with(&server, &cli.ask_for_height(&place), reader).await;
+    server.until_ended(&id).await;
+    let asked = cli.requests_with(&place).await;
+    let is_told = |request: &String| request.contains(&height(&key, &place));
+    assert!(!asked.is_empty() && !asked.iter().any(is_told));
+    let path = "/api/agents/coder/activities?activity_type=tool_call";
+    let calls = server.get(path).await.expect(200)["activities"].clone();
+    assert!(calls.to_string().contains(cli.mcp_tool), "{calls}");
+    server.audit().await;
 }
 
 async fn a_stop_in_mid_stream_cancels_and_leaves_no_process(cli: &Cli) {
@@ -300,6 +382,8 @@ async fn an_agent_in_a_container_without_a_network_reaches_its_model_and_goes_on
     assert_eq!(second["response"], "mock reply: and then", "{second}");
     let asked = cli.requests_with(&mark).await;
     assert!(asked.iter().any(|request| request.contains("and then")), "history is sent");
+    let key = give_mcp_server(&server, name).await;
+    call_mcp_server(cli, &server, name, &key, json!({})).await;
     server.delete(&path("")).await;
     until("it is deleted", async || {
         (server.get(&path("")).await.status.as_u16() == 404).then_some(())
