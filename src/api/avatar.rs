@@ -20,10 +20,8 @@ use crate::commands::{Target, agents, ids};
 use crate::domain::AgentName;
 use crate::domain::agent::{Agent, Phase, Setting};
 use crate::event_log::{ExecuteError, Receipt};
-use crate::state::avatars::Avatar;
+use crate::state::avatars::{Avatar, IMAGE_BYTES_MAX};
 
-/// The most bytes of a picture.
-const IMAGE_BYTES_MAX: usize = 256 * 1024;
 /// How often a picture is looked for that was replaced meanwhile.
 const LOOKS_MAX: usize = 3;
 

@@ -1,5 +1,6 @@
 //! `trinity agent`: creates, shows and controls agents.
 
+mod avatar;
 mod files;
 mod git;
 mod look;
@@ -89,6 +90,8 @@ enum Command {
     Tools(settings::WordsArgs),
     /// Show or set the words by which an agent is found
     Tags(settings::WordsArgs),
+    /// Set, save or remove the picture of an agent
+    Avatar(avatar::AvatarArgs),
     /// Let another user operate an agent, or show who may
     Share(sharing::ShareArgs),
     /// Take back that another user may operate an agent
@@ -219,6 +222,7 @@ impl Args {
             Command::Mcp(args) => session.mcp(args).await,
             Command::Tools(args) => session.tools(args).await,
             Command::Tags(args) => session.tags(args).await,
+            Command::Avatar(args) => session.avatar(args).await,
             Command::Share(args) => session.share(args).await,
             Command::Unshare(args) => session.unshare(args).await,
         }

@@ -4,6 +4,9 @@ use uuid::Uuid;
 
 use crate::db::{Db, Error, Statement};
 
+/// The most bytes of a picture.
+pub const IMAGE_BYTES_MAX: usize = 256 * 1024;
+
 /// The pictures of this installation. A clone is another handle to the same.
 #[derive(Debug, Clone)]
 pub struct Avatars(Db);

@@ -5,6 +5,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::cli::support::User;
 use crate::server::{Answer, Server};
 use crate::traces::incarnations_in;
 
@@ -100,4 +101,33 @@ async fn changes_that_are_refused_leave_the_picture_that_the_log_names() {
         assert_eq!(incarnations_in(&server, "avatars").await.len(), 1, "no other is left");
     }
     server.audit().await;
+}
+
+#[tokio::test]
+async fn the_command_line_sets_saves_and_removes_a_picture() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let user = User::of(&server);
+    let run = async |words: &[&str]| user.run(&[&["agent", "avatar"], words].concat()).await;
+    let saved = user.path("saved.png");
+    let save = ["get", "scout", "--output", saved.to_str().unwrap()];
+    run(&save).await.exits(4).says("no picture");
+    assert!(!saved.exists());
+    std::fs::write(user.path("a.png"), PNG).unwrap();
+    let set = run(&["set", "scout", "a.png"]).await.exits(0).json();
+    assert_eq!(set["avatar_sha256"], json!(hex::encode(Sha256::digest(PNG))));
+    run(&save).await.exits(0);
+    assert_eq!(std::fs::read(&saved).unwrap(), PNG);
+    let piped = user.run_with_input(&["agent", "avatar", "set", "scout", "--text"], "GIF89a").await;
+    assert_eq!(piped.exits(0).stdout, "scout has a picture\n");
+    assert_eq!(run(&["get", "scout"]).await.exits(0).stdout, "GIF89a");
+
+    std::fs::write(user.path("page"), "<html>").unwrap();
+    run(&["set", "scout", "page"]).await.exits(2).says("PNG");
+    std::fs::write(user.path("large"), vec![0; 256 * 1024 + 1]).unwrap();
+    run(&["set", "scout", "large"]).await.exits(2).says("more than 262144 bytes");
+    run(&["set", "scout", "nowhere"]).await.exits(2).says("nowhere");
+    let gone = run(&["rm", "scout", "--text"]).await.exits(0).stdout;
+    assert_eq!(gone, "scout has no picture\n");
+    assert_eq!(shown(&server).await.status(), 404);
 }

@@ -6,6 +6,7 @@ use std::process::Command as Process;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use reqwest::Response;
 use reqwest::header::{ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -142,8 +143,9 @@ impl Session {
             FilesCommand::Get(args) => self.get_file(&args).await,
             FilesCommand::Put(PutArgs { name, path, from, new }) => {
                 let condition = if new { Condition::Absent } else { Condition::None };
-                let answer = self.write_file(&name, &path, read(from.as_deref())?, condition);
-                self.changed_file(&name, &path, &answer.await?)
+                let content = read(from.as_deref(), FILE_BYTES_MAX)?;
+                let answer = self.write_file(&name, &path, content, condition).await?;
+                self.changed_file(&name, &path, &answer)
             }
             FilesCommand::Rm(RmArgs { name, path, recursive }) => {
                 let call = Call::delete(files(&name)).query("path", Some(&path));
@@ -205,8 +207,12 @@ impl Session {
             }
             return Ok(stdout.flush()?);
         };
-        // Not under its name before it is whole.
-        let mut part = to.clone().into_os_string();
+        self.save(response, to).await
+    }
+
+    /// Saves a body, under its name not before it is whole.
+    pub(super) async fn save(&self, mut response: Response, to: &Path) -> Result<()> {
+        let mut part = to.to_owned().into_os_string();
         part.push(".part");
         let part = PathBuf::from(part);
         let saved = async {
@@ -309,9 +315,9 @@ fn edit(copy: &Path) -> Result<()> {
     if ended.success() { Ok(()) } else { Err(failed(format!("ended with {ended}"))) }
 }
 
-/// Reads what is to be written, no more than can be.
-fn read(from: Option<&Path>) -> Result<Bytes> {
-    let bound = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+/// Reads what is to be written, no more than can be: a file, or standard input.
+pub(super) fn read(from: Option<&Path>, bytes_max: usize) -> Result<Bytes> {
+    let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut content = Vec::new();
     let name = from.unwrap_or(Path::new("standard input"));
     let read = match from {
@@ -323,8 +329,8 @@ fn read(from: Option<&Path>) -> Result<Bytes> {
     read.map_err(|error| {
         Error::new(Exit::Usage, format!("cannot read {}: {error}", name.display()))
     })?;
-    if content.len() > FILE_BYTES_MAX {
-        let detail = format!("{} has more than {FILE_BYTES_MAX} bytes", name.display());
+    if content.len() > bytes_max {
+        let detail = format!("{} has more than {bytes_max} bytes", name.display());
         return Err(Error::new(Exit::Usage, detail));
     }
     Ok(content.into())
