@@ -1,6 +1,6 @@
 //! What must hold at the end of every append: the rows with one `command_id` in a row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ const TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 10..=86_400;
 pub(super) struct Append {
     command_id: String,
     events: usize,
+    event_ids: HashSet<String>,
     requested: Vec<(Uuid, Place)>,
     ended: Vec<(Uuid, Place)>,
     recalled: Vec<Uuid>,
@@ -47,6 +48,15 @@ impl Append {
 
     pub(super) fn grow(&mut self) {
         self.events += 1;
+    }
+
+    pub(super) fn add(&mut self, event_id: &str) {
+        self.event_ids.insert(event_id.to_owned());
+    }
+
+    /// Whether an event of this append has that id.
+    pub(super) fn has(&self, event_id: &str) -> bool {
+        self.event_ids.contains(event_id)
     }
 
     pub(super) fn is_at_start(&self) -> bool {

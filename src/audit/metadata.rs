@@ -27,6 +27,11 @@ impl Metadata {
         self.text("command_id")
     }
 
+    /// The event that led to this one.
+    pub(super) fn causation_id(&self) -> Option<&str> {
+        self.0.as_ref()?.get("causation_id")?.as_str()
+    }
+
     /// The agent by whose key the event was caused.
     pub(super) fn acting_agent(&self) -> Option<&str> {
         self.text("actor").strip_prefix("agent:")

@@ -12,6 +12,7 @@ mod agents;
 mod args;
 mod boundary;
 mod calls;
+mod causes;
 mod executions;
 mod life;
 mod metadata;

@@ -39,6 +39,8 @@ invariants! {
     Readable = "readable", "every row is an event of a known type, version and shape";
     /// Every row says where it comes from.
     Metadata = "metadata", "every event names its actor, its request and its command";
+    /// Every chain of causes begins with a request.
+    Causes = "causes", "every event names an earlier one that led to it, or is a request";
     /// Positions, versions, ids and times.
     Order = "I9", "positions and versions have no gap, ids are unique, time never steps back";
     /// Capacity.

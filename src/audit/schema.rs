@@ -211,6 +211,11 @@ fn agent_setting(event_type: &str) -> Option<Fields> {
     })
 }
 
+/// Whether the event is a setting of an agent.
+pub(super) fn is_setting(event_type: &str) -> bool {
+    agent_setting(event_type).is_some()
+}
+
 fn slots(event_type: &str) -> Option<Fields> {
     Some(match event_type {
         "CapacitySet" => &[("max_parallel_tasks", Count)],

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::accounts::{self, Account};
 use super::agents;
 use super::boundary::{self, Append};
+use super::causes;
 use super::executions::{self, Execution};
 use super::life::Agent;
 use super::metadata::Metadata;
@@ -47,6 +48,8 @@ pub(super) struct Standing {
     pub(super) rows: i64,
     /// Event ids that occur more than once: the first repeat, and how many repeats there are.
     pub(super) repeated: Option<(Row, i64)>,
+    /// Causes that are no earlier event: the first event that names one, and how many do.
+    pub(super) strays: Option<(Row, i64)>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +89,7 @@ impl World {
         }
         self.order.observe(row, self.append.is_at_start(), &mut self.tally);
         self.metadata.check(row, &mut self.tally);
+        causes::observe(self, row);
         let is_addressed = self.advance(row);
         let body = if is_addressed {
             row.body()
@@ -140,6 +144,7 @@ impl World {
     pub(super) fn finish(mut self, log: String, standing: &Standing) -> Report {
         boundary::close(&mut self);
         self.order.finish(standing, &mut self.tally);
+        causes::finish(standing, &mut self.tally);
         Report {
             log,
             log_id: standing.log_id.clone(),

@@ -38,6 +38,11 @@ const SELECT_PAST: &str = "SELECT coalesce(max(sequence), 0), \
 const SELECT_REPEATS: &str = "SELECT min(position), count(*) FROM ( \
      SELECT position, row_number() OVER (PARTITION BY event_id ORDER BY position) AS nth \
      FROM events) AS numbered WHERE nth > 1";
+const SELECT_STRAYS: &str = "SELECT min(position), count(*) FROM ( \
+         SELECT position, metadata ->> 'causation_id' AS causation_id FROM events) AS effect \
+     WHERE causation_id IS NOT NULL AND NOT EXISTS ( \
+         SELECT 1 FROM events AS cause \
+         WHERE cause.event_id = effect.causation_id AND cause.position < effect.position)";
 const SELECT_EVENT: &str = "SELECT position, aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload::text, metadata::text, event_id, recorded_at \
      FROM events WHERE position = $1";
@@ -97,12 +102,20 @@ async fn read_all(
             progress.step();
         }
     }
-    let repeats = sqlx::query(SELECT_REPEATS).fetch_one(&mut *connection).await?;
-    if let Some(first) = repeats.try_get::<Option<i64>, _>(0)? {
-        let event = sqlx::query(SELECT_EVENT).bind(first).fetch_one(&mut *connection).await?;
-        standing.repeated = Some((row(&event)?, repeats.try_get(1)?));
-    }
+    standing.repeated = first_of(connection, SELECT_REPEATS).await?;
+    standing.strays = first_of(connection, SELECT_STRAYS).await?;
     Ok(standing)
+}
+
+/// The first of the events that the statement finds, and how many they are.
+async fn first_of(
+    connection: &mut PgConnection,
+    select: &'static str,
+) -> Result<Option<(Row, i64)>, sqlx::Error> {
+    let found = sqlx::query(select).fetch_one(&mut *connection).await?;
+    let Some(first) = found.try_get::<Option<i64>, _>(0)? else { return Ok(None) };
+    let event = sqlx::query(SELECT_EVENT).bind(first).fetch_one(connection).await?;
+    Ok(Some((row(&event)?, found.try_get(1)?)))
 }
 
 async fn past(connection: &mut PgConnection, row: &Row) -> Result<Past, sqlx::Error> {

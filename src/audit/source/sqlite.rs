@@ -27,6 +27,15 @@ const SELECT_PAST: &str = "SELECT coalesce(max(sequence), 0), \
 const SELECT_REPEATS: &str = "SELECT min(position), count(*) FROM ( \
      SELECT position, row_number() OVER (PARTITION BY event_id ORDER BY position) AS nth \
      FROM events WHERE event_id IS NOT NULL) WHERE nth > 1";
+// Joined, because SQLite makes an index for a join, and none for a subquery; the `+` keeps it from
+// going by position instead.
+const SELECT_STRAYS: &str = "SELECT min(effect.position), count(*) FROM ( \
+         SELECT position, CASE WHEN json_valid(metadata) \
+             THEN metadata ->> '$.causation_id' END AS causation_id \
+         FROM events WHERE position IS NOT NULL) AS effect \
+     LEFT JOIN events AS cause \
+         ON cause.event_id = effect.causation_id AND +cause.position < effect.position \
+     WHERE effect.causation_id IS NOT NULL AND cause.event_id IS NULL";
 const SELECT_EVENT: &str = "SELECT position, aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload, metadata, event_id, recorded_at FROM events WHERE position = ?1";
 
@@ -113,12 +122,17 @@ fn read_all(
         world.observe(&row, past);
         progress.step();
     }
-    let (first, repeats): (Option<i64>, i64) =
-        snapshot.query_row(SELECT_REPEATS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if let Some(first) = first {
-        standing.repeated = Some((snapshot.query_row(SELECT_EVENT, [first], row)?, repeats));
-    }
+    standing.repeated = first_of(&snapshot, SELECT_REPEATS)?;
+    standing.strays = first_of(&snapshot, SELECT_STRAYS)?;
     Ok(standing)
+}
+
+/// The first of the events that the statement finds, and how many they are.
+fn first_of(connection: &Connection, select: &str) -> rusqlite::Result<Option<(Row, i64)>> {
+    let (first, count): (Option<i64>, i64) =
+        connection.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let first = first.map(|first| connection.query_row(SELECT_EVENT, [first], row));
+    Ok(first.transpose()?.map(|row| (row, count)))
 }
 
 fn row(stored: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {

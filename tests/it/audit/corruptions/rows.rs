@@ -1,12 +1,15 @@
 //! Rows that do not say what they should, and the order of the log.
 
-use trinity::audit::Invariant::{Metadata, Order, Readable};
+use trinity::audit::Invariant::{Causes, Metadata, Order, Readable};
 
 use super::super::tamper::{Log, Op};
 use super::{Corruption, edited, spoilt};
 
 pub(super) fn all(log: &Log) -> Vec<Corruption> {
-    [readable(log), metadata(log), order(log), ids_and_times(log)].into_iter().flatten().collect()
+    [readable(log), metadata(log), causes(log), order(log), ids_and_times(log)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn set(position: i64, columns: &str) -> Vec<Op> {
@@ -58,6 +61,25 @@ fn metadata(log: &Log) -> Vec<Corruption> {
             at,
         ),
         spoilt("metadata that is a list", set(at, "metadata = '[]'"), Metadata, at),
+    ]
+}
+
+/// Each of these reports names the event before it as what led to it.
+fn causes(log: &Log) -> Vec<Corruption> {
+    let at = log.nth("SessionBound", 0).position;
+    let (end, last) = (log.nth("ExecutionCompleted", 0).position, log.last().position);
+    let renamed = |row: i64, id: &str| Op::Set(row, format!("event_id = {id}"));
+    let id_of = |row: i64| format!("(SELECT event_id FROM events WHERE position = {row})");
+    let gone = || renamed(at - 1, "'00000000-0000-4000-8000-000000000002'");
+    let moved = |to: i64| vec![renamed(to, &id_of(at - 1)), gone()];
+    let silent = vec![Op::Metadata(at, "causation_id".into(), "caused_by".into())];
+    let within = vec![renamed(end, &id_of(end - 1))];
+    vec![
+        spoilt("a cause that is no event", vec![gone()], Causes, at),
+        spoilt("a cause that comes later", moved(last), Causes, at),
+        spoilt("an event that led to itself", moved(at), Causes, at),
+        spoilt("a cause of the same append", within, Causes, end),
+        spoilt("a report that nothing led to", silent, Causes, at),
     ]
 }
 
