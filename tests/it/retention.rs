@@ -2,12 +2,14 @@
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use trinity::clock;
 use trinity::commands::Cause;
 use trinity::domain::ExecutionId;
 use trinity::domain::execution::{Execution, ExecutionCommand};
 use trinity::reactors::remove_old_transcripts;
 
+use crate::server::{Server, until};
 use crate::support::TestApp;
 
 const DAYS: u32 = 30;
@@ -87,4 +89,54 @@ async fn a_removal_that_was_only_recorded_is_done_later_and_recorded_once() {
     assert_eq!(remove_old_transcripts(&reactors, DAYS, in_days(31)).await.unwrap(), 1);
     assert_eq!(t.app.state.transcripts.last_seq(id).await.unwrap(), 0);
     assert_eq!(events(&t, id).await.len(), 1);
+}
+
+/// Lets the last line of a transcript have been written so many days earlier.
+async fn make_older(server: &Server, id: &str, days: i64) {
+    let micros = TimeDelta::days(days).num_microseconds().unwrap();
+    let update = "UPDATE transcripts SET last_at = last_at - $1 WHERE execution_id = $2";
+    let changed = if let Some(url) = &server.database_url {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let update = sqlx::query(update).bind(micros).bind(id);
+        update.execute(&mut connection).await.unwrap().rows_affected()
+    } else {
+        let connection = rusqlite::Connection::open(server.data_dir.join("transcripts.db"));
+        connection.unwrap().execute(update, (micros, id)).unwrap() as u64
+    };
+    assert_eq!(changed, 1);
+}
+
+#[tokio::test]
+async fn a_server_removes_by_itself_what_is_older_than_it_was_told_to_keep() {
+    let mut server = Server::start().await;
+    server.agent("scout").await;
+    let mut ids = Vec::new();
+    for word in ["old", "recent"] {
+        let run = server.script_ends("scout", &[&format!("say {word}")]).await;
+        ids.push(run["id"].as_str().unwrap().to_owned());
+    }
+    server.kill().await;
+    make_older(&server, &ids[0], 40).await;
+    server.start_again().await;
+    let log = |id: &str| format!("/api/agents/scout/executions/{id}/log");
+    let total = async |id: &str| server.get(&log(id)).await.expect(200)["total"].clone();
+    let lines = total(&ids[0]).await;
+    assert!(lines.as_u64().unwrap() > 0, "nobody said that it may go");
+
+    server.kill().await;
+    server.start_again_with(&[("TRINITY_TRANSCRIPT_RETENTION_DAYS", "30")]).await;
+    let removed = until("the old one is gone", async || {
+        let path = "/api/events?type=TranscriptRemoved";
+        server.get(path).await.expect(200)["items"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(removed["stream_id"], ids[0].as_str(), "{removed}");
+    let data = &removed["data"];
+    assert_eq!((&data["lines"], &data["retention_days"]), (&lines, &json!(30)), "{removed}");
+    until("its lines are gone too", async || {
+        (server.get(&log(&ids[0])).await.status == 410).then_some(())
+    })
+    .await;
+    assert!(server.get(&log(&ids[1])).await.expect(200)["total"].as_u64().unwrap() > 0);
+    server.audit().await;
 }
