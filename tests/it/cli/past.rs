@@ -1,5 +1,7 @@
 //! The past on a terminal: replays, causes, permissions and states of earlier moments.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::support::User;
@@ -61,6 +63,38 @@ async fn what_happened_is_played_again_as_text_and_as_lines() {
     assert_eq!(nothing.stdout, "");
     user.run(&["replay", "--from", "1", "--speed", "fast"]).await.exits(2).says("speed");
     user.run(&["replay", "--from", "noon"]).await.exits(2).says("2026-11-20T10:00");
+}
+
+/// How much time passes between the two events that are played again.
+const APART: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_replay_takes_the_time_that_passed_or_so_many_times_less() {
+    let server = Server::start().await;
+    let config = serde_json::json!({"name": "scout", "runtime": "demo"});
+    server.post("/api/agents?start=false", config).await.expect(201);
+    server.until_phase("scout", "stopped").await;
+    let user = User::of(&server);
+    let change = async |enabled: bool| {
+        let body = serde_json::json!({"enabled": enabled});
+        server.put("/api/agents/scout/autonomy", body).await.expect(200);
+        position(&server).await
+    };
+    let from = change(true).await;
+    tokio::time::sleep(APART).await;
+    let to = change(false).await;
+    assert_eq!(to, from + 1);
+    let (from, to) = (from.to_string(), to.to_string());
+    let took = async |speed: &str| {
+        let words = ["--from", &from, "--to", &to, "--speed", speed, "--topics", "all"];
+        let began = Instant::now();
+        let played = user.run(&[&["replay"], &words[..]].concat()).await.exits(0).json_lines();
+        assert_eq!(played.len(), 2, "{played:?}");
+        began.elapsed()
+    };
+    let (slow, fast) = (took("1").await, took("4").await);
+    assert!(slow >= APART.mul_f64(0.95), "{slow:?}");
+    assert!(fast < slow.mul_f64(0.75), "{fast:?} at four times the speed, {slow:?} as it was");
 }
 
 #[tokio::test]
