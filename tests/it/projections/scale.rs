@@ -1,7 +1,5 @@
 //! Long lists: every filter answers what looking at each execution would, and reads no more than a page.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgPoolOptions;
 use trinity::db::{Db, Durability, Statement};
@@ -10,7 +8,7 @@ use trinity::domain::{AccountId, ExecutionId};
 use trinity::event_log::EventLog;
 use trinity::projections::activities::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
 use trinity::projections::executions::ExecutionFilter;
-use trinity::projections::statistics::{BucketWidth, Span};
+use trinity::projections::statistics::{BucketWidth, FacetCounts, Span};
 use trinity::projections::{Cost, Filter, Order, PageRequest, Timestamp, Viewer, Views};
 use uuid::Uuid;
 
@@ -19,6 +17,8 @@ use super::world::ViewsDb;
 use crate::event_log::support::TestDb;
 
 const COUNT: u64 = 6_000;
+/// How many executions are counted at most where words or costs are asked for.
+const COUNTED_MAX: usize = 1_000;
 
 struct Long {
     views: Views,
@@ -196,30 +196,72 @@ async fn every_filter_finds_what_looking_at_each_execution_finds() {
     assert_eq!(long.pages(&lives, &ExecutionFilter::default(), 50).await, expected);
 }
 
+/// What counting these executions one by one comes to.
+fn counted<'a>(samples: impl Iterator<Item = &'a Sample>, is_cut: bool) -> FacetCounts {
+    let mut counts = FacetCounts { is_cut, ..FacetCounts::default() };
+    for sample in samples {
+        let number = (0..20).find(|agent| life(*agent) == sample.life).unwrap();
+        *counts.status.entry(<&str>::from(sample.status).to_owned()).or_default() += 1;
+        *counts.triggered_by.entry(<&str>::from(sample.trigger).to_owned()).or_default() += 1;
+        *counts.agent.entry(name(number).to_string()).or_default() += 1;
+        counts.total += 1;
+        counts.cost.0 += i64::try_from(sample.cost.unwrap_or_default()).unwrap();
+    }
+    counts
+}
+
+/// Whether its counts are kept, so that no row is looked at.
+fn is_kept(filter: &ExecutionFilter) -> bool {
+    filter.q.is_none() && filter.cost_min.is_none() && filter.cost_max.is_none()
+}
+
 #[tokio::test]
 async fn counts_are_those_of_the_rows() {
     let long = long().await;
-    let counted = filters().into_iter().filter(|filter| {
-        filter.q.is_none() && filter.cost_min.is_none() && filter.cost_max.is_none()
-    });
-    for filter in counted {
+    for filter in filters().into_iter().filter(is_kept) {
         let wanted: Vec<_> = long.samples.iter().filter(|sample| wants(&filter, sample)).collect();
         let statistics = long.views.statistics();
         let facets = statistics.facets(&Viewer::System, &filter).await.unwrap();
-        assert_eq!(facets.total, wanted.len() as u64, "{filter:?}");
-        let (mut status, mut agent) = (BTreeMap::new(), BTreeMap::new());
-        for sample in &wanted {
-            *status.entry(<&str>::from(sample.status).to_owned()).or_insert(0) += 1;
-            let number = (0..20).find(|agent| life(*agent) == sample.life).unwrap();
-            *agent.entry(name(number).to_string()).or_insert(0) += 1;
-        }
-        assert_eq!(facets.status, status, "{filter:?}");
-        assert_eq!(facets.agent, agent, "{filter:?}");
+        let expected = counted(wanted.iter().copied(), false);
+        assert_eq!(facets, expected, "{filter:?}");
         let totals = statistics.totals(&Viewer::User(owner()), &filter).await.unwrap();
-        let cost: u64 = wanted.iter().filter_map(|sample| sample.cost).sum();
-        assert_eq!(totals.cost, Cost(i64::try_from(cost).unwrap()), "{filter:?}");
-        assert_eq!(totals.total, wanted.len() as u64);
+        assert_eq!((totals.total, totals.cost), (expected.total, expected.cost), "{filter:?}");
+        assert_eq!(totals.status, expected.status, "{filter:?}");
     }
+}
+
+/// Where words and costs are asked for, rows are counted, and no more than a page holds.
+#[tokio::test]
+async fn counts_with_words_and_costs_are_those_of_the_rows_as_far_as_they_go() {
+    let long = long().await;
+    let (mut whole, mut cut) = (0, 0);
+    let lives = Viewer::Lives(vec![life(2), life(17), life(19)]);
+    for viewer in [Viewer::System, Viewer::User(owner()), lives] {
+        let is_seen = |sample: &&Sample| {
+            let Viewer::Lives(lives) = &viewer else { return true };
+            lives.contains(&sample.life)
+        };
+        for filter in filters().into_iter().filter(|filter| !is_kept(filter)) {
+            let wanted = long.samples.iter().filter(|sample| wants(&filter, sample));
+            let mut wanted: Vec<_> = wanted.filter(is_seen).collect();
+            if filter.order == Order::NewestFirst {
+                wanted.reverse();
+            }
+            let found = long.views.statistics().facets(&viewer, &filter).await.unwrap();
+            let all =
+                if found.is_cut { usize::try_from(found.total).unwrap() } else { wanted.len() };
+            assert!(all <= wanted.len().min(COUNTED_MAX), "{found:?}: {filter:?}");
+            let expected = counted(wanted[..all].iter().copied(), found.is_cut);
+            assert_eq!(found, expected, "{filter:?}");
+            if found.is_cut { cut += 1 } else { whole += usize::from(all > 0) }
+        }
+    }
+    assert!(whole >= 20 && cut >= 3, "{whole} whole, {cut} cut");
+    let common = ExecutionFilter { q: Some("deploy".to_owned()), ..Default::default() };
+    let matches = long.expected(&common).len();
+    assert!(matches > COUNTED_MAX, "{matches}");
+    let found = long.views.statistics().facets(&Viewer::System, &common).await.unwrap();
+    assert_eq!((found.total, found.is_cut), (COUNTED_MAX as u64, true));
 }
 
 #[tokio::test]
