@@ -124,7 +124,7 @@ const BYTES_PER_STREAM_MAX: u64 = 256 << 10;
 const TOLD_EVENTS: usize = 200;
 
 /// Opens a stream and reads nothing of it.
-async fn open_raw(server: &Server, after: i64) -> TcpStream {
+async fn open_raw(server: &Server, after: i64) -> BufReader<TcpStream> {
     let address = server.url.strip_prefix("http://").unwrap();
     let token = server.token();
     let request = format!(
@@ -133,13 +133,13 @@ async fn open_raw(server: &Server, after: i64) -> TcpStream {
     );
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
-    connection
+    BufReader::new(connection)
 }
 
 /// Reads lines until that of the event at this position.
-async fn read_up_to(connection: TcpStream, position: i64) {
+async fn read_up_to(connection: &mut BufReader<TcpStream>, position: i64) {
     let id = format!("id: {position}");
-    let mut lines = BufReader::new(connection).lines();
+    let mut lines = connection.lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         if line == id {
             return;
@@ -161,11 +161,11 @@ async fn clients_that_never_read_hold_up_nobody_and_cost_little() {
     let last = server.events().await.len() + TOLD_EVENTS;
     let last = i64::try_from(last).unwrap();
     for number in 0..clients {
-        let connection = open_raw(&server, 0).await;
+        let mut connection = open_raw(&server, 0).await;
         if number % 2 == 0 {
             silent.push(connection);
         } else {
-            readers.spawn(read_up_to(connection, last));
+            readers.spawn(async move { read_up_to(&mut connection, last).await });
         }
     }
     for number in 0..TOLD_EVENTS {
@@ -178,7 +178,105 @@ async fn clients_that_never_read_hold_up_nobody_and_cost_little() {
     let taken = server.memory_bytes().saturating_sub(before) / clients as u64;
     assert!(taken < BYTES_PER_STREAM_MAX, "{taken} bytes a stream");
     // One who begins to read after all has missed nothing.
-    read_up_to(silent.pop().unwrap(), last).await;
+    read_up_to(&mut silent.pop().unwrap(), last).await;
+    server.audit().await;
+}
+
+/// How many clients stop reading.
+const SLOW_CLIENTS: usize = 30;
+/// How large the events are that fill whatever holds back data for them, and how many.
+const LARGE_BYTES: usize = 1 << 20;
+const LARGE_EVENTS: usize = 12;
+/// The most of it that the server may keep for each of them, beside what it keeps for itself.
+const BYTES_PER_SLOW_CLIENT_MAX: u64 = 4 << 20;
+const BYTES_OF_THE_SERVER_MAX: u64 = 128 << 20;
+
+/// Writes so much that no buffer takes it, and more events than a client may fall behind.
+async fn run_away(server: &Server) {
+    let hanging = server.script("busy", &["say busy", "hang"]).await;
+    server.until_status(&hanging, "running").await;
+    for _ in 0..LARGE_EVENTS {
+        server.task("busy", &"x".repeat(LARGE_BYTES)).await;
+    }
+    // As many calls as an execution records.
+    let calls = vec![r#"tool Read {"file_path":"a"} => text"#; 2_000];
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(server.script("scout", &calls).await);
+    }
+    for run in runs {
+        assert_eq!(server.until_ended(&run).await["status"], "completed");
+    }
+}
+
+/// Reads until the client is sent away; gives the position it has come to, and the reason.
+async fn read_until_reset(connection: &mut BufReader<TcpStream>) -> (i64, String) {
+    let (mut last, mut event) = (0, String::new());
+    let mut lines = connection.lines();
+    loop {
+        let line = lines.next_line().await.unwrap().expect("the stream says why it ends");
+        match line.split_once(": ") {
+            Some(("id", id)) => {
+                let position: i64 = id.parse().unwrap();
+                assert!(last == 0 || position == last + 1, "{position} follows {last}");
+                last = position;
+            }
+            Some(("event", name)) => name.clone_into(&mut event),
+            Some(("data", data)) if event == "stream.reset" => return (last, data.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// Reads up to the next event; gives its position.
+async fn next_position(connection: &mut BufReader<TcpStream>) -> i64 {
+    let mut lines = connection.lines();
+    loop {
+        let line = lines.next_line().await.unwrap().expect("the stream goes on");
+        if let Some(id) = line.strip_prefix("id: ") {
+            return id.parse().unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_stop_reading_are_sent_away_and_hold_little_memory() {
+    let server = Server::start().await;
+    for (name, capacity) in [("scout", 3), ("busy", 1)] {
+        let config =
+            serde_json::json!({"name": name, "runtime": "demo", "max_parallel_tasks": capacity});
+        server.agent_with(config).await;
+    }
+    let mut clients = Vec::with_capacity(SLOW_CLIENTS);
+    for _ in 0..SLOW_CLIENTS {
+        clients.push(open_raw(&server, 0).await);
+    }
+    // Every one of them has been at the end of the log.
+    let head = i64::try_from(server.events().await.len()).unwrap();
+    for client in &mut clients {
+        read_up_to(client, head).await;
+    }
+    let before = server.memory_bytes();
+    run_away(&server).await;
+    let taken = server.memory_bytes().saturating_sub(before);
+    let most = BYTES_OF_THE_SERVER_MAX + BYTES_PER_SLOW_CLIENT_MAX * SLOW_CLIENTS as u64;
+    let unread = (LARGE_BYTES * LARGE_EVENTS * SLOW_CLIENTS) as u64;
+    println!("{} MiB taken, {} MiB not read", taken >> 20, unread >> 20);
+    assert!(most < unread && taken < most, "{taken} bytes taken of {unread} that nobody read");
+
+    let mut places = Vec::new();
+    for client in &mut clients {
+        let (last, reason) = read_until_reset(client).await;
+        assert_eq!(reason, r#"{"reason":"too-slow"}"#);
+        places.push(last);
+    }
+    let system = server.get("/api/system").await.expect(200);
+    assert_eq!(system["streams"]["slow_resets_total"], SLOW_CLIENTS, "{system}");
+    // Who comes back goes on where it was.
+    let head = i64::try_from(server.events().await.len()).unwrap();
+    let mut back = open_raw(&server, places[0]).await;
+    assert_eq!(next_position(&mut back).await, places[0] + 1);
+    read_up_to(&mut back, head).await;
     server.audit().await;
 }
 
