@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use trinity_agent_protocol::IsolationKind;
 use uuid::Uuid;
 
-use crate::adapters::{Adapters, split_command_line};
-use crate::config::{AgentHostKind, Config, variable};
+use crate::adapters::{Adapters, Launcher};
+use crate::config::{AgentHostKind, Config, Secret, variable};
 use crate::data_dir::DataDir;
 use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
@@ -250,19 +250,21 @@ impl Stores {
 fn readable_paths(config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = config.readable_paths.clone();
     for command in [&config.claude_command, &config.gemini_command].into_iter().flatten() {
-        let words = split_command_line(command).context("cannot split a configured command")?;
-        paths.extend(words.into_iter().map(PathBuf::from).filter(|word| word.is_absolute()));
+        let launcher = Launcher::parse(command.expose());
+        let launcher = launcher.context("cannot split a configured command")?;
+        let words = launcher.words().iter().map(PathBuf::from);
+        paths.extend(words.filter(|word| word.is_absolute()));
     }
     Ok(paths)
 }
 
 fn adapters(config: &Config) -> anyhow::Result<Adapters> {
-    let claude = config.claude_command.as_deref().unwrap_or("claude");
-    let claude = split_command_line(claude).context("cannot use TRINITY_CLAUDE_COMMAND")?;
-    let gemini = config.gemini_command.as_deref().unwrap_or("gemini");
-    let gemini = split_command_line(gemini).context("cannot use TRINITY_GEMINI_COMMAND")?;
+    let claude = config.claude_command.as_ref().map_or("claude", Secret::expose);
+    let claude = Launcher::parse(claude).context("cannot use TRINITY_CLAUDE_COMMAND")?;
+    let gemini = config.gemini_command.as_ref().map_or("gemini", Secret::expose);
+    let gemini = Launcher::parse(gemini).context("cannot use TRINITY_GEMINI_COMMAND")?;
     let demo = [OWN_EXECUTABLE, "fake-claude"].map(str::to_owned).to_vec();
-    Ok(Adapters::new(claude, gemini, demo))
+    Ok(Adapters::new(claude, gemini, Launcher::new(demo)))
 }
 
 /// Serves until a signal says to stop; a second one leaves at once.

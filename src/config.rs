@@ -209,12 +209,12 @@ pub struct Settings {
     pub skills_git: Option<GitSource>,
 
     /// Command line that replaces `claude`, split as a shell would
-    #[arg(long, env = "TRINITY_CLAUDE_COMMAND", value_name = "COMMAND")]
-    pub claude_command: Option<String>,
+    #[arg(long, env = "TRINITY_CLAUDE_COMMAND", value_name = "COMMAND", hide_env_values = true)]
+    pub claude_command: Option<Secret>,
 
     /// Command line that replaces `gemini`, split as a shell would
-    #[arg(long, env = "TRINITY_GEMINI_COMMAND", value_name = "COMMAND")]
-    pub gemini_command: Option<String>,
+    #[arg(long, env = "TRINITY_GEMINI_COMMAND", value_name = "COMMAND", hide_env_values = true)]
+    pub gemini_command: Option<Secret>,
 
     /// Password of the first administrator; ignored once there is one
     #[arg(long, env = "TRINITY_ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
@@ -303,10 +303,10 @@ pub struct Config {
     pub templates_git: Option<GitSource>,
     /// Git repository of skills, instead of that folder.
     pub skills_git: Option<GitSource>,
-    /// Command line that replaces `claude`.
-    pub claude_command: Option<String>,
-    /// Command line that replaces `gemini`.
-    pub gemini_command: Option<String>,
+    /// Command line that replaces `claude`; it may hold a key.
+    pub claude_command: Option<Secret>,
+    /// Command line that replaces `gemini`; it may hold a key.
+    pub gemini_command: Option<Secret>,
     /// Password of the first administrator.
     pub admin_password: Option<Secret>,
     /// Master key of the credentials; none is a file of the data directory.
@@ -420,12 +420,17 @@ impl Config {
 
 fn read_file(path: &Path) -> anyhow::Result<Settings> {
     match std::fs::read_to_string(path) {
-        Ok(text) => {
-            toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))
-        }
+        Ok(text) => toml::from_str(&text).map_err(|error| misunderstood(path, &text, &error)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// Says where the file is wrong and why, but not the line itself, which may hold a secret.
+fn misunderstood(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    anyhow::anyhow!("cannot understand {}, line {line}: {}", path.display(), error.message())
 }
 
 /// The data directory when none is named: `$XDG_DATA_HOME/trinity`, else `~/.local/share/trinity`.

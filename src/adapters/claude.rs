@@ -11,8 +11,8 @@ use super::judge::{Dialect, Judge};
 use super::model_api::{ANTHROPIC, ModelApi};
 use super::tools::{ToolError, ToolSet};
 use super::{
-    Adapter, CommandLine, ModelError, Parser, RunResult, RunUser, Session, Surroundings, TaskSpec,
-    environment, first_word_of_version, models, never_a_command, program_of, spawn_error, tools,
+    Adapter, CommandLine, Launcher, ModelError, Parser, RunResult, RunUser, Session, Surroundings,
+    TaskSpec, first_word_of_version, models, never_a_command, spawn_error, tools,
 };
 use crate::domain::agent::Runtime;
 use crate::domain::execution::ErrorClass;
@@ -41,29 +41,27 @@ static DIALECT: Dialect = Dialect { read: line::read, class, exit_class: |_| Err
 /// The adapter for Claude Code.
 pub struct Claude {
     runtime: Runtime,
-    command: Vec<String>,
+    launcher: Launcher,
 }
 
 impl Claude {
-    /// Builds the adapter from the words of the command that starts the CLI.
-    pub fn new(runtime: Runtime, command: Vec<String>) -> Self {
-        Self { runtime, command }
+    /// Builds the adapter from what starts the CLI.
+    pub fn new(runtime: Runtime, launcher: Launcher) -> Self {
+        Self { runtime, launcher }
     }
 
     /// What error texts call the CLI.
     fn program(&self) -> &str {
         match self.runtime {
             Runtime::Demo => "the demo",
-            Runtime::ClaudeCode | Runtime::GeminiCli => {
-                program_of(&self.command).unwrap_or("claude")
-            }
+            Runtime::ClaudeCode | Runtime::GeminiCli => self.launcher.program().unwrap_or("claude"),
         }
     }
 }
 
 impl Adapter for Claude {
     fn command(&self, task: &TaskSpec) -> CommandLine {
-        let mut argv = self.command.clone();
+        let mut argv = self.launcher.words().to_vec();
         // stream-json without --verbose is refused.
         argv.extend(["-p", "--output-format=stream-json", "--verbose"].map(String::from));
         // Every value is joined by `=`: some flags take any number of values and would eat the
@@ -90,14 +88,14 @@ impl Adapter for Claude {
         permission_flags(&mut argv, &task.tools, task.surroundings.user);
         protection_flag(&mut argv, &task.protected_files);
         let files = mcp_flags(&mut argv, task);
-        let env = environment(&task.surroundings, VARIABLES);
+        let env = self.launcher.environment(&task.surroundings, VARIABLES);
         CommandLine { argv, env, stdin: never_a_command(&task.message), files }
     }
 
     fn version_command(&self, surroundings: &Surroundings) -> CommandLine {
-        let mut argv = self.command.clone();
+        let mut argv = self.launcher.words().to_vec();
         argv.push("--version".to_owned());
-        let env = environment(surroundings, VARIABLES);
+        let env = self.launcher.environment(surroundings, VARIABLES);
         CommandLine { argv, env, stdin: String::new(), files: Vec::new() }
     }
 

@@ -14,8 +14,8 @@ use super::judge::{Dialect, Judge};
 use super::model_api::{GEMINI, ModelApi};
 use super::tools::{ToolError, of_mcp};
 use super::{
-    Adapter, CommandLine, ModelError, Parser, RunResult, Session, Surroundings, TaskSpec,
-    environment, first_word_of_version, models, never_a_command, program_of, spawn_error, tools,
+    Adapter, CommandLine, Launcher, ModelError, Parser, RunResult, Session, Surroundings, TaskSpec,
+    first_word_of_version, models, never_a_command, spawn_error, tools,
 };
 use crate::domain::agent::Runtime;
 use crate::domain::execution::ErrorClass;
@@ -45,18 +45,18 @@ static DIALECT: Dialect = Dialect { read: line::read, class, exit_class };
 
 /// The adapter for Gemini CLI.
 pub struct Gemini {
-    command: Vec<String>,
+    launcher: Launcher,
 }
 
 impl Gemini {
-    /// Builds the adapter from the words of the command that starts the CLI.
-    pub fn new(command: Vec<String>) -> Self {
-        Self { command }
+    /// Builds the adapter from what starts the CLI.
+    pub fn new(launcher: Launcher) -> Self {
+        Self { launcher }
     }
 
     /// What error texts call the CLI.
     fn program(&self) -> &str {
-        program_of(&self.command).unwrap_or("gemini")
+        self.launcher.program().unwrap_or("gemini")
     }
 }
 
@@ -65,7 +65,7 @@ impl Adapter for Gemini {
         let folder = task.files_dir.as_str();
         let shell = [SHELL, "-c", home::PROLOGUE, self.program(), folder];
         let mut argv: Vec<String> = shell.map(String::from).into();
-        argv.extend(self.command.iter().cloned());
+        argv.extend(self.launcher.words().iter().cloned());
         argv.push("--output-format=stream-json".to_owned());
         // The CLI cannot copy a session: a fork goes on in the one that it was to copy.
         match &task.session {
@@ -87,15 +87,15 @@ impl Adapter for Gemini {
             // The CLI leaves reports with the whole conversation in the temporary folder.
             ("TMPDIR", folder),
         ];
-        let env = environment(&task.surroundings, &[VARIABLES, &own].concat());
+        let env = self.launcher.environment(&task.surroundings, &[VARIABLES, &own].concat());
         let stdin = home::literal(&never_a_command(&task.message));
         CommandLine { argv, env, stdin, files: home::files(task) }
     }
 
     fn version_command(&self, surroundings: &Surroundings) -> CommandLine {
-        let mut argv = self.command.clone();
+        let mut argv = self.launcher.words().to_vec();
         argv.push("--version".to_owned());
-        let env = environment(surroundings, VARIABLES);
+        let env = self.launcher.environment(surroundings, VARIABLES);
         CommandLine { argv, env, stdin: String::new(), files: Vec::new() }
     }
 

@@ -7,6 +7,7 @@
 pub mod claude;
 pub mod gemini;
 pub mod judge;
+mod launcher;
 pub mod line;
 pub mod mcp;
 pub mod model_api;
@@ -30,6 +31,8 @@ use self::model_api::ModelApi;
 use self::tools::{ToolError, ToolSet};
 use crate::domain::agent::Runtime;
 use crate::domain::execution::{Outcome, Usage, Verdict};
+
+pub use launcher::{CommandLineError, Launcher, split_command_line};
 
 /// Longest error text of a [`Verdict`], in bytes.
 pub const ERROR_BYTES_MAX: usize = 4 * 1024;
@@ -310,8 +313,8 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// Builds the adapters from the commands that start the CLIs, each a program and arguments.
-    pub fn new(claude: Vec<String>, gemini: Vec<String>, demo: Vec<String>) -> Self {
+    /// Builds the adapters from what starts the CLIs.
+    pub fn new(claude: Launcher, gemini: Launcher, demo: Launcher) -> Self {
         Self {
             claude: Arc::new(Claude::new(Runtime::ClaudeCode, claude)),
             gemini: Arc::new(Gemini::new(gemini)),
@@ -329,28 +332,9 @@ impl Adapters {
     }
 }
 
-/// Makes the environment of a run; the adapter's `own` variables win over the agent's.
-fn environment(surroundings: &Surroundings, own: &[(&str, &str)]) -> Env {
-    let mut env = surroundings.secrets.0.clone();
-    let everywhere = [
-        ("HOME", surroundings.home.as_str()),
-        ("LANG", "C.UTF-8"),
-        ("PATH", surroundings.path.as_str()),
-    ];
-    let all = everywhere.iter().chain(own);
-    env.extend(all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    Env(env)
-}
-
 /// Untrusted text must not run a command of the CLI, which a `/` at the very start would do.
 fn never_a_command(message: &str) -> String {
     if message.starts_with('/') { format!(" {message}") } else { message.to_owned() }
-}
-
-/// What error texts call a CLI: the program of its command, not an `env` with variables before it.
-fn program_of(command: &[String]) -> Option<&str> {
-    let is_before = |word: &str| word.contains('=') || word == "env" || word.ends_with("/env");
-    command.iter().map(String::as_str).find(|word| !is_before(word))
 }
 
 /// Says why `program` could not be started.
@@ -373,26 +357,6 @@ fn first_word_of_version(output: &[u8]) -> Option<String> {
     word.starts_with(|first: char| first.is_ascii_digit()).then(|| word.to_owned())
 }
 
-/// A command line of the configuration that cannot be split into words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommandLineError {
-    /// A quote is not closed or the line ends in a backslash.
-    #[error("the command line {0:?} has an open quote or ends in a backslash")]
-    Unbalanced(String),
-    /// It has no word.
-    #[error("the command line is empty; name the program to run")]
-    Empty,
-}
-
-/// Splits a command line of the configuration into words as a shell would, without expansions.
-pub fn split_command_line(line: &str) -> Result<Vec<String>, CommandLineError> {
-    match shlex::split(line) {
-        None => Err(CommandLineError::Unbalanced(line.to_owned())),
-        Some(words) if words.first().is_none_or(String::is_empty) => Err(CommandLineError::Empty),
-        Some(words) => Ok(words),
-    }
-}
-
 /// Shortens the arguments of a tool call to compact JSON of [`INPUT_PREVIEW_BYTES_MAX`] bytes.
 pub fn input_preview(input: &Value) -> String {
     truncated(input.to_string(), INPUT_PREVIEW_BYTES_MAX)
@@ -413,27 +377,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_line_is_split_as_a_shell_would() {
-        let words = split_command_line("node '/opt/my cli.js' --flag").unwrap();
-        assert_eq!(words, ["node", "/opt/my cli.js", "--flag"]);
-        assert_eq!(split_command_line("  "), Err(CommandLineError::Empty));
-        assert_eq!(split_command_line("''"), Err(CommandLineError::Empty));
-        let open = "claude 'open";
-        assert_eq!(split_command_line(open), Err(CommandLineError::Unbalanced(open.to_owned())));
-    }
-
-    #[test]
-    fn a_program_is_named_without_its_variables() {
-        let program = |line| program_of(&split_command_line(line).unwrap()).map(str::to_owned);
-        assert_eq!(program("env KEY=a HOME=/h claude --x").as_deref(), Some("claude"));
-        assert_eq!(program("/usr/bin/env node cli.js").as_deref(), Some("node"));
-        assert_eq!(program("env").as_deref(), None);
-    }
-
-    #[test]
     fn every_runtime_has_an_adapter_and_demo_is_claude_with_another_command() {
-        let demo = vec!["exe".into(), "fake".into()];
-        let adapters = Adapters::new(vec!["claude".into()], vec!["gemini".into()], demo);
+        let [claude, gemini, demo] =
+            ["claude", "gemini", "exe fake"].map(|line| Launcher::parse(line).unwrap());
+        let adapters = Adapters::new(claude, gemini, demo);
         let surroundings = Surroundings {
             home: "/h".to_owned(),
             path: "/bin".to_owned(),

@@ -46,9 +46,25 @@ fn a_misspelt_setting_is_named() {
 }
 
 #[test]
+fn a_line_that_is_not_understood_is_counted_and_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "grace_ms = 7\nclaude_command = 'env KEY=hunter2 claude\n";
+    std::fs::write(dir.path().join(CONFIG_FILE), text).unwrap();
+    let error = Config::load(in_dir(dir.path())).unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains("config.toml, line 2: ") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn secrets_are_not_printed() {
     let dir = tempfile::tempdir().unwrap();
     let url: Secret = "postgres://u:hunter2@h/d".parse().unwrap();
-    let config = Config::load(Settings { database_url: Some(url), ..in_dir(dir.path()) }).unwrap();
-    assert!(!format!("{config:?}").contains("hunter2"));
+    let command: Secret = "env KEY=hunter2 claude".parse().unwrap();
+    let settings = Settings {
+        database_url: Some(url),
+        claude_command: Some(command.clone()),
+        gemini_command: Some(command),
+        ..in_dir(dir.path())
+    };
+    assert!(!format!("{:?}", Config::load(settings).unwrap()).contains("hunter2"));
 }

@@ -228,6 +228,70 @@ async fn no_environment_of_others_is_read(mode: Mode) {
     world.finish().await;
 }
 
+/// A search for a word in the arguments of all processes, which does not find itself.
+fn search(word: &str) -> String {
+    format!("grep -las '[{}]{}' /proc/[0-9]*/cmdline", &word[..1], &word[1..])
+}
+
+/// In the arguments of how many processes a run of the spy has found what it looked for.
+async fn found(server: &Server, id: &str) -> usize {
+    let lines = json!(server.lines(id).await).to_string();
+    assert!(lines.contains("looked at 2"), "{lines}");
+    let files = lines.split("/proc/").skip(1);
+    files.filter(|file| file.starts_with(|first: char| first.is_ascii_digit())).count()
+}
+
+async fn no_key_of_a_command_is_an_argument(mode: Mode) {
+    const END: &str = "echo looked at $((1 + 1))";
+    let Some(mut server) = mode.server().await else { return };
+    // Tests that run at the same time have words of their own.
+    let own = std::process::id();
+    let (key, word) = (format!("key-{own}-of-the-server"), format!("word-{own}-for-everybody"));
+    let command = |variable| format!("env {variable}={key} /bin/sh -c 'sleep 1000; exit' {word}");
+    server.kill().await;
+    let commands = [command("ANTHROPIC_API_KEY"), command("GEMINI_API_KEY")];
+    let [claude, gemini] = &commands;
+    server
+        .start_again_with(&[("TRINITY_CLAUDE_COMMAND", claude), ("TRINITY_GEMINI_COMMAND", gemini)])
+        .await;
+    for (name, runtime) in [("one", "claude-code"), ("two", "gemini-cli"), ("spy", "demo")] {
+        server.agent_with(json!({"name": name, "runtime": runtime})).await;
+    }
+    let repeatedly = format!("exec for n in $(seq 300); do {}; done; {END}", search(&key));
+    let spying = server.script("spy", &[&repeatedly]).await;
+    server.until_status(&spying, "running").await;
+    let runs = [("one", server.task("one", "x").await), ("two", server.task("two", "x").await)];
+    for (_, run) in &runs {
+        until("the run has the key as a variable", async || {
+            let has_key = |pid: &i32| {
+                let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                String::from_utf8_lossy(&variables).contains(&format!("_API_KEY={key}\0"))
+            };
+            Server::processes(run).iter().any(has_key).then_some(())
+        })
+        .await;
+    }
+    server.until_ended(&spying).await;
+    assert_eq!(found(&server, &spying).await, 0, "while they were started");
+    let again = format!("exec {}; {END}", search(&key));
+    let others = format!("exec {}; {END}", search(&word));
+    until("the arguments behind the program are found", async || {
+        let id = server.script("spy", &[&others]).await;
+        server.until_ended(&id).await;
+        (found(&server, &id).await >= 2).then_some(())
+    })
+    .await;
+    let id = server.script("spy", &[&again]).await;
+    server.until_ended(&id).await;
+    assert_eq!(found(&server, &id).await, 0, "while they run");
+    for (agent, run) in runs {
+        let stop = format!("/api/agents/{agent}/executions/{run}/terminate?force=true");
+        server.post(&stop, json!({})).await.expect(200);
+        server.until_ended(&run).await;
+    }
+    server.audit().await;
+}
+
 /// Says something to a socket; gives what comes back.
 async fn ask(socket: &Path, said: &str) -> String {
     let mut stream = UnixStream::connect(socket).await.unwrap();
@@ -354,6 +418,7 @@ macro_rules! in_every_mode {
 in_every_mode!(
     nothing_of_others_is_reached,
     no_environment_of_others_is_read,
+    no_key_of_a_command_is_an_argument,
     no_agent_server_obeys_a_run,
     a_run_has_all_it_needs_of_its_own,
     nothing_outlives_its_run,

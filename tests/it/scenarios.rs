@@ -418,6 +418,27 @@ async fn a_missing_cli_is_said_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_cli_has_the_variables_of_its_command_and_nobody_sees_them_as_arguments() {
+    // Tests that run at the same time on this machine have keys of their own.
+    let key = format!("key-{}-of-the-server", std::process::id());
+    // The brackets keep the search from finding itself.
+    let script = "echo \"has $OWN_KEY in $(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | \
+                  grep -c \"[k]${OWN_KEY#?}\")\"";
+    let command = format!("env OWN_KEY={key} /bin/sh -c {}", shlex::try_quote(script).unwrap());
+    let settings = [("TRINITY_CLAUDE_COMMAND", &*command), ("TRINITY_GEMINI_COMMAND", &*command)];
+    let server = Server::start_with(&settings).await;
+    for runtime in ["claude-code", "gemini-cli"] {
+        let agent = format!("told-{runtime}");
+        server.agent_with(json!({"name": agent, "runtime": runtime})).await;
+        let id = server.task(&agent, "hello").await;
+        server.until_ended(&id).await;
+        let lines = json!(server.lines(&id).await).to_string();
+        assert!(lines.contains(&format!("has {key} in 0")), "{lines}");
+    }
+    server.audit().await;
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_does_not_stop_its_run() {
     let server = Server::start().await;
     server.agent("scout").await;

@@ -66,6 +66,34 @@ async fn metrics_are_for_administrators_unless_the_server_is_set_up_otherwise() 
     open.anonymous().get("/metrics").await.expect(200);
 }
 
+/// A key of the configuration that looks like a few words, so that no pattern finds it.
+const SHAPELESS_KEY: &str = "plain-words-of-a-key";
+
+/// An agent whose CLI is not there has a run, and is deleted with everything that was started.
+async fn a_run_fails_to_start(admin: &Client) {
+    let agent = json!({"name": "coder", "runtime": "claude-code"});
+    admin.post("/api/agents", agent).await.expect(201);
+    until("the agent runs", async || {
+        (admin.get("/api/agents/coder").await.body["phase"] == "running").then_some(())
+    })
+    .await;
+    let task = json!({"message": "hello", "async_mode": true});
+    let taken = admin.post("/api/agents/coder/task", task).await.expect(202);
+    let path = format!("/api/executions/{}", taken["execution_id"].as_str().unwrap());
+    let failed = until("the run has failed", async || {
+        let answer = admin.get(&path).await;
+        (answer.status == 200 && answer.body["status"] == "failed").then_some(answer.body)
+    })
+    .await;
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.starts_with("/nowhere/claude not found") && !error.contains(SHAPELESS_KEY));
+    admin.delete("/api/agents/coder").await;
+    until("the agent is gone", async || {
+        (admin.get("/api/agents/coder").await.status == 404).then_some(())
+    })
+    .await;
+}
+
 /// Everything a server says on standard error until it is stopped, after a scenario full of
 /// secrets; with the secrets.
 async fn said(arguments: &[&str]) -> (String, Vec<String>) {
@@ -82,6 +110,8 @@ async fn said(arguments: &[&str]) -> (String, Vec<String>) {
     if let Some(url) = &database {
         command.env("TRINITY_DATABASE_URL", url);
     }
+    let claude = format!("env ANTHROPIC_API_KEY={SHAPELESS_KEY} /nowhere/claude");
+    command.env("TRINITY_CLAUDE_COMMAND", claude);
     let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut stderr = child.stderr.take().unwrap();
     let reader = tokio::spawn(async move {
@@ -113,12 +143,13 @@ async fn said(arguments: &[&str]) -> (String, Vec<String>) {
     admin.get("/api/users/postgres:%2F%2Fu:hunter2@h").await.problem(404, "not-found");
     let user = json!({"username": "ada", "password": "her-own-password-2"});
     admin.post("/api/users", user).await.expect(201);
+    a_run_fails_to_start(&admin).await;
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert!(child.wait().await.unwrap().success());
     let secrets = [&key, &token, &local_token].map(Clone::clone).into_iter();
-    let passwords = [PASSWORD, "a-wrong-password-1", "her-own-password-2", "hunter2"];
-    let secrets = secrets.chain(passwords.map(str::to_owned)).collect();
+    let words = [PASSWORD, "a-wrong-password-1", "her-own-password-2", "hunter2", SHAPELESS_KEY];
+    let secrets = secrets.chain(words.map(str::to_owned)).collect();
     (reader.await.unwrap(), secrets)
 }
 

@@ -31,7 +31,7 @@ fn lines(name: &str) -> Vec<&'static [u8]> {
 }
 
 fn claude() -> Claude {
-    Claude::new(Runtime::ClaudeCode, vec!["claude".to_owned()])
+    Claude::new(Runtime::ClaudeCode, Launcher::parse("claude").unwrap())
 }
 
 fn read<L: AsRef<[u8]>>(lines: impl IntoIterator<Item = L>) -> (Box<dyn Parser>, Vec<Event>) {
@@ -150,6 +150,21 @@ fn the_environment_is_only_what_the_adapter_and_the_agent_give() {
     .into();
     assert_eq!(command.env.0, expected);
     assert!(!format!("{command:?}").contains("sk-1"));
+}
+
+#[test]
+fn a_key_of_the_command_is_a_variable_and_no_argument() {
+    let launcher = Launcher::parse("env ANTHROPIC_API_KEY=of-the-server node cli.js").unwrap();
+    let claude = Claude::new(Runtime::ClaudeCode, launcher);
+    let mut task = task();
+    task.surroundings.secrets =
+        Env([("ANTHROPIC_API_KEY".to_owned(), "of-the-agent".to_owned())].into());
+    for command in [claude.command(&task), claude.version_command(&task.surroundings)] {
+        assert_eq!(command.argv[..2], ["node", "cli.js"]);
+        assert_eq!(command.env.0["ANTHROPIC_API_KEY"], "of-the-server");
+        assert!(!command.argv.concat().contains("of-the-server"), "{:?}", command.argv);
+    }
+    assert!(claude.spawn_error(SpawnErrorClass::NotFound, "").starts_with("node not found"));
 }
 
 #[test]

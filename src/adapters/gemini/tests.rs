@@ -27,7 +27,7 @@ fn lines(name: &str) -> Vec<&'static [u8]> {
 }
 
 fn gemini() -> Gemini {
-    Gemini::new(vec!["gemini".to_owned()])
+    Gemini::new(Launcher::parse("gemini").unwrap())
 }
 
 fn read<L: AsRef<[u8]>>(lines: impl IntoIterator<Item = L>) -> (Box<dyn Parser>, Vec<Event>) {
@@ -202,6 +202,18 @@ fn the_environment_is_only_what_the_adapter_and_the_agent_give() {
     .into();
     assert_eq!(command.env.0, expected);
     assert!(!format!("{command:?}").contains("k-1"));
+}
+
+#[test]
+fn a_key_of_the_command_is_a_variable_and_no_argument() {
+    let gemini = Gemini::new(Launcher::parse("env GEMINI_API_KEY=of-the-server gemini").unwrap());
+    let task = task();
+    for command in [gemini.command(&task), gemini.version_command(&task.surroundings)] {
+        assert!(command.argv.contains(&"gemini".to_owned()));
+        assert!(!command.argv.contains(&"env".to_owned()));
+        assert_eq!(command.env.0["GEMINI_API_KEY"], "of-the-server");
+        assert!(!command.argv.concat().contains("of-the-server"), "{:?}", command.argv);
+    }
 }
 
 #[test]

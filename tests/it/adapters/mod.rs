@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use trinity::adapters::tools::ToolSet;
 use trinity::adapters::{
-    Adapter, Conclusion, Env, Event, Parser, RunUser, Session, Surroundings, TaskSpec,
+    Adapter, Conclusion, Env, Event, Launcher, Parser, RunUser, Session, Surroundings, TaskSpec,
 };
 use trinity::domain::execution::{ErrorClass, Verdict};
 use trinity_agent_protocol::{Exit, LineStream, StopReason};

@@ -7,15 +7,14 @@ use std::os::unix::fs::PermissionsExt;
 use nix::sys::signal::Signal;
 use trinity::adapters::claude::Claude;
 use trinity::adapters::models;
-use trinity::adapters::split_command_line;
 use trinity::domain::agent::Runtime;
 
 use super::real::{only, setting};
 use super::*;
 
 fn claude() -> Claude {
-    let command = split_command_line(&setting("TRINITY_CLAUDE_COMMAND")).unwrap();
-    Claude::new(Runtime::ClaudeCode, command)
+    let launcher = Launcher::parse(&setting("TRINITY_CLAUDE_COMMAND")).unwrap();
+    Claude::new(Runtime::ClaudeCode, launcher)
 }
 
 fn mock_url() -> String {
@@ -97,11 +96,11 @@ fn a_run_without_a_list_may_do_everything_but_never_as_root() {
 
     // With a user of its own it may; the executable must be where that user can reach it.
     place.give_away();
-    let command = split_command_line(&setting("TRINITY_CLAUDE_COMMAND")).unwrap();
+    let launcher = Launcher::parse(&setting("TRINITY_CLAUDE_COMMAND")).unwrap();
     let copy = place.path("claude");
-    std::fs::copy(std::fs::canonicalize(&command[0]).unwrap(), &copy).unwrap();
+    std::fs::copy(std::fs::canonicalize(launcher.program().unwrap()).unwrap(), &copy).unwrap();
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let adapter = Claude::new(Runtime::ClaudeCode, vec![copy.display().to_string()]);
+    let adapter = Claude::new(Runtime::ClaudeCode, Launcher::new(vec![copy.display().to_string()]));
     task.surroundings.user = RunUser::Unprivileged;
     task.session = Session::New { id: Uuid::new_v4().to_string() };
     // The first run, by root, has left files of its own in the HOME.

@@ -6,13 +6,12 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use trinity::adapters::gemini::Gemini;
 use trinity::adapters::models;
-use trinity::adapters::split_command_line;
 
 use super::real::{only, setting};
 use super::*;
 
 fn gemini() -> Gemini {
-    Gemini::new(split_command_line(&setting("TRINITY_GEMINI_COMMAND")).unwrap())
+    Gemini::new(Launcher::parse(&setting("TRINITY_GEMINI_COMMAND")).unwrap())
 }
 
 fn mock_url() -> String {
@@ -158,7 +157,8 @@ fn failures_have_their_class_and_their_words() {
     assert_eq!(failure(&conclusion).0, ErrorClass::MaxTurns);
     assert_eq!(conclusion.outcome.tool_call_count, 2);
 
-    let conclusion = place.run(&Gemini::new(vec!["no-such-cli".to_owned()]), &place.task("x"));
+    let missing = Gemini::new(Launcher::parse("no-such-cli").unwrap());
+    let conclusion = place.run(&missing, &place.task("x"));
     let (class, error) = failure(&conclusion);
     assert_eq!(class, ErrorClass::Spawn);
     assert!(error.contains("no-such-cli not found; install it"), "{error}");

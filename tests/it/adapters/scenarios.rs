@@ -10,7 +10,7 @@ use super::*;
 
 fn demo() -> Claude {
     let exe = env!("CARGO_BIN_EXE_trinity").to_owned();
-    Claude::new(Runtime::Demo, vec![exe, "fake-claude".to_owned()])
+    Claude::new(Runtime::Demo, Launcher::new(vec![exe, "fake-claude".to_owned()]))
 }
 
 fn place() -> Place {
@@ -162,7 +162,7 @@ fn the_settings_of_a_task_have_their_effect() {
 
 #[test]
 fn a_cli_that_cannot_be_started_is_explained() {
-    let missing = Claude::new(Runtime::ClaudeCode, vec!["claude".to_owned()]);
+    let missing = Claude::new(Runtime::ClaudeCode, Launcher::parse("claude").unwrap());
     let not_found = missing.spawn_error(SpawnErrorClass::NotFound, "ENOENT");
     assert!(not_found.starts_with("claude not found; install it"));
     let no_program = missing.spawn_error(SpawnErrorClass::NotExecutable, "EACCES");

@@ -153,3 +153,53 @@ async fn the_agent_server_of_containers_is_named_and_one_that_runs_not_everywher
     let of_image = agent_server(&executable, &[]).await;
     assert_eq!((&of_image["status"], &of_image["hint"]), (&"ok".into(), &Value::Null));
 }
+
+/// A value of no known form: no pattern for keys would find it.
+const KEY: &str = "plain-words-of-a-key";
+
+#[tokio::test]
+async fn a_key_in_a_configured_command_is_not_shown() {
+    let user = User::new();
+    let failing = user.path("failing");
+    std::fs::write(&failing, "#!/bin/sh\necho \"what is $1 to $KEY\" >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&failing, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let user = user.with("TRINITY_LISTEN", free_address());
+    let working = user.path("working");
+    std::fs::write(&working, "#!/bin/sh\n[ -n \"$KEY\" ] && echo 9.8.7\n").unwrap();
+    std::fs::set_permissions(&working, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (failing, working) = (failing.display().to_string(), working.display().to_string());
+    let cases = [
+        (format!("env KEY={KEY} {working}"), "ok", "9.8.7"),
+        (format!("KEY={KEY} {working}"), "ok", "9.8.7"),
+        (format!("env KEY={KEY} {failing} --key={KEY}"), "warn", "what is *** to ***"),
+        (format!("env KEY={KEY} /nowhere/claude --key={KEY}"), "warn", "cannot be started"),
+        (format!("env -i KEY={KEY} {failing} --key={KEY}"), "warn", "`env` does not say"),
+        (format!("env KEY={KEY}"), "fail", "empty"),
+        (format!("env KEY={KEY} claude 'open"), "fail", "open quote"),
+    ];
+    let mut user = user;
+    for (command, status, detail) in cases {
+        user =
+            user.with("TRINITY_CLAUDE_COMMAND", &command).with("TRINITY_GEMINI_COMMAND", &command);
+        for form in ["--json", "--text"] {
+            let code = i32::from(status == "fail");
+            let done = user.run(&["doctor", form]).await.exits(code);
+            assert!(!done.stdout.contains(KEY) && !done.stderr.contains(KEY), "{done:?}");
+            if form == "--json" {
+                let found = done.json();
+                for name in ["claude", "gemini"] {
+                    let check = check(&found, name);
+                    assert_eq!(check["status"], status, "{command}: {check}");
+                    let said = check["detail"].as_str().unwrap();
+                    assert!(said.contains(detail), "{command}: {said}");
+                }
+            }
+        }
+    }
+    for words in [["serve", "--help"], ["doctor", "--help"]] {
+        let help = user.run(&words).await.exits(0);
+        assert!(help.stdout.contains("TRINITY_CLAUDE_COMMAND") && !help.stdout.contains(KEY));
+    }
+    let refused = user.run(&["serve", "--data-dir", "data"]).await.exits(1);
+    assert!(refused.stderr.contains("open quote") && !refused.stderr.contains(KEY), "{refused:?}");
+}
