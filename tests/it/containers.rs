@@ -388,6 +388,20 @@ async fn an_agent_server_beside_the_executable_is_copied_in_without_being_named(
 }
 
 #[tokio::test]
+async fn the_banner_says_where_agents_live_and_what_they_reach() {
+    let mut server = server().await;
+    let log = server.log_into_a_file();
+    server.kill().await;
+    server.start_again().await;
+    let said = std::fs::read_to_string(log).unwrap();
+    let (engine, image) = (address(), image());
+    let expected = format!(
+        "  agents in containers of {engine}, image {image}; isolation container, network none"
+    );
+    assert!(said.lines().any(|line| line == expected), "{said}");
+}
+
+#[tokio::test]
 async fn without_the_engine_lists_work_and_what_was_asked_for_happens_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");

@@ -170,7 +170,10 @@ async fn nothing_of_others_is_reached(mode: Mode) {
         );
     }
     let is_sqlite = world.server.database_url.is_none();
-    assert_eq!(files.contains(&world.server.data_dir.join("log.db")), is_sqlite);
+    // With Postgres the key of the credentials is a variable of the server, see below.
+    for name in ["log.db", "secret.key"] {
+        assert_eq!(files.contains(&world.server.data_dir.join(name)), is_sqlite, "{name}");
+    }
     assert!(files.contains(&world.victim.join("workspace/notes.txt")));
     assert!(files.contains(&world.victim.join("state/server.json")));
 
@@ -371,6 +374,45 @@ async fn a_run_has_all_it_needs_of_its_own(mode: Mode) {
     server.audit().await;
 }
 
+/// The lines of the start banner that say what keeps agents apart.
+fn banner(log: &Path) -> Vec<String> {
+    let said = std::fs::read_to_string(log).unwrap();
+    let lines = said.lines().map(str::trim);
+    let about = |line: &&str| line.starts_with("agents ") || line.starts_with("WARNING: isolation");
+    lines.filter(about).map(str::to_owned).collect()
+}
+
+async fn the_banner_says_what_is_in_force(mode: Mode) {
+    let Some(mut server) = mode.server().await else { return };
+    let log = server.log_into_a_file();
+    server.kill().await;
+    server.start_again().await;
+    let isolation = server.get("/api/health").await.expect(200)["isolation"].clone();
+    assert_eq!(isolation["kind"], mode.kind());
+    let landlock = landlock_abi().map(|abi| format!("Landlock ABI {abi}")).unwrap_or_default();
+    let in_words = match mode {
+        Mode::OwnUsers => "uid: each has a user of its own (".to_owned(),
+        Mode::RootWithLandlock | Mode::PlainUser => format!("landlock: {landlock}"),
+    };
+    let banner_now = banner(&log);
+    let begin = format!("agents on this machine, as processes; isolation {in_words}");
+    assert!(banner_now[0].starts_with(&begin), "{banner_now:?}");
+    assert!(banner_now[0].contains(&landlock), "{banner_now:?}");
+    let warning = isolation["shortfall"].as_str();
+    let warning = warning.map(|why| format!("WARNING: isolation could be better: {why}"));
+    assert_eq!(banner_now[1..], warning.into_iter().collect::<Vec<_>>());
+
+    std::fs::remove_file(&log).unwrap();
+    server.kill().await;
+    server.start_again_with(&[("TRINITY_ISOLATION", "none")]).await;
+    let expected = [
+        "agents on this machine, as processes; ISOLATION NONE: agents can read whatever this user \
+         can read",
+        "WARNING: isolation could be better: it was turned off by --isolation none",
+    ];
+    assert_eq!(banner(&log), expected);
+}
+
 /// The processes that were started with exactly these words.
 fn with_words(words: &[&str]) -> Vec<i32> {
     let wanted: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
@@ -421,6 +463,7 @@ in_every_mode!(
     no_key_of_a_command_is_an_argument,
     no_agent_server_obeys_a_run,
     a_run_has_all_it_needs_of_its_own,
+    the_banner_says_what_is_in_force,
     nothing_outlives_its_run,
 );
 

@@ -206,6 +206,13 @@ impl Server {
         self.start_again().await;
     }
 
+    /// Prints into a file from the next start on.
+    pub fn log_into_a_file(&mut self) -> PathBuf {
+        let path = self.data_dir.with_file_name("log");
+        self.launch.log = Some(path.clone());
+        path
+    }
+
     /// Kills the server and starts it again.
     pub async fn crash(&mut self) {
         self.kill().await;
