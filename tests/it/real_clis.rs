@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::credentials::workspace;
 use crate::docker;
 use crate::event_log::support::environment;
 use crate::server::{Server, until};
@@ -202,14 +203,20 @@ async fn a_task_with_a_tool_call_completes_with_its_cost_and_activities(cli: &Cl
 
 async fn a_tool_outside_the_list_is_refused_and_starts_no_process(cli: &Cli) {
     let server = cli.server_with(json!({"tools": [cli.reader]})).await;
-    let marker = tempfile::tempdir().unwrap();
-    // Anybody may write there: only the list of tools stands in the way.
-    std::fs::set_permissions(marker.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
-        .unwrap();
-    let made = marker.path().join("made");
-    let message = cli.run(&format!("touch {}", made.display()));
-    for more in [json!({}), json!({"allowed_tools": [cli.reader]}), json!({"allowed_tools": []})] {
-        let id = cli.task_with(&server, &message, more).await;
+    server.agent_with(json!({"name": "unrestricted", "runtime": cli.runtime})).await;
+    let message = cli.run("touch made");
+    let reader = json!({"allowed_tools": [cli.reader]});
+    let cases = [
+        ("coder", json!({})),
+        ("coder", reader.clone()),
+        ("coder", json!({"allowed_tools": []})),
+        // Here the list of the task alone stands in the way.
+        ("unrestricted", reader),
+        ("unrestricted", json!({"allowed_tools": []})),
+    ];
+    for (agent, more) in cases {
+        let made = workspace(&server, agent).await.join("made");
+        let id = cli.task_of(agent, &server, &message, more).await;
         let ended = server.until_ended(&id).await;
         assert_eq!(ended["status"], "completed", "the model is told and goes on: {ended}");
         let lines = server.lines(&id).await;
@@ -222,6 +229,10 @@ async fn a_tool_outside_the_list_is_refused_and_starts_no_process(cli: &Cli) {
     }
     let wider = json!({"message": message, "allowed_tools": [cli.shell]});
     server.post("/api/agents/coder/task", wider).await.expect(422);
+    let allowed = json!({"allowed_tools": [cli.shell]});
+    let id = cli.task_of("unrestricted", &server, &message, allowed).await;
+    assert_eq!(server.until_ended(&id).await["status"], "completed");
+    assert!(workspace(&server, "unrestricted").await.join("made").exists(), "it could, if it may");
 }
 
 /// Gives an agent the MCP server; the answers of its tool are made with this key.
