@@ -15,6 +15,7 @@ use self::answers::{Checked, Matrix, Peer, Permissions, Reason, Replaced, Toggle
 use super::ApiState;
 use super::auth::{Caller, OnAgent, Rights, no_agent, on_name, require_owner};
 use super::error::{ApiError, Code, Result};
+use super::etag::IfMatch;
 use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Path, Query, ReadQuery};
 use super::moment::{AgentAsOf, AsOf, Moment};
 use super::reply::Reply;
@@ -22,6 +23,7 @@ use crate::commands::permissions::{Change, change};
 use crate::commands::reports::LifeRef;
 use crate::domain::AgentName;
 use crate::domain::agent::{Agent, RevokeReason};
+use crate::event_log::Receipt;
 use crate::projections::agents::AgentFilter;
 use crate::projections::permissions::PermissionRow;
 use crate::projections::{LIMIT_MAX, PageRequest, Viewer};
@@ -131,7 +133,7 @@ async fn peers(state: &ApiState, caller: &Caller, moment: &Moment<'_>) -> Result
 /// Sets whom an agent may call: these, and nobody else.
 #[utoipa::path(
     put, path = "/api/agents/{name}/permissions", tag = "permissions",
-    params(("name" = String, Path, description = "The agent's name")),
+    params(("name" = String, Path, description = "The agent's name"), IfMatch),
     request_body = Replace,
     responses((status = 200, body = Replaced)),
 )]
@@ -139,6 +141,7 @@ async fn replace(
     State(state): State<ApiState>,
     caller: Caller,
     on: OnAgent,
+    if_match: IfMatch,
     _query: Query<NoParams>,
     body: Body<Replace>,
 ) -> Result<Reply<Replaced>> {
@@ -161,11 +164,13 @@ async fn replace(
         may_revoke(&state, &caller, &on, &name).await?;
         change_of.revoke.push(name);
     }
-    let (log, metadata) = (&state.app.log, caller.metadata());
-    let receipt = change(log, &on.life, change_of, RevokeReason::Replaced, metadata).await?;
-    let (source_agent, position) = (on.life.name, receipt.position);
-    let permitted_count = wanted.len();
-    Ok(Reply::ok(position, Replaced { status: "updated", source_agent, permitted_count, position }))
+    let (log, target) = (&state.app.log, if_match.target(&on));
+    let reason = RevokeReason::Replaced;
+    let Receipt { position, version, .. } =
+        change(log, target, change_of, reason, caller.metadata()).await?;
+    let (source_agent, permitted_count) = (on.life.name, wanted.len());
+    let body = Replaced { status: "updated", source_agent, permitted_count, position };
+    Ok(Reply::ok(position, body).version(version))
 }
 
 /// The names, each once, in their order.
@@ -213,7 +218,7 @@ async fn may_revoke(
 #[utoipa::path(
     post, path = "/api/agents/{name}/permissions/{target}", tag = "permissions",
     params(("name" = String, Path, description = "The agent that calls"),
-        ("target" = String, Path, description = "The agent that is called")),
+        ("target" = String, Path, description = "The agent that is called"), IfMatch),
     responses((status = 200, body = Toggled)),
 )]
 async fn allow(
@@ -221,6 +226,7 @@ async fn allow(
     caller: Caller,
     on: OnAgent,
     Path((name, target)): Path<(String, String)>,
+    if_match: IfMatch,
     _query: Query<NoParams>,
     _body: Body<NoFields>,
 ) -> Result<Reply<Toggled>> {
@@ -231,23 +237,25 @@ async fn allow(
     let LifeRef { name: callee, incarnation } = target.life.clone();
     let is_there = on.current()?.grants.get(&callee) == Some(&incarnation);
     let change_of = Change { grant: vec![target.life], ..Change::default() };
-    let (log, metadata) = (&state.app.log, caller.metadata());
-    let receipt = change(log, &on.life, change_of, RevokeReason::Requested, metadata).await?;
+    let (log, on_version) = (&state.app.log, if_match.target(&on));
+    let reason = RevokeReason::Requested;
+    let receipt = change(log, on_version, change_of, reason, caller.metadata()).await?;
     let status = if is_there { "already_exists" } else { "added" };
-    Ok(Toggled::reply(status, on.life.name, callee, receipt.position))
+    Ok(Toggled::reply(status, on.life.name, callee, &receipt))
 }
 
 /// Takes back that an agent may call another one; for the owner of either.
 #[utoipa::path(
     delete, path = "/api/agents/{name}/permissions/{target}", tag = "permissions",
     params(("name" = String, Path, description = "The agent that calls"),
-        ("target" = String, Path, description = "The agent that is called")),
+        ("target" = String, Path, description = "The agent that is called"), IfMatch),
     responses((status = 200, body = Toggled)),
 )]
 async fn deny(
     State(state): State<ApiState>,
     caller: Caller,
     Path((name, target)): Path<(String, String)>,
+    if_match: IfMatch,
     _query: Query<NoParams>,
     _body: Body<NoFields>,
 ) -> Result<Reply<Toggled>> {
@@ -262,10 +270,11 @@ async fn deny(
     let agent = state.app.log.state::<Agent>(&on.life.name).await?.state;
     let is_there = agent.life.is_some_and(|life| life.grants.contains_key(&target));
     let change_of = Change { revoke: vec![target.clone()], ..Change::default() };
-    let (log, metadata) = (&state.app.log, caller.metadata());
-    let receipt = change(log, &on.life, change_of, RevokeReason::Requested, metadata).await?;
+    let (log, on_version) = (&state.app.log, if_match.target(&on));
+    let reason = RevokeReason::Requested;
+    let receipt = change(log, on_version, change_of, reason, caller.metadata()).await?;
     let status = if is_there { "removed" } else { "not_found" };
-    Ok(Toggled::reply(status, on.life.name, target, receipt.position))
+    Ok(Toggled::reply(status, on.life.name, target, &receipt))
 }
 
 fn not_itself(name: &str, target: &str) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Who may call whom: grants stand on the caller's stream, so every change is one append there.
 
-use super::Result;
 use super::agents::is_current;
 use super::reports::LifeRef;
+use super::{Result, Target};
 use crate::domain::agent::{Agent, AgentCommand, RevokeReason, Setting};
 use crate::domain::{AgentName, Metadata};
 use crate::event_log::{Decision, EventLog, Plan, Receipt};
@@ -19,15 +19,16 @@ pub struct Change {
 /// Grants and revokes, all or nothing; what holds already is no event.
 pub async fn change(
     log: &EventLog,
-    caller: &LifeRef,
+    caller: impl Into<Target>,
     change: Change,
     reason: RevokeReason,
     metadata: Metadata,
 ) -> Result<Receipt> {
-    let caller = caller.clone();
+    let Target { life: caller, expected } = caller.into();
     let plan = Plan::new().stream::<Agent>(&caller.name);
     let decide = move |d: &mut Decision<'_>| {
         is_current(d, &caller)?;
+        expected.check(d, &caller.name)?;
         for callee in change.revoke.clone() {
             let setting = Setting::Revoke { callee, reason };
             d.decide::<Agent>(&caller.name, AgentCommand::Configure(setting))?;

@@ -12,7 +12,7 @@ use crate::support::{Client, TestApp};
 
 /// Who may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub enum Level {
     /// Anybody.
     Open,
     /// Whoever is logged in.
@@ -32,10 +32,10 @@ enum Level {
 use Level::{Access, Admin, Auth, Inside, Open, Operator, Owner};
 
 /// Method, route, who may pass, and a body that would be taken.
-type Row = (&'static str, &'static str, Level, &'static str);
+pub type Row = (&'static str, &'static str, Level, &'static str);
 
 /// What ends something comes last.
-const ROWS: &[Row] = &[
+pub const ROWS: &[Row] = &[
     ("GET", "/health", Open, ""),
     ("GET", "/api/health", Open, ""),
     ("GET", "/livez", Open, ""),

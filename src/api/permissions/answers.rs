@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::api::reply::Reply;
 use crate::domain::AgentName;
+use crate::event_log::Receipt;
 use crate::projections::agents::{AgentRow, AgentStatus};
 use crate::projections::permissions::PermissionRow;
 
@@ -93,9 +94,11 @@ impl Toggled {
         status: &'static str,
         source_agent: AgentName,
         target_agent: AgentName,
-        position: i64,
+        receipt: &Receipt,
     ) -> Reply<Self> {
-        Reply::ok(position, Self { status, source_agent, target_agent, position })
+        let Receipt { position, version, .. } = *receipt;
+        let body = Self { status, source_agent, target_agent, position };
+        Reply::ok(position, body).version(version)
     }
 }
 

@@ -5862,7 +5862,10 @@ export interface operations {
     put_agents_by_name_permissions: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The agent's name */
                 name: string;
@@ -5877,6 +5880,8 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
                     [name: string]: unknown;
@@ -5891,7 +5896,10 @@ export interface operations {
     post_agents_by_name_permissions_by_target: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The agent that calls */
                 name: string;
@@ -5904,6 +5912,8 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
                     [name: string]: unknown;
@@ -5918,7 +5928,10 @@ export interface operations {
     delete_agents_by_name_permissions_by_target: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Do it only if the agent is still at this version, as `ETag` named it; 412 when it is not */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The agent that calls */
                 name: string;
@@ -5931,6 +5944,8 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
                     [name: string]: unknown;
