@@ -300,7 +300,9 @@ impl BulkFilter {
 /// Does what was shown to every execution of a selection; once.
 ///
 /// What has ended since is left as it is. All of it is tried, also when the client leaves; an
-/// execution that the caller may not end any more is `failed`.
+/// execution that the caller may not end any more is `failed`. A selection is gone once its commit
+/// has begun: a second one does nothing and is answered 404, and the executions themselves say what has
+/// become of them.
 #[utoipa::path(
     post, path = "/api/executions/bulk/{selection_id}/commit", tag = "executions",
     params(("selection_id" = Uuid, Path, description = "The id that the preview gave")),

@@ -63,6 +63,28 @@ async fn a_preview_shows_what_has_not_ended_and_a_commit_ends_it() {
 }
 
 #[tokio::test]
+async fn of_many_commits_of_one_selection_one_does_it_and_the_others_nothing() {
+    let t = TestApp::start().await;
+    let ids = three(&t, "scout").await;
+    let shown = preview(&t.admin(), json!({})).await;
+    let admin = t.admin();
+    let all = futures::future::join_all((0..8).map(|_| commit(&admin, &shown))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| a.status == 200);
+    assert_eq!((done.len(), refused.len()), (1, 7));
+    for answer in refused {
+        answer.problem(404, "not-found");
+    }
+    t.settle().await;
+    // As if the answer had been lost: the client asks again, later and under a key.
+    let head = t.app.log.head();
+    let again = commit(&t.admin().with_header("idempotency-key", "k-1"), &shown).await;
+    assert!(again.problem(404, "not-found")["detail"].as_str().unwrap().contains("committed"));
+    assert_eq!(t.app.log.head(), head, "nothing was recorded");
+    let cancelled = t.admin().get(&format!("/api/executions/{}", ids[1])).await.expect(200);
+    assert_eq!(cancelled["status"], "cancelled", "the execution says what has become of it");
+}
+
+#[tokio::test]
 async fn a_filter_finds_what_the_list_does() {
     let t = TestApp::start().await;
     three(&t, "scout").await;

@@ -1188,7 +1188,9 @@ export interface paths {
         /**
          * Does what was shown to every execution of a selection; once.
          * @description What has ended since is left as it is. All of it is tried, also when the client leaves; an
-         *     execution that the caller may not end any more is `failed`.
+         *     execution that the caller may not end any more is `failed`. A selection is gone once its commit
+         *     has begun: a second one does nothing and is answered 404, and the executions themselves say what has
+         *     become of them.
          */
         post: operations["post_executions_bulk_by_selection_id_commit"];
         delete?: never;
