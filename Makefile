@@ -24,7 +24,8 @@ run: tools ui
 	cargo run --bin trinity -- serve --demo
 
 test: tools
-	@scripts/install-missing faketime=faketime jq=jq curl=curl openssl=openssl
+	@scripts/install-missing faketime=faketime jq=jq curl=curl openssl=openssl \
+		zsh=zsh fish=fish
 	scripts/with-postgres scripts/with-redis scripts/with-docker scripts/test-image \
 		scripts/run-tests $(TEST)
 	scripts/ui test

@@ -157,12 +157,26 @@ async fn every_shell_gets_completions_that_it_accepts() {
             assert!(script.contains(word), "{shell} does not complete {word}");
         }
         assert!(!script.contains("fake-claude"), "{shell} completes what nobody types");
+        assert_is_accepted(&user, shell, &script);
+        let broken = format!("{script}\nif\necho (\n");
+        assert!(!read_by(&user, shell, &broken).status.success(), "{shell} accepts anything");
     }
-    let script = user.run(&["completions", "bash"]).await.stdout;
-    let path = user.path("completions.bash");
+}
+
+/// Lets the shell read a script without running it.
+fn read_by(user: &User, shell: &str, script: &str) -> std::process::Output {
+    let path = user.path("completions");
     std::fs::write(&path, script).unwrap();
-    let checked = std::process::Command::new("bash").arg("-n").arg(&path).output().unwrap();
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let mut command = std::process::Command::new(shell);
+    command.arg("-n").arg(&path).env("HOME", user.path(""));
+    command.output().unwrap_or_else(|error| panic!("{shell}: {error}; run: make test"))
+}
+
+#[track_caller]
+fn assert_is_accepted(user: &User, shell: &str, script: &str) {
+    let read = read_by(user, shell, script);
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success() && said.is_empty(), "{shell}: {said}");
 }
 
 #[tokio::test]
