@@ -34,6 +34,15 @@ pub struct Redis {
     away: Arc<Away>,
 }
 
+/// What a Redis is found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its version, where it says so.
+    pub version: Option<String>,
+    /// How long an answer took, once it was connected.
+    pub answer_time: Duration,
+}
+
 #[derive(Default)]
 struct Away {
     until: Mutex<Option<Instant>>,
@@ -84,6 +93,23 @@ impl Redis {
             .is_some()
     }
 
+    /// Finds out what it is.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses to: here that is the question.
+    pub async fn describe(&self) -> RedisResult<Description> {
+        let mut manager = self.manager.clone();
+        // The first one connects.
+        redis::cmd("PING").query_async::<String>(&mut manager).await?;
+        let began = Instant::now();
+        redis::cmd("PING").query_async::<String>(&mut manager).await?;
+        let answer_time = began.elapsed();
+        // Its version is not for everybody to ask for.
+        let info = redis::cmd("INFO").arg("server").query_async::<String>(&mut manager).await.ok();
+        let version = info.as_deref().and_then(version);
+        Ok(Description { version, answer_time })
+    }
+
     fn key(&self, key: &str) -> String {
         format!("{}:{key}", self.prefix)
     }
@@ -110,6 +136,11 @@ impl Redis {
             }
         }
     }
+}
+
+/// The version in an answer to `INFO`.
+fn version(info: &str) -> Option<String> {
+    info.lines().find_map(|line| line.strip_prefix("redis_version:")).map(|it| it.trim().to_owned())
 }
 
 impl std::fmt::Debug for Redis {

@@ -3,6 +3,7 @@
 mod engine;
 mod machine;
 mod programs;
+mod redis;
 mod server;
 mod store;
 
@@ -113,11 +114,16 @@ fn encode(report: &Report) -> Result<String> {
 
 async fn look(config: &Config) -> Vec<Check> {
     let running = server::find(&config.data_dir);
-    let (store, agents, server) =
-        tokio::join!(store::look(config), agents(config), server::look(config, &running));
+    let (store, redis, agents, server) = tokio::join!(
+        store::look(config),
+        redis::look(config),
+        agents(config),
+        server::look(config, &running)
+    );
     let mut checks = vec![Check::ok("settings", "the settings are understood")];
     checks.extend(machine::data_dir(config));
     checks.extend(store);
+    checks.extend(redis);
     checks.extend(agents);
     checks.push(machine::open_files());
     checks.extend(server);

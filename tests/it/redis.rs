@@ -9,6 +9,7 @@ use tokio::process::{Child, Command};
 use trinity::config::Secret;
 use trinity::redis::Redis;
 
+use crate::cli::support::User;
 use crate::event_log::support::environment;
 use crate::server::{Server, until};
 
@@ -155,6 +156,35 @@ async fn what_is_not_there_costs_one_short_wait_and_no_error() {
     };
     tokio::time::timeout(Duration::from_secs(30), asked).await.expect("each question waits");
     assert!(Redis::open(&Secret::from("nonsense".to_owned()), "t").is_err());
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_redis_is_and_that_it_is_away() {
+    let mut redis = Private::start().await;
+    let port = redis.port;
+    let look = async |url: &str, code: i32| {
+        let report = User::new().run(&["doctor", "--json", "--redis-url", url]).await.exits(code);
+        assert!(!report.stdout.contains("hunter2") && !report.stderr.contains("hunter2"));
+        let checks = report.json()["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "redis").unwrap()
+    };
+    let there = look(&redis.url(), 0).await;
+    let detail = there["detail"].as_str().unwrap();
+    // A busy machine may take long; what it says is what counts.
+    assert!(there["status"] != "fail" && detail.contains(" answers after "), "{there}");
+    assert!(detail.starts_with("Redis ") && detail[6..].starts_with(char::is_numeric), "{detail}");
+
+    redis.kill().await;
+    let away = look(&format!("redis://someone:hunter2@127.0.0.1:{port}/"), 0).await;
+    assert_eq!(away["status"], "warn", "the server works without");
+    assert!(away["detail"].as_str().unwrap().contains("does not answer"), "{away}");
+    let nonsense = look("hunter2 is no URL", 1).await;
+    assert_eq!(nonsense["status"], "fail", "{nonsense}");
+
+    let none = User::new().run(&["doctor", "--json"]).await.exits(0).json();
+    let names: Vec<_> =
+        none["checks"].as_array().unwrap().iter().map(|check| check["name"].clone()).collect();
+    assert!(!names.contains(&json!("redis")), "{names:?}");
 }
 
 #[tokio::test]

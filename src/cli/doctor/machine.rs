@@ -9,8 +9,9 @@ use nix::sys::resource::{Resource, getrlimit};
 use trinity_agent_protocol::IsolationKind;
 
 use super::Check;
-use crate::config::Config;
+use crate::config::{Config, UidRange};
 use crate::data_dir;
+use crate::hosts::IsolationPlan;
 use crate::hosts::process::choose_isolation;
 
 /// With less space than this nothing can be recorded for long.
@@ -32,6 +33,9 @@ const OPEN_FILES_LOW: u64 = 4_096;
 const PROBE: [u8; 4_096] = [0; 4_096];
 
 const MIB: u64 = 1 << 20;
+
+/// The name of the check of what keeps agents apart.
+const ISOLATION: &str = "isolation";
 
 /// Looks at the data directory: whether it can be written, its space, its speed.
 pub(super) fn data_dir(config: &Config) -> Vec<Check> {
@@ -63,9 +67,13 @@ fn space(dir: &Path) -> Check {
             return Check::warn("disk space", detail, "df -h");
         }
     };
-    let detail = format!("{} MiB are free", free / MIB);
+    enough(free, dir)
+}
+
+fn enough(free_bytes: u64, dir: &Path) -> Check {
+    let detail = format!("{} MiB are free", free_bytes / MIB);
     let hint = format!("make room on the disk of {}", dir.display());
-    match free {
+    match free_bytes {
         ..FREE_BYTES_MIN => Check::fail("disk space", detail, hint),
         FREE_BYTES_MIN..FREE_BYTES_LOW => Check::warn("disk space", detail, hint),
         _ => Check::ok("disk space", detail),
@@ -105,11 +113,13 @@ fn measure(path: &Path) -> io::Result<Vec<Duration>> {
 
 /// Says what would keep agents apart if a server were started now, as this user.
 pub(super) fn isolation(config: &Config) -> Check {
-    let name = "isolation";
-    let plan = match choose_isolation(config.isolation, config.agent_uids, &config.data_dir) {
-        Ok(plan) => plan,
-        Err(error) => return Check::fail(name, error.to_string(), "say --isolation auto"),
-    };
+    match choose_isolation(config.isolation, config.agent_uids, &config.data_dir) {
+        Ok(plan) => in_words(plan, config.agent_uids),
+        Err(error) => Check::fail(ISOLATION, error.to_string(), "say --isolation auto"),
+    }
+}
+
+fn in_words(plan: IsolationPlan, agent_uids: UidRange) -> Check {
     let landlock = match plan.landlock_abi {
         Some(abi) => format!("Landlock ABI {abi}"),
         None => "no Landlock".to_owned(),
@@ -117,14 +127,14 @@ pub(super) fn isolation(config: &Config) -> Check {
     let detail = match plan.kind {
         IsolationKind::Container => "container: each agent is alone in one".to_owned(),
         IsolationKind::Uid => {
-            format!("uid: each agent has a user of its own ({}), {landlock}", config.agent_uids)
+            format!("uid: each agent has a user of its own ({agent_uids}), {landlock}")
         }
         IsolationKind::Landlock => format!("landlock: runs are confined by {landlock}"),
         IsolationKind::None => "NONE: agents can read whatever this user can read".to_owned(),
     };
     match plan.shortfall {
-        None => Check::ok(name, detail),
-        Some(shortfall) => Check::warn(name, detail, shortfall),
+        None => Check::ok(ISOLATION, detail),
+        Some(shortfall) => Check::warn(ISOLATION, detail, shortfall),
     }
 }
 
@@ -144,5 +154,70 @@ pub(super) fn open_files() -> Check {
             )
         }
         Err(errno) => Check::warn(name, format!("the limit is not known: {errno}"), "ulimit -n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn little_space_warns_and_hardly_any_fails() {
+        let dir = Path::new("/data");
+        let cases = [
+            (0, Status::Fail),
+            (FREE_BYTES_MIN - 1, Status::Fail),
+            (FREE_BYTES_MIN, Status::Warn),
+            (FREE_BYTES_LOW - 1, Status::Warn),
+            (FREE_BYTES_LOW, Status::Ok),
+            (u64::MAX, Status::Ok),
+        ];
+        for (free_bytes, status) in cases {
+            let check = enough(free_bytes, dir);
+            assert_eq!(check.status, status, "{free_bytes}");
+            assert!(check.detail.starts_with(&(free_bytes / MIB).to_string()));
+            assert_eq!(check.hint.is_some_and(|hint| hint.contains("/data")), status != Status::Ok);
+        }
+    }
+
+    #[test]
+    fn a_slow_disk_warns() {
+        assert_eq!(fsync(SYNC_SLOW.saturating_sub(Duration::from_nanos(1))).status, Status::Ok);
+        assert_eq!(fsync(SYNC_SLOW).status, Status::Warn);
+    }
+
+    #[test]
+    fn every_kind_of_isolation_is_named_and_less_than_could_be_warns() {
+        let range = UidRange::default();
+        let cases = [
+            (IsolationKind::Container, None, "container: "),
+            (IsolationKind::Uid, Some(6), "uid: "),
+            (IsolationKind::Uid, None, "uid: "),
+            (IsolationKind::Landlock, Some(1), "landlock: runs are confined by Landlock ABI 1"),
+            (IsolationKind::None, None, "NONE: agents can read whatever this user can read"),
+        ];
+        for (kind, landlock_abi, begin) in cases {
+            let plan = |shortfall| IsolationPlan { kind, landlock_abi, shortfall };
+            let whole = in_words(plan(None), range);
+            assert_eq!((whole.status, &whole.hint), (Status::Ok, &None));
+            assert!(whole.detail.starts_with(begin), "{}", whole.detail);
+            let less = in_words(plan(Some("do better".to_owned())), range);
+            assert_eq!((less.status, less.hint.as_deref()), (Status::Warn, Some("do better")));
+            assert_eq!(less.detail, whole.detail);
+        }
+    }
+
+    #[test]
+    fn isolation_that_was_turned_off_is_a_warning() {
+        let settings = crate::config::Settings {
+            data_dir: Some("/nowhere".into()),
+            isolation: Some(crate::config::IsolationChoice::None),
+            ..crate::config::Settings::default()
+        };
+        let check = isolation(&Config::load(settings).unwrap());
+        assert_eq!(check.status, Status::Warn);
+        assert!(check.detail.starts_with("NONE: "), "{}", check.detail);
+        assert!(check.hint.unwrap().contains("--isolation none"));
     }
 }
