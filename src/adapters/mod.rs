@@ -363,7 +363,7 @@ pub fn input_preview(input: &Value) -> String {
 }
 
 /// Cuts `text` to at most `bytes_max` bytes at a character's border, marked with an ellipsis.
-fn truncated(mut text: String, bytes_max: usize) -> String {
+pub(crate) fn truncated(mut text: String, bytes_max: usize) -> String {
     const ELLIPSIS: char = '…';
     if text.len() > bytes_max {
         text.truncate(text.floor_char_boundary(bytes_max.saturating_sub(ELLIPSIS.len_utf8())));

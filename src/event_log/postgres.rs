@@ -111,7 +111,7 @@ pub(super) async fn open(url: &str) -> Result<Opened, OpenError> {
         uncertain_until: None,
     };
     let writers = std::iter::repeat_with(writer).take(WRITERS).collect();
-    let standings = Standings::of(pool.clone());
+    let standings = Standings::of(&pool);
     Ok(Opened { writers, reader: PostgresReader { pool, standings }, log_id, node })
 }
 

@@ -1,10 +1,12 @@
 //! Where streams stand in Postgres, asked by many at the same time.
 //!
-//! Almost every request asks, and each alone would be a round trip. Questions that come while a query
-//! is on its way share the next one; one that finds nothing on its way is asked at once.
+//! Almost every request asks, and each alone would be a round trip. Questions that come while as many
+//! queries are on their way as may be share the next one; else one is asked at once.
+
+use std::sync::Arc;
 
 use sqlx::postgres::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::error::{LogError, Unavailable};
 use super::postgres::read;
@@ -13,6 +15,8 @@ use crate::domain::StreamId;
 
 /// The most questions that one query answers.
 pub const QUESTIONS_MAX: usize = 256;
+/// The most queries on their way: one that a dead connection holds does not hold up everybody.
+pub const QUERIES_MAX: usize = 4;
 
 const SELECT: &str = "SELECT position, ARRAY(\
          SELECT coalesce((\
@@ -29,14 +33,17 @@ struct Question {
     answer: oneshot::Sender<Result<Standing, LogError>>,
 }
 
-/// The way to ask. The task behind it ends with the last clone.
+/// The way to ask. The tasks behind it end with the last clone.
 #[derive(Debug, Clone)]
 pub(super) struct Standings(mpsc::Sender<Question>);
 
 impl Standings {
-    pub(super) fn of(pool: PgPool) -> Self {
+    pub(super) fn of(pool: &PgPool) -> Self {
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
-        tokio::spawn(answer(pool, questions));
+        let questions = Arc::new(Mutex::new(questions));
+        for _ in 0..QUERIES_MAX {
+            tokio::spawn(answer(pool.clone(), Arc::clone(&questions)));
+        }
         Self(sender)
     }
 
@@ -49,9 +56,12 @@ impl Standings {
     }
 }
 
-async fn answer(pool: PgPool, mut questions: mpsc::Receiver<Question>) {
+async fn answer(pool: PgPool, questions: Arc<Mutex<mpsc::Receiver<Question>>>) {
     let mut together = Vec::new();
-    while questions.recv_many(&mut together, QUESTIONS_MAX).await > 0 {
+    loop {
+        if questions.lock().await.recv_many(&mut together, QUESTIONS_MAX).await == 0 {
+            return;
+        }
         let streams = together.iter().flat_map(|question| &question.streams);
         let (kinds, ids): (Vec<&str>, Vec<&str>) =
             streams.map(|stream| (stream.kind.as_str(), stream.id.as_str())).unzip();

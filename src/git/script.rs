@@ -222,7 +222,8 @@ clone() {
   mv "$new" .git
 }"#;
 
-const STATUS: &str = "here\nexclude\nexec git status --porcelain=v2 --branch -z";
+const STATUS: &str =
+    "here\nexclude\nexec git status --porcelain=v2 --branch -z --ignore-submodules=dirty";
 
 const PULL: &str = r#"if [ -e .git ]; then
   here

@@ -17,7 +17,7 @@ use super::credentials::OutputMasks;
 use super::dispatch::stop_request;
 use super::run::{Run, Step};
 use super::wait::period;
-use crate::adapters::{Conclusion, Event, Parser, input_preview};
+use crate::adapters::{Conclusion, ERROR_BYTES_MAX, Event, Parser, input_preview, truncated};
 use crate::commands::Cause;
 use crate::commands::runs;
 use crate::domain::agent::Agent;
@@ -203,6 +203,9 @@ impl<'a> Follower<'a> {
         let mut conclusion = self.conclusion(exit);
         if let (Verdict::Failed { error, .. }, Some(problem)) = (&mut conclusion.verdict, problem) {
             let lines = exit.dropped_lines;
+            // What the agent's place says may hold anything.
+            let problem = self.masks.known().text(&problem).into_owned();
+            let problem = truncated(problem, ERROR_BYTES_MAX);
             *error = format!("{error}; {lines} lines of its output are lost: {problem}");
         }
         if exit.stop_reason == Some(StopReason::AgentServerLost) {

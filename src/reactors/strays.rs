@@ -35,9 +35,9 @@ pub fn spawn(context: Arc<Context>) -> JoinHandle<()> {
         let (mut strays, mut waits) = (Strays::default(), Waits::new());
         loop {
             let wait = match strays.look(&context).await {
-                Ok(()) => {
+                Ok(is_done) => {
                     waits.succeeded();
-                    if strays.0.is_empty() { PERIOD } else { GRACE }
+                    if is_done { PERIOD } else { GRACE }
                 }
                 Err(error) => {
                     if !waits.failing() {
@@ -54,9 +54,13 @@ pub fn spawn(context: Arc<Context>) -> JoinHandle<()> {
     })
 }
 
-/// Since when places have been in no life.
+/// Since when places have been in no life, or when it was last tried to take them away.
 #[derive(Default)]
-struct Strays(HashMap<Uuid, Instant>);
+struct Strays {
+    since: HashMap<Uuid, Instant>,
+    /// Lives that are over, of whose places something is left that the host may list no more.
+    rest: Vec<HostedAgent>,
+}
 
 /// What the log says of a place that is in no life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +72,8 @@ enum Stray {
 }
 
 impl Strays {
-    async fn look(&mut self, context: &Context) -> anyhow::Result<()> {
+    /// Gives whether nothing is left to be taken away.
+    async fn look(&mut self, context: &Context) -> anyhow::Result<bool> {
         let placed = context.host.list().await?;
         let live = context.views.agents().all().await.context("cannot list the agents")?;
         let live: HashSet<_> = live.into_iter().map(|agent| agent.incarnation.0).collect();
@@ -83,20 +88,35 @@ impl Strays {
                 found.push((place, stray));
             }
         }
+        let listed: HashSet<_> = found.iter().map(|(place, _)| place.incarnation).collect();
+        let rest = std::mem::take(&mut self.rest);
+        let rest = rest.into_iter().filter(|place| !listed.contains(&place.incarnation));
+        found.extend(rest.map(|place| (place, Stray::Over)));
         let now = Instant::now();
-        let before = std::mem::take(&mut self.0);
+        let before = std::mem::take(&mut self.since);
         for (place, _) in &found {
             let since = before.get(&place.incarnation).copied().unwrap_or(now);
-            self.0.insert(place.incarnation, since);
+            self.since.insert(place.incarnation, since);
         }
-        let is_due = |incarnation: &Uuid| {
-            self.0.get(incarnation).is_some_and(|since| now.duration_since(*since) >= GRACE)
-        };
-        let due = found.iter().filter(|(place, _)| is_due(&place.incarnation));
-        for (place, stray) in due.take(REMOVALS_MAX) {
-            take_away(context, place, *stray).await;
+        // Whatever cannot be taken away stands in nobody's way.
+        found.sort_by_key(|(place, _)| self.since.get(&place.incarnation).copied());
+        let (mut left, mut tried) = (found.len(), 0);
+        for (place, stray) in found {
+            let since = self.since.insert(place.incarnation, now).unwrap_or(now);
+            let mut is_rest = !listed.contains(&place.incarnation);
+            if tried == REMOVALS_MAX || now.duration_since(since) < GRACE {
+                self.since.insert(place.incarnation, since);
+            } else {
+                tried += 1;
+                let is_done = take_away(context, &place, stray).await;
+                left -= usize::from(is_done);
+                is_rest = !is_done && stray == Stray::Over;
+            }
+            if is_rest {
+                self.rest.push(place);
+            }
         }
-        Ok(())
+        Ok(left == 0)
     }
 }
 
@@ -112,19 +132,22 @@ async fn stray(context: &Context, place: &HostedAgent) -> anyhow::Result<Option<
     Ok((!is_live).then_some(Stray::Over))
 }
 
-/// Ends what runs in a place, and removes the place. What fails is tried again at the next look.
-async fn take_away(context: &Context, place: &HostedAgent, stray: Stray) {
+/// Ends what runs in a place, and removes the place. What fails is tried again at the next look. Gives
+/// whether nothing is left to be done.
+async fn take_away(context: &Context, place: &HostedAgent, stray: Stray) -> bool {
     let HostedAgent { name, incarnation, host_ref, .. } = place;
     match try_to_take_away(context, place, stray).await {
-        Ok(false) => {}
+        Ok(false) => true,
         Ok(true) => {
             let kept = if stray == Stray::Unknown { "; its workspace stays" } else { "" };
             tracing::warn!(agent = name, %incarnation, host_ref, "taken away, no life has it{kept}");
             metrics::counter!(STRAYS).increment(1);
+            true
         }
         Err(error) => {
             let error = chain(&error);
             tracing::warn!(agent = name, %incarnation, host_ref, "cannot be taken away: {error}");
+            false
         }
     }
 }

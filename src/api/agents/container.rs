@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::create::refuse_without_container;
 use super::read_only;
@@ -96,8 +97,18 @@ impl AgentCapabilities {
 
 /// Whether something was set, on the agent or on its host, that is in force only from its next start on.
 fn needs_restart(state: &ApiState, life: &Life) -> bool {
-    let host_hash = state.app.host.settings_hash(life.config.base_image.as_deref());
-    life.needs_restart(Some(&host_hash))
+    let host_hash = host_hash(state, life.node_id, life.config.base_image.as_deref());
+    life.needs_restart(host_hash.as_deref())
+}
+
+/// By what the settings of an agent's host go now; unknown of the host of another node.
+pub(super) fn host_hash(
+    state: &ApiState,
+    node_id: Option<Uuid>,
+    base_image: Option<&str>,
+) -> Option<String> {
+    let is_here = node_id.is_none_or(|node_id| node_id == state.app.node_id);
+    is_here.then(|| state.app.host.settings_hash(base_image))
 }
 
 /// Shows an agent's processor and memory limits.

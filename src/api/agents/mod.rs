@@ -143,8 +143,9 @@ pub(super) fn add_isolation(state: &ApiState, row: &mut AgentRow) {
 
 /// Adds to an agent what was set on its host since it started.
 fn add_changes_of_host(state: &ApiState, detail: &mut AgentDetail) {
-    let now = state.app.host.settings_hash(detail.base_image.as_deref());
-    detail.restart_needed |= detail.host_hash.as_ref().is_some_and(|then| *then != now);
+    let now = container::host_hash(state, detail.agent.node_id, detail.base_image.as_deref());
+    let changes = detail.host_hash.as_ref().zip(now);
+    detail.restart_needed |= changes.is_some_and(|(then, now)| *then != now);
 }
 
 /// The answer when the log has it and the read model does not, yet.
