@@ -77,6 +77,10 @@ async fn every_operation_that_takes_a_version_refuses_a_stale_one_and_changes_no
     }
     let stale = t.admin().get("/api/agents/scout").await.header("etag").unwrap().to_owned();
     t.admin().put("/api/agents/scout/autonomy", json!({"enabled": true})).await.expect(200);
+    // The skill that the rows name.
+    let skill = t.app.data_dir.join("skills/none");
+    std::fs::create_dir_all(&skill).unwrap();
+    std::fs::write(skill.join("SKILL.md"), "Do nothing.").unwrap();
     let late = t.admin().with_header("if-match", &stale);
     let api = serde_json::to_value(trinity::api::openapi()).unwrap();
     let takes_a_version = |(method, path, ..): &&Row| {
@@ -87,6 +91,7 @@ async fn every_operation_that_takes_a_version_refuses_a_stale_one_and_changes_no
     for (method, route, _, body) in ROWS.iter().filter(takes_a_version) {
         let path = route.replace("{name}", "scout").replace("{target}", "other");
         let path = path.replace("{username}", "guest").replace("{key}", "API_KEY");
+        let path = path.replace("{skill}", "none");
         let path = if path.ends_with("/files") { path + "?path=note" } else { path };
         let mut request = late.request(method.parse().unwrap(), &path);
         if !body.is_empty() {
