@@ -285,8 +285,13 @@ impl DockerHost {
         let Err(error) = asked.await else { return Ok(()) };
         let words = self.last_words(docker, id).await;
         // What does not answer must not run on unseen.
-        if let Err(error) = docker.kill_container(id, None).await {
-            tracing::debug!(%error, "a container that did not answer has ended already");
+        match docker.kill_container(id, None).await {
+            // The engine has gone, and the way to the agent server with it.
+            Err(error) if status_of(&error).is_none() => {
+                return self.engine.told("cannot end a container that does not answer", Err(error));
+            }
+            Err(error) => tracing::debug!(%error, "what did not answer has ended already"),
+            Ok(()) => {}
         }
         Err(Error::StartFailed(format!("{error}; it said last: {words}")))
     }
