@@ -95,11 +95,15 @@ export async function assertAccessible(
   }
 }
 
+/** How long a picture may take: on a machine that is busy, longer than whatever a person waits for. */
+const PICTURE_MS_MAX = 60_000;
+
 /** Keeps a picture of the page among the artifacts. */
 export async function picture(
   /** @type {import("playwright-core").Page} */ page,
   /** @type {string} */ name,
 ) {
   await mkdir(ARTIFACTS, { recursive: true });
-  await page.screenshot({ path: join(ARTIFACTS, `${name}.png`), animations: "disabled" });
+  const path = join(ARTIFACTS, `${name}.png`);
+  await page.screenshot({ path, animations: "disabled", timeout: PICTURE_MS_MAX });
 }
