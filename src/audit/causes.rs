@@ -10,15 +10,15 @@ use super::world::{Standing, World};
 
 /// Checks what the row says of its cause.
 pub(super) fn observe(world: &mut World, row: &Row) {
+    world.append.add(&row.event_id);
     let fault = match world.metadata.causation_id() {
         None if begins_a_chain(&row.stream_type, &row.event_type) => None,
         None => Some("it names no event that led to it".to_owned()),
-        Some(id) if world.append.has(id) || id == row.event_id => {
+        Some(id) if world.append.has(id) => {
             Some(format!("event {id}, which led to it, is of the same append"))
         }
         Some(_) => None,
     };
-    world.append.add(&row.event_id);
     world.tally.check(Invariant::Causes, row, fault.is_none(), || fault.unwrap_or_default());
 }
 

@@ -92,26 +92,21 @@ impl Strays {
         let rest = std::mem::take(&mut self.rest);
         let rest = rest.into_iter().filter(|place| !listed.contains(&place.incarnation));
         found.extend(rest.map(|place| (place, Stray::Over)));
-        let now = Instant::now();
-        let before = std::mem::take(&mut self.since);
-        for (place, _) in &found {
-            let since = before.get(&place.incarnation).copied().unwrap_or(now);
-            self.since.insert(place.incarnation, since);
-        }
+        let (now, before) = (Instant::now(), std::mem::take(&mut self.since));
+        let since = |place: &HostedAgent| before.get(&place.incarnation).copied().unwrap_or(now);
         // Whatever cannot be taken away stands in nobody's way.
-        found.sort_by_key(|(place, _)| self.since.get(&place.incarnation).copied());
+        found.sort_by_key(|(place, _)| since(place));
         let (mut left, mut tried) = (found.len(), 0);
         for (place, stray) in found {
-            let since = self.since.insert(place.incarnation, now).unwrap_or(now);
+            let is_due = tried < REMOVALS_MAX && now.duration_since(since(&place)) >= GRACE;
             let mut is_rest = !listed.contains(&place.incarnation);
-            if tried == REMOVALS_MAX || now.duration_since(since) < GRACE {
-                self.since.insert(place.incarnation, since);
-            } else {
+            if is_due {
                 tried += 1;
                 let is_done = take_away(context, &place, stray).await;
                 left -= usize::from(is_done);
                 is_rest = !is_done && stray == Stray::Over;
             }
+            self.since.insert(place.incarnation, if is_due { now } else { since(&place) });
             if is_rest {
                 self.rest.push(place);
             }
