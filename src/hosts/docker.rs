@@ -52,8 +52,8 @@ const START_MS_MAX: u64 = 20_000;
 /// How much longer than the grace the end of an agent server may take before it is killed.
 const STOP_EXTRA_MS_MAX: u64 = 10_000;
 
-/// What the engine says of a container whose start it has forgotten.
-const START_IS_KNOWN: &str = "already exists";
+/// What the engine says of a container whose start it has forgotten: one of these.
+const START_IS_KNOWN: [&str; 2] = ["already exists", "id already in use"];
 
 /// The exit code of a container whose agent server was killed.
 const EXIT_BY_KILL: i64 = 137;
@@ -266,7 +266,7 @@ impl DockerHost {
         match docker.start_container(id, None).await {
             // An engine that was killed in the middle of a start knows nothing of it, but what runs
             // its containers does. Under another id it can be started.
-            Err(error) if error.to_string().contains(START_IS_KNOWN) => {
+            Err(error) if START_IS_KNOWN.iter().any(|said| error.to_string().contains(said)) => {
                 self.remove_container(docker, id).await?;
                 return Err(Error::Broken(error.to_string()));
             }

@@ -12,16 +12,24 @@ pub fn pids(matches: impl Fn(i32) -> bool) -> Vec<i32> {
 /// The processes other than the server that were started for this data directory, with everything
 /// below them: a runner's own words and environment do not say whose it is.
 pub fn processes_of(data_dir: &Path) -> Vec<i32> {
-    let needle = data_dir.as_os_str().as_encoded_bytes();
-    let mentions = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    let read = |pid, name| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let own = i32::try_from(std::process::id()).unwrap();
+    let mentions = |pid| mentions(pid, "cmdline", data_dir) || mentions(pid, "environ", data_dir);
+    let found = pids(|pid| pid != own && mentions(pid));
+    with_all_below(found)
+}
+
+/// Whether a process was given the name of this folder: as an argument (`cmdline`), or in a variable
+/// (`environ`).
+pub fn mentions(pid: i32, file: &str, folder: &Path) -> bool {
+    let needle = folder.as_os_str().as_encoded_bytes();
+    let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+/// These processes and everything below them.
+pub fn with_all_below(mut found: Vec<i32>) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap();
     let all = pids(|pid| pid != own);
-    let mut found: Vec<i32> = all
-        .iter()
-        .copied()
-        .filter(|pid| mentions(&read(*pid, "cmdline")) || mentions(&read(*pid, "environ")))
-        .collect();
     loop {
         let is_below = |pid: &i32| parent(*pid).is_some_and(|parent| found.contains(&parent));
         let more: Vec<i32> =

@@ -108,6 +108,11 @@ impl IsolationArgs {
         path.into_string().ok()
     }
 
+    /// Whether the agent server is alone in a container.
+    pub(crate) fn is_container(&self) -> bool {
+        self.container
+    }
+
     /// What is in force, for whoever asks.
     ///
     /// # Errors

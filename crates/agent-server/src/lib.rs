@@ -25,6 +25,7 @@ mod processes;
 mod runner;
 mod serve;
 mod state;
+mod succession;
 mod supervise;
 mod usage;
 mod workspace;

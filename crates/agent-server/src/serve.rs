@@ -1,6 +1,6 @@
 //! The agent server as a process: its lock, its socket, its end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use nix::sys::stat::{Mode, umask};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,7 @@ use crate::isolation::{IsolationArgs, restricts_writes};
 use crate::processes::{ProcessIdentity, close_inherited};
 use crate::runner::StopOrder;
 use crate::state::{ServerRecord, State, create_private_folder};
+use crate::succession::{Tenure, succeed};
 use crate::supervise::{remove_files, settle_left_over};
 use crate::{clock, detach};
 
@@ -41,6 +42,9 @@ const TICK_MS: u64 = 5_000;
 
 /// The pause after a connection could not be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// How an agent server ends that nobody reaches any more.
+const AT_ONCE: ShutdownRequest = ShutdownRequest { grace_ms: Some(0) };
 
 /// Where an agent server keeps its things, and whom it serves.
 #[derive(Debug, Clone, clap::Args)]
@@ -90,14 +94,17 @@ pub(crate) fn main(args: Args) -> anyhow::Result<()> {
     log_to_stderr();
     umask(Mode::from_bits_truncate(0o077));
     nix::sys::prctl::set_child_subreaper(true).context("cannot become a subreaper")?;
-    let lock = State::lock(&args.state).map_err(|error| match error.kind() {
+    // In a container the volume is its own: whoever else has the folder was forgotten there.
+    let yields = args.isolation.is_container();
+    let lock = if yields { succeed(&args.state) } else { State::lock(&args.state) };
+    let lock = lock.map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => {
             anyhow::anyhow!("another agent server has {}", args.state.display())
         }
         _ => anyhow::Error::new(error).context(format!("cannot lock {}", args.state.display())),
     })?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let result = runtime.worker_threads(2).enable_all().build()?.block_on(serve(args));
+    let result = runtime.worker_threads(2).enable_all().build()?.block_on(serve(args, &lock));
     drop(lock);
     result
 }
@@ -109,7 +116,9 @@ pub(crate) fn log_to_stderr() {
     let _ = log.try_init();
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
+async fn serve(args: Args, lock: &File) -> anyhow::Result<()> {
+    let tenure = Tenure::begin(lock, &args.state, args.isolation.is_container())
+        .context("cannot listen for a successor")?;
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is no UTF-8");
     let isolation = args.isolation.in_force()?;
     // The home is in the workspace.
@@ -157,7 +166,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let known = Arc::clone(&executions);
     let server = Server { executions: known, info, kept_files, files, gateway, shutdown };
     let connections = Connections::new(server, token);
-    let result = accept(listener, executions, connections, asked, args.idle_exit_ms).await;
+    let result = accept(listener, executions, connections, tenure, asked, args.idle_exit_ms).await;
     let _ = fs::remove_file(&args.socket);
     result
 }
@@ -255,6 +264,7 @@ async fn accept(
     listener: UnixListener,
     executions: Arc<Executions>,
     connections: Connections,
+    mut tenure: Tenure<'_>,
     mut asked: mpsc::Receiver<ShutdownRequest>,
     idle_exit_ms: Option<u64>,
 ) -> anyhow::Result<()> {
@@ -285,8 +295,11 @@ async fn accept(
             _ = interrupt.recv() => Some(ShutdownRequest::default()),
             // The terminal it was started from is none of its business.
             _ = hangup.recv() => None,
+            () = tenure.is_wanted() => Some(AT_ONCE),
             _ = tick.tick() => {
                 executions.expire_tombstones();
+                // Where nothing can be recorded nothing is to be waited for: its runners end with it.
+                ensure!(!tenure.is_void(), "the state folder was removed");
                 idle.is_over(connections.count() > 0 || !executions.is_idle())
                     .then(ShutdownRequest::default)
             }

@@ -3,6 +3,7 @@
 //! ```text
 //! server.json                     which process serves, or last did, and where it listens
 //! lock                            held by the one agent server that serves this folder
+//! successor                       a pipe: where the next one asks for the lock, in containers
 //! executions/<id>/request.json    that this epoch was accepted; durable before anything starts
 //! executions/<id>/lock            held by the runner while it lives
 //! executions/<id>/out.ndjson      the numbered output

@@ -308,3 +308,59 @@ pub(super) fn host_ref(id: &str) -> String {
 pub(super) fn isolation() -> Isolation {
     Isolation { kind: IsolationKind::Container, uid: Some(AGENT_UID), landlock_abi: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_a_container_is_one_of_a_host() {
+        let states = [
+            (Some(State::CREATED), HostState::Created, true),
+            (Some(State::RUNNING), HostState::Running, false),
+            (Some(State::STOPPING), HostState::Running, false),
+            (Some(State::PAUSED), HostState::Paused, false),
+            (Some(State::RESTARTING), HostState::Restarting, false),
+            (Some(State::EXITED), HostState::Exited, true),
+            (Some(State::DEAD), HostState::Dead, true),
+            (Some(State::REMOVING), HostState::Dead, true),
+            (Some(State::EMPTY), HostState::Dead, true),
+            (None, HostState::Dead, true),
+        ];
+        for (state, expected, is_at_rest) in states {
+            let id = Some("c".to_owned());
+            let found = Found::of(ContainerSummary { id, state, ..Default::default() }).unwrap();
+            assert_eq!(
+                (found.state, found.state.is_at_rest()),
+                (expected, is_at_rest),
+                "{state:?}"
+            );
+        }
+        assert_eq!(Found::of(ContainerSummary::default()), None, "without an id");
+    }
+
+    #[test]
+    fn labels_alone_make_a_container_an_agent() {
+        let life = "0192a3b4-0000-7000-8000-000000000001";
+        let labels = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let labels = Some(pairs.collect());
+            let summary = ContainerSummary { id: Some("c".into()), labels, ..Default::default() };
+            Found::of(summary).unwrap()
+        };
+        let agent = labels(&[(AGENT_NAME, "scout"), (INCARNATION, life)]);
+        let shown = agent.show().unwrap();
+        assert_eq!((shown.name.as_str(), shown.incarnation.to_string()), ("scout", life.into()));
+        assert_eq!(shown.host_ref, "docker:c");
+        assert_eq!(agent.agent_server(), AGENT_SERVER_OF_IMAGE);
+        assert_eq!(labels(&[(AGENT_SERVER, "/x")]).agent_server(), "/x");
+        for lacking in [
+            labels(&[]),
+            labels(&[(AGENT_NAME, "scout")]),
+            labels(&[(INCARNATION, life)]),
+            labels(&[(AGENT_NAME, "scout"), (INCARNATION, "x")]),
+        ] {
+            assert_eq!(lacking.show(), None);
+        }
+    }
+}

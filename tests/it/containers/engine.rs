@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::docker::{address, image};
+use crate::processes::{mentions, pids, with_all_below};
 use crate::server::until;
 
 /// How long its end may take before it is killed.
@@ -80,6 +81,25 @@ impl Engine {
         self.daemon.wait().unwrap();
     }
 
+    /// The processes in its containers, also in those that it has forgotten, but for what waits there for
+    /// a word of the engine to become the container's first: if that never comes, nothing of the container
+    /// ever ran, and only the end of the machine ends it.
+    pub fn contained(&self) -> Vec<i32> {
+        let supervisors = self.supervisors();
+        let waits = |pid| mentions(pid, "cmdline", Path::new("runc\0init"));
+        let mut contained = with_all_below(supervisors.clone());
+        contained.retain(|pid| !supervisors.contains(pid) && !waits(*pid));
+        contained
+    }
+
+    /// The processes that supervise one container each, and do not end with it.
+    fn supervisors(&self) -> Vec<i32> {
+        let shim = Path::new("containerd-shim");
+        let is_one =
+            |pid| mentions(pid, "cmdline", shim) && mentions(pid, "cmdline", self.folder.path());
+        pids(is_one)
+    }
+
     /// Starts it again on the same data.
     pub async fn start_again(&mut self) {
         // What it had started itself ends with it, but not at once.
@@ -124,6 +144,10 @@ impl Drop for Engine {
                 let _gone = self.daemon.kill();
             }
             std::thread::sleep(Duration::from_millis(50));
+        }
+        // What supervised a container that a killed one has forgotten.
+        for pid in self.supervisors() {
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         // What a killed one has left mounted would keep its folder from being removed.
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();

@@ -22,6 +22,17 @@ async fn on(engine: &Engine) -> Server {
     .await
 }
 
+/// Everything in the engine that is labelled as some agent's.
+fn of_agents(engine: &Engine) -> Vec<String> {
+    let mut found = Vec::new();
+    for list in [&["container", "ls", "-a"] as &[&str], &["volume", "ls"], &["network", "ls"]] {
+        let labelled = ["-q", "--filter", "label=trinity.incarnation"];
+        let listed = engine.docker(&[list, &labelled].concat()).unwrap();
+        found.extend(listed.lines().map(|id| format!("{} {id}", list[0])));
+    }
+    found
+}
+
 #[tokio::test]
 async fn an_engine_that_is_killed_amid_starts_and_runs_loses_no_execution() {
     let mut engine = Engine::start(Endpoint::Socket).await;
@@ -33,7 +44,11 @@ async fn an_engine_that_is_killed_amid_starts_and_runs_loses_no_execution() {
     }
     let mut runs = Vec::new();
     for name in early {
-        runs.push(server.script(name, &["say on it", "sleep 3", "say done"]).await);
+        runs.push((name, server.script(name, &["say on it", "hang"]).await));
+    }
+    for (_, run) in &runs {
+        server.until_status(run, "running").await;
+        until("it is at work", async || (!server.lines(run).await.is_empty()).then_some(())).await;
     }
     for name in late {
         server.post("/api/agents", json!({"name": name, "runtime": "demo"})).await.expect(201);
@@ -45,7 +60,10 @@ async fn an_engine_that_is_killed_amid_starts_and_runs_loses_no_execution() {
     .await;
     engine.kill();
     let listed = server.get("/api/agents").await.expect(200);
-    assert_eq!(listed.as_array().unwrap().len(), AGENTS);
+    let listed = listed.as_array().unwrap();
+    let up = listed.iter().filter(|agent| agent["phase"] == "running").count();
+    assert_eq!(listed.len(), AGENTS);
+    assert!(up < AGENTS, "no start was in flight");
     let refused = server.post("/api/agents/a0/stop?wait_ms=2000", json!({})).await.expect(503);
     assert_eq!(refused["code"], "host-unavailable", "{refused}");
     engine.start_again().await;
@@ -53,11 +71,11 @@ async fn an_engine_that_is_killed_amid_starts_and_runs_loses_no_execution() {
     for name in late {
         server.until_phase(name, "running").await;
     }
-    for run in &runs {
+    for (name, run) in &runs {
         let ended = server.until_ended(run).await;
         let kind = (ended["status"].as_str().unwrap(), ended["error_class"].as_str());
-        let is_known = matches!(kind, ("completed" | "cancelled", _) | ("failed", Some("lost")));
-        assert!(is_known, "{ended}");
+        let was_told_to_stop = *name == "a0" && kind.0 == "cancelled";
+        assert!(was_told_to_stop || kind == ("failed", Some("lost")), "{name}: {ended}");
     }
     server.until_phase("a0", "stopped").await;
     for name in &names[1..] {
@@ -65,6 +83,14 @@ async fn an_engine_that_is_killed_amid_starts_and_runs_loses_no_execution() {
         let ended = server.script_ends(name, &["say alive"]).await;
         assert_eq!(ended["response"], "alive", "{ended}");
     }
+    assert!(of_agents(&engine).len() >= 2 * AGENTS, "a container and a volume each");
+    assert!(engine.contained().len() >= AGENTS - 1, "all but the one that was stopped");
+    futures::future::join_all(names.iter().map(|name| delete(&server, name))).await;
+    assert_eq!(of_agents(&engine), Vec::<String>::new());
+    until("nothing runs on that the engine has forgotten", async || {
+        engine.contained().is_empty().then_some(())
+    })
+    .await;
     server.audit().await;
 }
 

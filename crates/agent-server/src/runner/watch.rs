@@ -344,7 +344,9 @@ impl Watch {
         };
         let written = loop {
             let written = self.store.sync().and_then(|()| self.spec.folder.write_exit(&status));
-            if written.is_ok() || Instant::now() >= disk_until {
+            // A folder that is gone does not come back.
+            let is_final = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+            if written.as_ref().err().is_none_or(is_final) || Instant::now() >= disk_until {
                 break written;
             }
             sleep(Duration::from_millis(DISK_RETRY_MS)).await;

@@ -267,3 +267,33 @@ async fn a_server_that_nobody_needs_ends_and_one_with_a_run_does_not() {
     let ended = tokio::time::timeout(Duration::from_mins(1), server.ended()).await;
     assert!(ended.unwrap().success());
 }
+
+/// Starts an agent server as in a container, where the volume is its alone.
+const IN_A_CONTAINER: [&str; 3] = ["sh", "-c", "exec \"$0\" \"$@\" --container"];
+
+#[tokio::test]
+async fn in_a_container_the_next_server_takes_the_place_of_one_that_was_forgotten() {
+    let mut server = Server::start().await;
+    server.kill().await;
+    server.start_again(&IN_A_CONTAINER).await;
+    let id = server.run(&shell("trap '' INT TERM; echo up; while :; do sleep 1; done")).await;
+    server.is_up(&id).await;
+    let mut forgotten = server.leave();
+    server.start_again(&IN_A_CONTAINER).await;
+    assert!(forgotten.wait().await.unwrap().success());
+    assert_eq!(processes_of(&id), [0; 0]);
+    let exit = server.ended_run(&id).await.exit.unwrap();
+    assert_eq!(exit.stop_reason, Some(StopReason::AgentStopped));
+    let (_, info) = server.call::<Info>(Method::GET, paths::INFO, "").await;
+    info.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_whose_folder_was_removed_ends_with_its_runs() {
+    let mut server = Server::start().await;
+    let id = server.run(&shell("trap '' INT TERM; echo up; while :; do sleep 1; done")).await;
+    server.is_up(&id).await;
+    std::fs::remove_dir_all(server.state()).unwrap();
+    tokio::time::timeout(Duration::from_mins(1), server.ended()).await.unwrap();
+    wait_for(async || processes_of(&id).is_empty().then_some(())).await;
+}

@@ -87,6 +87,11 @@ impl Server {
         i32::try_from(self.child.as_ref().unwrap().id().unwrap()).unwrap()
     }
 
+    /// Leaves the agent server to itself.
+    pub(crate) fn leave(&mut self) -> Child {
+        self.child.take().unwrap()
+    }
+
     /// Waits until the agent server has ended, whatever ended it.
     pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
         self.child.take().unwrap().wait().await.unwrap()
