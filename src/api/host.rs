@@ -267,7 +267,7 @@ fn unavailable(on: &OnAgent, error: &hosts::Error) -> ApiError {
         hosts::Error::Unavailable(_) | hosts::Error::Foreign(_) => {
             ApiError::new(Code::HostUnavailable, error.to_string())
         }
-        hosts::Error::Workspace(error) => unavailable(on, error),
+        hosts::Error::Workspace(error) | hosts::Error::Contents(error) => unavailable(on, error),
         hosts::Error::CannotPause
         | hosts::Error::Broken(_)
         | hosts::Error::StartFailed(_)

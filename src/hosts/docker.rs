@@ -183,6 +183,10 @@ impl DockerHost {
     /// Fills the volume of a container that does not run, unless that was done once: what is in it
     /// since then is the agent's. The agent server is copied whenever it is another one.
     async fn fill(&self, docker: &Docker, spec: &AgentSpec, id: &str) -> Result<(), Error> {
+        self.fill_volume(docker, spec, id).await.map_err(Error::of(Error::Contents))
+    }
+
+    async fn fill_volume(&self, docker: &Docker, spec: &AgentSpec, id: &str) -> Result<(), Error> {
         let pack = || Error::host("cannot pack what an agent's volume holds");
         if self.link_in_volume(docker, id, contents::MADE).await?.is_none() {
             let first = contents::first(&container::folders(), &spec.workspace_files);
@@ -374,7 +378,7 @@ impl AgentHost for DockerHost {
             }
             self.remove_container(&docker, &found.id).await?;
         }
-        self.make_volume(&docker, spec).await.map_err(Error::of_workspace)?;
+        self.make_volume(&docker, spec).await.map_err(Error::of(Error::Workspace))?;
         self.make_network(&docker, spec).await?;
         let id = self.make_container(&docker, spec, body).await?;
         self.fill(&docker, spec, &id).await?;

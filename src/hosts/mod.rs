@@ -322,6 +322,9 @@ pub enum Error {
     /// The agent's workspace could not be made.
     #[error(transparent)]
     Workspace(Box<Error>),
+    /// What the workspace begins with could not be written.
+    #[error(transparent)]
+    Contents(Box<Error>),
     /// The place could not be started any more, and is gone but for the workspace; `create` makes it
     /// anew.
     #[error("the agent's place is to be made anew: {0}")]
@@ -350,11 +353,11 @@ impl Error {
         move |source| Self::Host { doing, source }
     }
 
-    /// Says that it was the workspace that could not be made; a host that is away is just that.
-    fn of_workspace(self) -> Self {
-        match self {
+    /// Says which part of a place could not be made; a host that is away is just that.
+    fn of(part: fn(Box<Self>) -> Self) -> impl FnOnce(Self) -> Self {
+        move |error| match error {
             away @ Self::Unavailable(_) => away,
-            error => Self::Workspace(Box::new(error)),
+            error => part(Box::new(error)),
         }
     }
 }

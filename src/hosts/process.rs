@@ -333,10 +333,7 @@ impl AgentHost for ProcessHost {
         let change = self.change(spec.incarnation);
         let _one_at_a_time = change.lock().await;
         let place = match self.place(spec.incarnation) {
-            Err(Error::NotFound(_)) => {
-                let created = self.folders.create(spec, self.new_uid()?);
-                created.map_err(Error::host("cannot make an agent's place"))?
-            }
+            Err(Error::NotFound(_)) => self.folders.create(spec, self.new_uid()?)?,
             found => found?,
         };
         Ok(self.show(&place).host_ref)

@@ -101,8 +101,12 @@ async fn make(
     };
     let made = context.host.create(&spec).await;
     made.map_err(|error| {
-        let is_of_workspace = matches!(error, hosts::Error::Workspace(_));
-        Failure::at(if is_of_workspace { Step::Volume } else { Step::Container })(error)
+        let step = match error {
+            hosts::Error::Workspace(_) => Step::Volume,
+            hosts::Error::Contents(_) => Step::Configure,
+            _ => Step::Container,
+        };
+        Failure::at(step)(error)
     })
 }
 

@@ -198,6 +198,23 @@ async fn what_is_wrong_with_a_template_is_said_before_anything_is_made() {
 }
 
 #[tokio::test]
+async fn an_agent_whose_template_cannot_be_written_fails_by_the_name_of_the_step() {
+    let server = Server::start().await;
+    fill(&server);
+    // There the home of every agent is.
+    let obstacle = server.data_dir.join("templates/writer/.home");
+    fs::write(&obstacle, "no folder").unwrap();
+    server.post("/api/agents", json!({"name": "blocked", "template": "writer"})).await.expect(201);
+    let failed = server.until_phase("blocked", "failed").await;
+    assert_eq!(failed["failure"]["step"], "configure", "{failed}");
+    fs::remove_file(&obstacle).unwrap();
+    server.post("/api/agents/blocked/start", json!({})).await;
+    server.until_phase("blocked", "running").await;
+    assert!(said(&server, "blocked", &["cat CLAUDE.md"]).await.contains("Write notes."));
+    server.audit().await;
+}
+
+#[tokio::test]
 async fn agents_are_found_by_their_tags() {
     let server = Server::start().await;
     for name in ["one", "two"] {

@@ -50,7 +50,7 @@ impl<'l> Tenure<'l> {
         if let Err(error) = read {
             tracing::error!(%error, "no successor can be heard");
             self.asked = None;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

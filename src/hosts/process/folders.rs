@@ -17,7 +17,7 @@ use super::disk::{
     PRIVATE_MODE, give_tree, make_folder, remove_if_there, remove_tree, write_file, write_private,
 };
 use super::log;
-use crate::hosts::{AgentSpec, HostState, HostedAgent};
+use crate::hosts::{AgentSpec, Error, HostState, HostedAgent};
 
 /// How many bytes the path of a unix socket can have.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -90,10 +90,20 @@ impl Folders {
 
     /// Makes the place of an agent. `agent.json` comes last: with it the place is complete.
     /// With a user, its files are that user's. Creating what is there is a no-op.
-    pub(super) fn create(&self, spec: &AgentSpec, uid: Option<u32>) -> io::Result<Place> {
-        if let Some(place) = self.find(spec.incarnation)? {
+    pub(super) fn create(&self, spec: &AgentSpec, uid: Option<u32>) -> Result<Place, Error> {
+        let cannot = || Error::host("cannot make an agent's place");
+        if let Some(place) = self.find(spec.incarnation).map_err(cannot())? {
             return Ok(place);
         }
+        let made = self.make_folders(spec, uid).map_err(cannot());
+        let place = made.map_err(Error::of(Error::Workspace))?;
+        let filled = fill(&place, uid).map_err(Error::host("cannot fill an agent's workspace"));
+        filled.map_err(Error::of(Error::Contents))?;
+        place.write().map_err(cannot())?;
+        Ok(place)
+    }
+
+    fn make_folders(&self, spec: &AgentSpec, uid: Option<u32>) -> io::Result<Place> {
         let folder = self.agents.join(spec.incarnation.to_string());
         let socket_name = self.free_socket_name(spec.incarnation)?;
         let record = Record { spec: spec.clone(), socket_name, uid, owner: uid };
@@ -102,14 +112,6 @@ impl Folders {
         for private in [place.workspace(), place.home(), place.tmp(), place.state()] {
             make_folder(&private, PRIVATE_MODE)?;
         }
-        for (path, file) in &spec.workspace_files {
-            write_file(&place.workspace().join(path), file)?;
-        }
-        if let Some(uid) = uid {
-            give_tree(&place.workspace(), uid)?;
-            give_tree(&place.tmp(), uid)?;
-        }
-        place.write()?;
         Ok(place)
     }
 
@@ -307,6 +309,16 @@ impl Place {
     fn log_path(&self) -> PathBuf {
         self.folder.join("server.log")
     }
+}
+
+/// Writes what an agent's workspace begins with, and gives its folders to the agent's user.
+fn fill(place: &Place, uid: Option<u32>) -> io::Result<()> {
+    for (path, file) in &place.record.spec.workspace_files {
+        write_file(&place.workspace().join(path), file)?;
+    }
+    let Some(uid) = uid else { return Ok(()) };
+    give_tree(&place.workspace(), uid)?;
+    give_tree(&place.tmp(), uid)
 }
 
 /// Chooses where sockets go: a socket's path has a bound that a long data directory breaks.
