@@ -2,13 +2,17 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Cause, Result};
+use super::{Cause, Refusal, Result};
 use crate::domain::execution::{
-    CancelReason, ErrorClass, Evidence, Execution, ExecutionCommand, Outcome, Urgency, Verdict,
+    CancelReason, ErrorClass, Evidence, Execution, ExecutionCommand, ExecutionEvent, Outcome,
+    Urgency, Verdict,
 };
 use crate::domain::slots::{ReleaseReason, Slots, SlotsCommand};
-use crate::domain::{ExecutionId, IncarnationId};
+use crate::domain::{Event, ExecutionId, IncarnationId, StreamId};
 use crate::event_log::{Decision, EventLog, Plan, Receipt};
+
+/// How many events of an execution are read at once, from its end, to find who asked for it.
+const END_PAGE_EVENTS: i64 = 200;
 
 /// A granted execution: which, and where its slot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub async fn record_started(
 }
 
 /// Records how the run ended and gives its slot to the next, in one append.
+///
+/// It follows from the last request to end the run where there is one, else from `cause`.
 pub async fn record_exit(
     log: &EventLog,
     grant: Grant,
@@ -49,7 +55,41 @@ pub async fn record_exit(
     cause: &Cause,
 ) -> Result<Receipt> {
     let command = ExecutionCommand::RecordExit { verdict, outcome: Box::new(outcome) };
-    end(log, grant, command, ReleaseReason::Exited, now, cause).await
+    let reason = ReleaseReason::Exited;
+    let exit = command.clone();
+    let decide = move |d: &mut Decision<'_>| {
+        let execution = d.state::<Execution>(grant.execution_id);
+        let is_asked_for = execution.cancel.is_some() && !execution.is_terminal();
+        if !is_asked_for {
+            decide_end(d, grant, exit.clone(), reason, now)?;
+        }
+        Ok(is_asked_for)
+    };
+    let (is_asked_for, receipt) = log.transact(end_plan(grant), cause.metadata(), decide).await?;
+    if !is_asked_for {
+        return Ok(receipt);
+    }
+    let asked = end_request(log, grant.execution_id).await?;
+    end(log, grant, command, reason, now, asked.as_ref().unwrap_or(cause)).await
+}
+
+/// What the last request to end a run leads to; none without such a request.
+pub async fn end_request(log: &EventLog, id: ExecutionId) -> Result<Option<Cause>> {
+    let stream = StreamId::of::<Execution>(id);
+    let mut before = log.state::<Execution>(id).await?.version;
+    while before > 0 {
+        let after = (before - END_PAGE_EVENTS).max(0);
+        let count = usize::try_from(before - after).unwrap_or_default();
+        let page = log.stream(&stream, after, count).await?;
+        let asked = page.iter().rfind(|recorded| {
+            matches!(recorded.event, Event::Execution(ExecutionEvent::CancelRequested { .. }))
+        });
+        if let Some(asked) = asked {
+            return Ok(Some(Cause::of(asked)));
+        }
+        before = after;
+    }
+    Ok(None)
 }
 
 /// Records that a cancelled run was never started and never will be, and frees its slot.
@@ -96,18 +136,29 @@ async fn end(
     now: DateTime<Utc>,
     cause: &Cause,
 ) -> Result<Receipt> {
+    let decide = move |d: &mut Decision<'_>| decide_end(d, grant, command.clone(), reason, now);
+    Ok(log.transact(end_plan(grant), cause.metadata(), decide).await?.1)
+}
+
+fn end_plan(grant: Grant) -> Plan {
+    Plan::new().stream::<Execution>(grant.execution_id).stream::<Slots>(grant.incarnation)
+}
+
+fn decide_end(
+    d: &mut Decision<'_>,
+    grant: Grant,
+    command: ExecutionCommand,
+    reason: ReleaseReason,
+    now: DateTime<Utc>,
+) -> std::result::Result<(), Refusal> {
     let Grant { execution_id, incarnation, .. } = grant;
-    let plan = Plan::new().stream::<Execution>(execution_id).stream::<Slots>(incarnation);
-    let decide = move |d: &mut Decision<'_>| {
-        d.decide::<Execution>(execution_id, command.clone())?;
-        // Only an end frees the slot: whatever was reported, a live run keeps it.
-        if d.state::<Execution>(execution_id).is_terminal() {
-            let release = SlotsCommand::Release { execution_id, reason, now };
-            d.decide::<Slots>(incarnation, release)?;
-        }
-        Ok(())
-    };
-    Ok(log.transact(plan, cause.metadata(), decide).await?.1)
+    d.decide::<Execution>(execution_id, command)?;
+    // Only an end frees the slot: whatever was reported, a live run keeps it.
+    if d.state::<Execution>(execution_id).is_terminal() {
+        let release = SlotsCommand::Release { execution_id, reason, now };
+        d.decide::<Slots>(incarnation, release)?;
+    }
+    Ok(())
 }
 
 /// Takes the slot back after its time, when nothing has answered for too long.

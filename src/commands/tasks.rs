@@ -8,7 +8,8 @@ use super::reports::LifeRef;
 use super::{Refusal, Result};
 use crate::domain::agent::{Agent, AgentError, Life};
 use crate::domain::execution::{
-    CancelReason, Execution, ExecutionCommand, ExecutionError, Request, Status, Urgency,
+    CancelReason, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, Request, Status,
+    Urgency,
 };
 use crate::domain::slots::{
     DequeueReason, Entry, QUEUE_LENGTH_MAX, Slots, SlotsCommand, SlotsEvent,
@@ -23,6 +24,9 @@ pub const CALL_DEPTH_MAX: usize = 8;
 
 /// How many events of an agent's slots are read at once to find a place in its queue.
 const PLACE_PAGE_EVENTS: i64 = 500;
+
+/// How many events of an execution are read at once to find its start, which is among its first.
+const BEGIN_PAGE_EVENTS: usize = 16;
 
 /// The most events of a submission: requested, enqueued, a slot acquired.
 const SUBMIT_EVENTS_MAX: usize = 3;
@@ -98,12 +102,21 @@ pub enum SubmitError {
 ///
 /// # Errors
 /// See [`SubmitError`], and what the agent, its slots and the execution refuse.
-pub async fn submit(log: &EventLog, submit: Submit, metadata: Metadata) -> Result<Submitted> {
-    let ancestors = ancestors(log, submit.request.parent_execution_id).await?;
+pub async fn submit(log: &EventLog, submit: Submit, mut metadata: Metadata) -> Result<Submitted> {
+    let parent = submit.request.parent_execution_id;
+    let ancestors = ancestors(log, parent).await?;
+    // Written once and for ever: a decision that finds the parent running finds what was read here
+    // as its start, or refuses a parent that had none when it was asked.
+    let begun = match parent {
+        Some(parent) => begun(log, parent).await?,
+        None => None,
+    };
+    let has_begun = begun.is_some();
+    metadata.causation_id = begun.or(metadata.causation_id);
     let execution_id = submit.execution_id;
     let body_sha256 = metadata.body_sha256.clone();
     let plan = plan(&submit);
-    let decide = move |d: &mut Decision<'_>| decide(d, &submit, &ancestors);
+    let decide = move |d: &mut Decision<'_>| decide(d, &submit, &ancestors, has_begun);
     match log.transact(plan, metadata, decide).await {
         Ok((queue_position, receipt)) => {
             let position = receipt.position;
@@ -137,6 +150,7 @@ fn decide(
     d: &mut Decision<'_>,
     submit: &Submit,
     ancestors: &[Ancestor],
+    parent_has_begun: bool,
 ) -> std::result::Result<Option<usize>, Refusal> {
     let Submit { execution_id, request, caller, .. } = submit;
     let Request { agent: callee, incarnation, .. } = request;
@@ -150,6 +164,9 @@ fn decide(
     }
     if let Some(parent) = request.parent_execution_id {
         check_parent(d, parent, submit)?;
+        if !parent_has_begun {
+            return Err(SubmitError::InvalidParent.into());
+        }
     }
     if ancestors.len() > CALL_DEPTH_MAX {
         return Err(SubmitError::TooDeep.into());
@@ -222,6 +239,23 @@ async fn ancestors(log: &EventLog, parent: Option<ExecutionId>) -> Result<Vec<An
         next = request.parent_execution_id;
     }
     Ok(chain)
+}
+
+/// The event with which an execution began to run, which led to whatever it asks of others.
+async fn begun(log: &EventLog, id: ExecutionId) -> Result<Option<String>> {
+    let stream = StreamId::of::<Execution>(id);
+    let mut after = 0;
+    loop {
+        let page = log.stream(&stream, after, BEGIN_PAGE_EVENTS).await?;
+        let start = page.iter().find(|recorded| {
+            matches!(recorded.event, Event::Execution(ExecutionEvent::ExecutionStarted { .. }))
+        });
+        match (start, page.last()) {
+            (Some(start), _) => return Ok(Some(start.event_id.to_string())),
+            (None, Some(last)) if page.len() == BEGIN_PAGE_EVENTS => after = last.version,
+            _ => return Ok(None),
+        }
+    }
 }
 
 /// The answer to a request that was made before under the same key.

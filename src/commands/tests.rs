@@ -11,7 +11,7 @@ use crate::domain::execution::{
     CancelReason, Execution, Outcome, Request, Source, Status, Trigger, Urgency, Verdict,
 };
 use crate::domain::slots::{Slots, SlotsError};
-use crate::domain::{AccountId, AgentName, ExecutionId, IncarnationId, Metadata};
+use crate::domain::{AccountId, AgentName, ExecutionId, IncarnationId, Metadata, StreamId};
 use crate::event_log::{EventLog, ExecuteError};
 
 struct Fixture {
@@ -102,6 +102,13 @@ impl Fixture {
 
     async fn status(&self, id: ExecutionId) -> Option<Status> {
         self.log.state::<Execution>(id).await.unwrap().state.status
+    }
+
+    /// The id of the last event of this type in the execution, and of the one that led to it.
+    async fn last(&self, kind: &str, id: ExecutionId) -> (String, Option<String>) {
+        let events = self.log.stream(&StreamId::of::<Execution>(id), 0, 100).await.unwrap();
+        let last = events.iter().rfind(|recorded| recorded.event.name() == kind).unwrap();
+        (last.event_id.to_string(), last.metadata.causation_id.clone())
     }
 
     async fn grant(&self, caller: &LifeRef, callee: &LifeRef) {
@@ -292,6 +299,39 @@ async fn cancelling_ends_what_waits_and_asks_what_runs() {
     assert_eq!(f.status(first).await, Some(Status::Pending));
     let unknown = ids::execution_id(None);
     assert!(matches!(refusal(cancel(unknown).await), Refusal::Execution(_)));
+}
+
+#[tokio::test]
+async fn a_call_follows_from_the_start_of_the_run_that_makes_it() {
+    let f = Fixture::new().await;
+    let (a, b) = (f.running("a", 1).await, f.running("b", 1).await);
+    f.grant(&a, &b).await;
+    let parent = f.submit(task(&a)).await.unwrap().execution_id;
+    f.run(&a, parent).await;
+    let called = f.submit(call(&a, &b, Some(parent))).await.unwrap().execution_id;
+    let (requested, by) = f.last("ExecutionRequested", called).await;
+    assert_eq!(by, Some(f.last("ExecutionStarted", parent).await.0));
+    assert_ne!(by, Some(requested));
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_follows_from_the_last_request_for_it_whenever_that_came() {
+    let f = Fixture::new().await;
+    let life = f.running("scout", 1).await;
+    let id = f.submit(task(&life)).await.unwrap().execution_id;
+    let grant = f.run(&life, id).await;
+    let cause = f.cause().await;
+    for urgency in [Urgency::Graceful, Urgency::Kill] {
+        let reason = CancelReason::Requested;
+        tasks::cancel(&f.log, id, reason, urgency, metadata()).await.unwrap();
+    }
+    let exit = (Verdict::Completed, Outcome::ended(clock::now()));
+    // Whoever reports the end knows of no request.
+    runs::record_exit(&f.log, grant, exit.0, exit.1, clock::now(), &cause).await.unwrap();
+    let (_, by) = f.last("ExecutionCancelled", id).await;
+    assert_eq!(by, Some(f.last("CancelRequested", id).await.0));
+    let slots = f.log.state::<Slots>(life.incarnation).await.unwrap().state;
+    assert_eq!(slots.slot_of(id), None);
 }
 
 #[tokio::test]

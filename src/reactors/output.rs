@@ -53,6 +53,8 @@ pub(super) struct Follower<'a> {
     masks: OutputMasks,
     last_seq: u64,
     cause: Cause,
+    /// The last request to end the run, once there is one.
+    end_asked: Option<Cause>,
     /// When the process must have exited, once it has printed its result.
     exit_by: Option<Instant>,
 }
@@ -70,7 +72,8 @@ impl<'a> Follower<'a> {
         let parser = context.adapters.get(life.config.runtime).parser();
         let mut masks = OutputMasks::new(run.grant.incarnation.0);
         masks.newest(&context.vault).await?;
-        let mut follower = Self { run, parser, masks, last_seq: 0, cause, exit_by: None };
+        let mut follower =
+            Self { run, parser, masks, last_seq: 0, cause, end_asked: None, exit_by: None };
         let id = run.grant.execution_id;
         loop {
             let lines = context.transcripts.after(id, follower.last_seq, REPLAY_LINES_MAX).await?;
@@ -96,6 +99,7 @@ impl<'a> Follower<'a> {
         let mut look = tokio::time::interval(period());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if execution.cancel.is_some() {
+            self.end_asked = self.end_request().await?;
             run.stop(&execution).await?;
         }
         loop {
@@ -129,12 +133,18 @@ impl<'a> Follower<'a> {
     }
 
     /// Carries out what was asked for since the execution was read.
-    async fn heed(&self, before: Execution) -> anyhow::Result<Execution> {
+    async fn heed(&mut self, before: Execution) -> anyhow::Result<Execution> {
         let now = self.execution().await?;
         if now.cancel.is_some() && now.urgency != before.urgency {
+            self.end_asked = self.end_request().await?;
             self.run.stop(&now).await?;
         }
         Ok(now)
+    }
+
+    async fn end_request(&self) -> anyhow::Result<Option<Cause>> {
+        let asked = runs::end_request(&self.run.context.log, self.run.grant.execution_id).await;
+        asked.context("cannot read who asked for the end")
     }
 
     async fn execution(&self) -> anyhow::Result<Execution> {
@@ -192,8 +202,11 @@ impl<'a> Follower<'a> {
             stop.interrupt_sent_at.map(|at| ExecutionCommand::RecordInterruptSent { at, grace_ms });
         let kill = stop.kill_sent_at.map(|at| ExecutionCommand::RecordKillSent { at });
         for command in interrupt.into_iter().chain(kill) {
-            let id = self.run.grant.execution_id;
-            self.run.context.log.execute::<Execution>(id, command, self.cause.metadata()).await?;
+            let (id, metadata) = (
+                self.run.grant.execution_id,
+                self.end_asked.as_ref().unwrap_or(&self.cause).metadata(),
+            );
+            self.run.context.log.execute::<Execution>(id, command, metadata).await?;
         }
         Ok(())
     }
@@ -219,7 +232,8 @@ impl<'a> Follower<'a> {
         let time = (ended_at - TimeDelta::milliseconds(took), ended_at);
         let verdict = conclusion.verdict;
         let span = self.run.span("execution.exit", Side::Internal).await;
-        runs::record_exit(&context.log, *grant, verdict.clone(), outcome, now, &self.cause).await?;
+        let cause = &self.cause;
+        runs::record_exit(&context.log, *grant, verdict.clone(), outcome, now, cause).await?;
         drop(span);
         self.trace(&verdict, time).await;
         Ok(Step::Again)

@@ -11,6 +11,7 @@ mod adapters;
 mod api;
 mod audit;
 mod avatar;
+mod causes;
 mod cli;
 mod containers;
 mod contract;
