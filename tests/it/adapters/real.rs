@@ -21,6 +21,12 @@ pub fn requests_with(url: &str, mark: &str) -> Vec<String> {
     body.lines().filter(|line| line.contains(mark)).map(str::to_owned).collect()
 }
 
+/// The model that a CLI asks its API for: the full name, or what the CLI has in its place.
+pub fn substitute(substitutes: &[(&str, &str)], full: &str) -> String {
+    let found = substitutes.iter().find(|(replaced, _)| *replaced == full);
+    found.map_or(full, |(_, instead)| *instead).to_owned()
+}
+
 pub fn only(tools: &[&str]) -> ToolSet {
     ToolSet::Only(tools.iter().map(|tool| (*tool).to_owned()).collect())
 }
