@@ -229,7 +229,7 @@ async fn kills_under_load_lose_nothing_and_leave_nothing_stuck() {
 }
 
 /// The environment in which a process sees another time of day; its monotonic clock stays.
-fn clock<'a>(library: &'a str, offset: &'a str) -> [(&'a str, &'a str); 4] {
+pub fn clock<'a>(library: &'a str, offset: &'a str) -> [(&'a str, &'a str); 4] {
     [
         ("LD_PRELOAD", library),
         ("FAKETIME", offset),
@@ -239,7 +239,7 @@ fn clock<'a>(library: &'a str, offset: &'a str) -> [(&'a str, &'a str); 4] {
 }
 
 /// The library that moves a process's clock, where Debian's package puts it.
-fn faketime() -> String {
+pub fn faketime() -> String {
     let found = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
         .map(|triple| format!("/usr/lib/{triple}/faketime/libfaketime.so.1"))
         .into_iter()
