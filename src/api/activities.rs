@@ -12,7 +12,7 @@ use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Result};
 use super::executions::{names, words};
 use super::extract::{Fresh, Path, ReadQuery};
-use super::moment::AsOf;
+use super::moment::{AsOf, PlaceText};
 use super::reply::Reply;
 use crate::domain::{EventId, ExecutionId, IncarnationId};
 use crate::projections::activities::{ActivityFilter, ActivityRow};
@@ -46,6 +46,7 @@ struct OfAgentQuery {
     #[expect(dead_code, reason = "the authorization reads it")]
     incarnation: Option<IncarnationId>,
     /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    #[param(inline, value_type = Option<PlaceText>)]
     as_of: Option<String>,
 }
 
@@ -70,6 +71,7 @@ struct TimelineQuery {
     /// Where the page begins: `next_cursor` of the page before.
     cursor: Option<String>,
     /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    #[param(inline, value_type = Option<PlaceText>)]
     as_of: Option<String>,
 }
 

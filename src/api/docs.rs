@@ -51,7 +51,9 @@ async fn page(_query: Query<NoParams>) -> Response {
 #[utoipa::path(
     get, path = "/api/docs/{file}", tag = "health",
     params(("file" = String, Path, description = "Its name")),
-    responses((status = 200, content_type = "application/octet-stream")),
+    responses((status = 200, content(
+        (String = "text/javascript"), (String = "text/css"), (String = "image/png"),
+    ))),
 )]
 async fn file(Path(name): Path<String>, _query: Query<NoParams>) -> Result<Response> {
     if name == "start.js" {

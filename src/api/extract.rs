@@ -123,6 +123,9 @@ pub fn check_wait_ms(wait_ms: Option<u64>) -> Result<(), ApiError> {
     }
 }
 
+/// From here on a float stands for more than one integer.
+const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
+
 /// A query without parameters of its own.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 pub struct NoParams {}
@@ -234,9 +237,28 @@ fn json(bytes: &[u8]) -> Result<Value, ApiError> {
     if bytes.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    let mut value = serde_json::from_slice(bytes).map_err(|error| {
         ApiError::new(Code::MalformedBody, format!("the body is not JSON: {error}"))
-    })
+    })?;
+    make_whole(&mut value);
+    Ok(value)
+}
+
+/// Writes every number without a fraction as an integer: to a JSON Schema `15.0` is one, and clients
+/// whose language has one kind of number may send it so.
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < WHOLE_BELOW);
+            // Far within what an i64 holds.
+            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        _ => {}
+    }
 }
 
 /// Whether the body is of that type, or says nothing about its type.

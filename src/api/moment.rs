@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::ApiState;
 use super::auth::{Caller, OnAgent};
@@ -18,11 +20,30 @@ use crate::projections::permissions::Permissions;
 use crate::projections::slots::Slots;
 use crate::projections::{Past, PastError, Viewer, Views};
 
+/// What fits a place in the log; not everything that fits it is a day of a month.
+const PLACE: &str = "^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}\
+                     (\\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))$";
+
+/// The most digits of a position.
+const POSITION_DIGITS_MAX: usize = 18;
+
+/// How a request names a place in the log: a position, or a time (RFC 3339).
+pub(super) struct PlaceText;
+
+impl PartialSchema for PlaceText {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(PLACE)).into()
+    }
+}
+
+impl ToSchema for PlaceText {}
+
 /// What a list takes that can look back.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AsOf {
     /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    #[param(inline, value_type = Option<PlaceText>)]
     pub as_of: Option<String>,
 }
 
@@ -31,6 +52,7 @@ pub(super) struct AsOf {
 #[into_params(parameter_in = Query)]
 pub(super) struct AgentAsOf {
     /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    #[param(inline, value_type = Option<PlaceText>)]
     pub as_of: Option<String>,
     /// An earlier life of the name, for its owner then and for administrators.
     #[param(value_type = Option<uuid::Uuid>)]
@@ -191,7 +213,8 @@ enum Place {
 }
 
 fn place(name: &str, text: &str) -> Result<Place> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = (1..=POSITION_DIGITS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && let Ok(position) = text.parse() {
         return Ok(Place::Position(position));
     }

@@ -1,7 +1,7 @@
 //! The description of the API: made from the handlers, completed with what holds for all of them.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{
@@ -112,6 +112,11 @@ fn complete_operation(operation: &mut Operation, method: &str, level: Option<Lev
     let is_conditional_read = method == "GET" && takes("If-None-Match");
     let is_conditional_write = takes("If-Match");
     for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            in_words(status).clone_into(&mut response.description);
+        }
         if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
             response.headers.insert("Position".to_owned(), RefOr::T(position_header()));
             if is_conditional_read || is_conditional_write {
@@ -126,6 +131,12 @@ fn complete_operation(operation: &mut Operation, method: &str, level: Option<Lev
     }
     let problem = RefOr::Ref(Ref::from_response_name("Problem"));
     operation.responses.responses.insert("default".to_owned(), problem);
+}
+
+/// What a status says; OpenAPI has no response without a description.
+fn in_words(status: &str) -> &'static str {
+    let status = status.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
+    status.and_then(|status| status.canonical_reason()).unwrap_or("An answer")
 }
 
 fn position_header() -> Header {

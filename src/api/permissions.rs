@@ -17,7 +17,7 @@ use super::auth::{Caller, OnAgent, Rights, no_agent, on_name, require_owner};
 use super::error::{ApiError, Code, Result};
 use super::etag::IfMatch;
 use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Path, Query, ReadQuery};
-use super::moment::{AgentAsOf, AsOf, Moment};
+use super::moment::{AgentAsOf, AsOf, Moment, PlaceText};
 use super::reply::Reply;
 use crate::commands::permissions::{Change, change};
 use crate::commands::reports::LifeRef;
@@ -58,6 +58,7 @@ struct CheckQuery {
     #[param(required = true)]
     callee: Option<String>,
     /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    #[param(inline, value_type = Option<PlaceText>)]
     as_of: Option<String>,
 }
 

@@ -20,6 +20,7 @@ use super::ApiState;
 use super::auth::{Caller, Gate};
 use super::error::{ApiError, Result};
 use super::extract::Query;
+use super::moment::PlaceText;
 use super::sse;
 use super::stream::{Interest, frame};
 use super::wire::millis;
@@ -49,8 +50,10 @@ const TOPICS_ALL: &str = "all";
 struct ReplayQuery {
     /// Begin with this position, or at this time (RFC 3339). From the beginning when left out; the
     /// header `Last-Event-ID` wins.
+    #[param(inline, value_type = Option<PlaceText>)]
     from: Option<String>,
     /// End with this position, or at this time. At the end of the log when left out.
+    #[param(inline, value_type = Option<PlaceText>)]
     to: Option<String>,
     /// How many times as fast as it happened, 0.01 to 1000000; `0` or `max` is at once, 1 when left
     /// out. No pause is longer than 5 seconds.

@@ -42,12 +42,12 @@ pub fn retry() -> Event {
 /// A header that is no number names a place that no stream of ours has had: the client is told to
 /// begin anew, as with any place beyond the end.
 pub fn position(headers: &HeaderMap, after: Option<i64>) -> Result<Option<i64>> {
+    if after.is_some_and(|after| after < 0) {
+        return Err(ApiError::parameter("after", "after is 0 or more"));
+    }
     if let Some(id) = headers.get(&LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         let id = id.to_str().ok().and_then(|id| id.trim().parse::<i64>().ok());
         return Ok(Some(id.filter(|id| *id >= 0).unwrap_or(i64::MAX)));
-    }
-    if after.is_some_and(|after| after < 0) {
-        return Err(ApiError::parameter("after", "after is 0 or more"));
     }
     Ok(after)
 }

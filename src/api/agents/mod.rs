@@ -24,7 +24,7 @@ use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Code, Result};
 use super::etag::IfNoneMatch;
 use super::extract::{Fresh, ReadQuery};
-use super::moment::AgentAsOf;
+use super::moment::{AgentAsOf, PlaceText};
 use super::page;
 use super::reply::Reply;
 use crate::domain::StreamId;
@@ -46,6 +46,7 @@ struct ListQuery {
     /// Only agents with this tag.
     tag: Option<String>,
     /// Answer with what was so at this position of the log or at this time (RFC 3339).
+    #[param(inline, value_type = Option<PlaceText>)]
     as_of: Option<String>,
 }
 

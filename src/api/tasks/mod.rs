@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::agents::check_model;
 use super::auth::{Caller, Identity, OnAgent};
-use super::error::{ApiError, Code, Result};
+use super::error::{ApiError, Code, Problem, Result};
 use super::extract::{Body, Fields, NoParams, Query};
 use super::idempotency;
 use super::reply::Reply;
@@ -109,7 +109,18 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     post, path = "/api/agents/{name}/task", tag = "executions",
     params(("name" = String, Path, description = "The agent's name"), idempotency::Header),
     request_body = Task,
-    responses((status = 200, body = answer::Answer), (status = 202, body = Taken)),
+    responses(
+        (status = 200, body = answer::Answer),
+        (status = 202, body = Taken),
+        (
+            status = 502, body = Problem, content_type = "application/problem+json",
+            description = "The run failed",
+        ),
+        (
+            status = 504, body = Problem, content_type = "application/problem+json",
+            description = "The run took longer than it may",
+        ),
+    ),
 )]
 async fn submit(
     State(state): State<ApiState>,

@@ -186,3 +186,27 @@ async fn every_read_that_reads_the_log_takes_a_position_and_says_where_it_is() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_number_without_a_fraction_is_an_integer() {
+    let t = TestApp::start().await;
+    t.running_agent("scout", 1).await;
+    let task = |timeout_seconds: f64| {
+        let turns = 1e1;
+        json!({"message": "m", "async_mode": true, "timeout_seconds": timeout_seconds,
+            "max_turns": turns})
+    };
+    let path = "/api/agents/scout/task";
+    let taken = t.admin().post(path, task(15.0)).await.expect(202);
+    let id = taken["execution_id"].as_str().unwrap();
+    let shown = t.admin().get(&format!("/api/agents/scout/executions/{id}")).await.expect(200);
+    assert_eq!(shown["timeout_seconds"], 15, "{shown}");
+    t.admin().post(path, task(15.5)).await.problem(422, "invalid-field");
+}
+
+#[tokio::test]
+async fn a_stream_begins_at_no_negative_position_whatever_the_header_says() {
+    let t = TestApp::start().await;
+    let client = t.admin().with_header("last-event-id", "1");
+    client.get("/api/stream?after=-1").await.problem(400, "invalid-parameter");
+}

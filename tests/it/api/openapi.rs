@@ -37,6 +37,12 @@ async fn the_server_describes_itself_in_openapi_3_1() {
                 operation["responses"]["default"]["$ref"], "#/components/responses/Problem",
                 "{method} {path}"
             );
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let text =
+                    |field: &str| response[field].as_str().is_some_and(|text| !text.is_empty());
+                let says = text("$ref") || text("description");
+                assert!(says, "{method} {path} does not say what {status} is");
+            }
             let id = operation["operationId"].as_str().unwrap().to_owned();
             assert!(ids.insert(id.clone()), "two operations are called {id}");
         }

@@ -4135,6 +4135,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4167,6 +4168,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4202,6 +4204,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4234,6 +4237,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Created */
             201: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4263,6 +4267,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4300,6 +4305,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4340,6 +4346,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4352,6 +4359,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4402,6 +4410,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4435,6 +4444,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4476,6 +4486,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4508,6 +4519,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The digest of the picture */
@@ -4542,6 +4554,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4572,6 +4585,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4607,6 +4621,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4648,6 +4663,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4684,6 +4700,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4716,6 +4733,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4750,6 +4768,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4784,6 +4803,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4814,6 +4834,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4846,6 +4867,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -4880,6 +4902,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4912,6 +4935,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -4972,6 +4996,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5002,6 +5027,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5036,6 +5062,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5081,6 +5108,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5120,6 +5148,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5155,6 +5184,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5194,6 +5224,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5230,6 +5261,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5267,6 +5299,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5279,6 +5312,7 @@ export interface operations {
                     "application/json": components["schemas"]["Changed"];
                 };
             };
+            /** @description Created */
             201: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5316,6 +5350,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5350,6 +5385,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of the file, for `If-Match` */
@@ -5385,6 +5421,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5426,6 +5463,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5456,6 +5494,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5487,6 +5526,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5512,6 +5552,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5537,6 +5578,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5567,6 +5609,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5597,6 +5640,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5629,6 +5673,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5659,6 +5704,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5691,6 +5737,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5726,6 +5773,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5767,6 +5815,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5800,6 +5849,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5812,6 +5862,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5848,6 +5899,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -5880,6 +5932,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5912,6 +5965,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5944,6 +5998,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -5980,6 +6035,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6005,6 +6061,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6030,6 +6087,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6063,6 +6121,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6104,6 +6163,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6137,6 +6197,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6149,6 +6210,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6184,6 +6246,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6225,6 +6288,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6259,6 +6323,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6291,6 +6356,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6327,6 +6393,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6360,6 +6427,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6401,6 +6469,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6435,6 +6504,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6467,6 +6537,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6505,6 +6576,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6536,6 +6608,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6548,6 +6621,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6580,6 +6654,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6611,6 +6686,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6623,6 +6699,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6658,6 +6735,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6699,6 +6777,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6733,6 +6812,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6743,6 +6823,7 @@ export interface operations {
                     "application/json": components["schemas"]["Answer"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6751,6 +6832,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description The run failed */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The run took longer than it may */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -6776,6 +6875,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6817,6 +6917,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6852,6 +6953,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6893,6 +6995,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6926,6 +7029,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6938,6 +7042,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
@@ -6962,6 +7067,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6987,6 +7093,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -6994,7 +7101,9 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": unknown;
+                    "text/javascript": string;
+                    "text/css": string;
+                    "image/png": string;
                 };
             };
             default: components["responses"]["Problem"];
@@ -7029,6 +7138,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7061,6 +7171,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7116,6 +7227,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7142,6 +7254,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7167,6 +7280,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7213,6 +7327,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7246,6 +7361,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7281,6 +7397,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7308,6 +7425,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7339,6 +7457,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7369,6 +7488,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7391,6 +7511,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7422,6 +7543,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7451,6 +7573,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Created */
             201: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7481,6 +7604,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7506,6 +7630,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description No Content */
             204: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7529,6 +7654,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7551,6 +7677,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7573,6 +7700,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7602,6 +7730,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7635,6 +7764,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7661,6 +7791,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7686,6 +7817,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7728,6 +7860,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7754,6 +7887,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7776,6 +7910,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7798,6 +7933,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7820,6 +7956,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7845,6 +7982,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7883,6 +8021,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7910,6 +8049,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7935,6 +8075,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7945,6 +8086,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7970,6 +8112,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -7980,6 +8123,7 @@ export interface operations {
                     "application/json": components["schemas"]["Transition"];
                 };
             };
+            /** @description Accepted */
             202: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8007,6 +8151,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8029,6 +8174,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8051,6 +8197,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8076,6 +8223,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8102,6 +8250,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8124,6 +8273,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description No Content */
             204: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8153,6 +8303,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8182,6 +8333,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Created */
             201: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8209,6 +8361,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8235,6 +8388,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description No Content */
             204: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8263,6 +8417,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8288,6 +8443,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description No Content */
             204: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8308,6 +8464,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8330,6 +8487,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8352,6 +8510,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8374,6 +8533,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
@@ -8400,6 +8560,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK */
             200: {
                 headers: {
                     /** @description The position of the log at which the answer holds */
