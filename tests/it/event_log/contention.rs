@@ -251,6 +251,50 @@ async fn a_slow_transaction_is_never_overtaken() {
     db.assert_dense().await;
 }
 
+/// What an append found before it waited for its place need not hold when it gets it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_that_waits_while_its_streams_go_on_is_decided_anew() {
+    let db = TestDb::new().await;
+    let log = db.open().await;
+    make_user(&log, "ada").await;
+    let slow = SlowWriter::begin(&db).await;
+    // One writes to the stream that is being written, one has it as its guard, one has nothing of it.
+    let writes = log.execute::<Account>("slow", create_user("slow"), metadata());
+    let plan = Plan::new().stream::<Slots>("s").guard::<Account>("slow");
+    let guarded = log.transact(plan, metadata(), |decision| {
+        decision.decide::<Slots>("s", SlotsCommand::SetTimeout { seconds: 60 })?;
+        Ok::<_, SlotsError>(decision.version::<Account>("slow"))
+    });
+    let all = async { tokio::join!(writes, guarded, touch(&log, "ada")) };
+    let mut all = pin!(all);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut all).await;
+    assert!(early.is_err(), "{early:?}");
+    slow.commit().await;
+    let (written, guarded, apart) = within("the appends", all).await;
+    assert_eq!(written.unwrap().version, 2, "the stream had an event by then");
+    let (seen, receipt) = guarded.unwrap();
+    assert!(seen > 0, "decided on the guard's old state");
+    let mut positions = [receipt.position, apart.position];
+    positions.sort_unstable();
+    assert!(positions[0] > 2 && positions[1] <= 5, "{positions:?}");
+    assert_eq!(log.head(), 5);
+    db.assert_dense().await;
+}
+
+/// As after the loss of a primary whose newest events had not reached the standby.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_after_a_version_that_is_gone_is_decided_anew() {
+    let db = TestDb::on(Engine::Postgres).await;
+    let log = db.open().await;
+    make_user(&log, "ada").await;
+    make_user(&log, "bob").await;
+    assert_eq!(touch(&log, "ada").await.version, 2);
+    db.run("DELETE FROM events WHERE position = 3; UPDATE event_log_head SET position = 2").await;
+    let (ada, bob) = tokio::join!(touch(&log, "ada"), touch(&log, "bob"));
+    assert_eq!((ada.version, bob.version), (2, 2));
+    db.assert_dense().await;
+}
+
 /// Somebody who inserts by hand and takes their time.
 enum SlowWriter {
     Sqlite(Arc<std::sync::Mutex<rusqlite::Connection>>),
