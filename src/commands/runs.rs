@@ -44,8 +44,6 @@ pub async fn record_started(
 }
 
 /// Records how the run ended and gives its slot to the next, in one append.
-///
-/// It follows from the last request to end the run where there is one, else from `cause`.
 pub async fn record_exit(
     log: &EventLog,
     grant: Grant,
@@ -55,22 +53,7 @@ pub async fn record_exit(
     cause: &Cause,
 ) -> Result<Receipt> {
     let command = ExecutionCommand::RecordExit { verdict, outcome: Box::new(outcome) };
-    let reason = ReleaseReason::Exited;
-    let exit = command.clone();
-    let decide = move |d: &mut Decision<'_>| {
-        let execution = d.state::<Execution>(grant.execution_id);
-        let is_asked_for = execution.cancel.is_some() && !execution.is_terminal();
-        if !is_asked_for {
-            decide_end(d, grant, exit.clone(), reason, now)?;
-        }
-        Ok(is_asked_for)
-    };
-    let (is_asked_for, receipt) = log.transact(end_plan(grant), cause.metadata(), decide).await?;
-    if !is_asked_for {
-        return Ok(receipt);
-    }
-    let asked = end_request(log, grant.execution_id).await?;
-    end(log, grant, command, reason, now, asked.as_ref().unwrap_or(cause)).await
+    end(log, grant, command, ReleaseReason::Exited, now, cause).await
 }
 
 /// What the last request to end a run leads to; none without such a request.
@@ -128,6 +111,7 @@ pub async fn record_lost(
     end(log, grant, command, ReleaseReason::Lost, now, cause).await
 }
 
+/// Ends a run: by the last request to end it where there is one, else by `cause`.
 async fn end(
     log: &EventLog,
     grant: Grant,
@@ -136,8 +120,23 @@ async fn end(
     now: DateTime<Utc>,
     cause: &Cause,
 ) -> Result<Receipt> {
+    let first = command.clone();
+    let decide = move |d: &mut Decision<'_>| {
+        let execution = d.state::<Execution>(grant.execution_id);
+        let is_asked_for = execution.cancel.is_some() && !execution.is_terminal();
+        if !is_asked_for {
+            decide_end(d, grant, first.clone(), reason, now)?;
+        }
+        Ok(is_asked_for)
+    };
+    let (is_asked_for, receipt) = log.transact(end_plan(grant), cause.metadata(), decide).await?;
+    if !is_asked_for {
+        return Ok(receipt);
+    }
+    let asked = end_request(log, grant.execution_id).await?;
+    let by = asked.as_ref().unwrap_or(cause).metadata();
     let decide = move |d: &mut Decision<'_>| decide_end(d, grant, command.clone(), reason, now);
-    Ok(log.transact(end_plan(grant), cause.metadata(), decide).await?.1)
+    Ok(log.transact(end_plan(grant), by, decide).await?.1)
 }
 
 fn end_plan(grant: Grant) -> Plan {

@@ -105,8 +105,8 @@ pub enum SubmitError {
 pub async fn submit(log: &EventLog, submit: Submit, mut metadata: Metadata) -> Result<Submitted> {
     let parent = submit.request.parent_execution_id;
     let ancestors = ancestors(log, parent).await?;
-    // Written once and for ever: a decision that finds the parent running finds what was read here
-    // as its start, or refuses a parent that had none when it was asked.
+    // A start is recorded once and never changes, so it may be read before the decision. The decision
+    // refuses a parent that began only after this.
     let begun = match parent {
         Some(parent) => begun(log, parent).await?,
         None => None,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta};
+use trinity_agent_protocol::Info;
 
 use super::look::{Look, Next};
 use super::{chain, credentials, dispatch, own_key, repository, startup};
@@ -19,6 +20,9 @@ use crate::hosts::{self, AgentSpec, ContainerSpec, Status, WorkspaceFile};
 
 /// The wait before the first restart after a crash; it doubles with every further crash.
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(500);
+
+/// How often a place is started in one start of its agent.
+const STARTS_MAX: u32 = 3;
 
 /// The label that says which configuration a place was made with.
 const CONFIG_HASH: &str = "trinity.config-hash";
@@ -238,17 +242,11 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
         None => own_key::renew(look).await,
     };
     has_key.map_err(Failure::at(Step::Key))?;
+    let was_up = goes_on.is_some();
     let made_with = goes_on.and_then(|mut before| before.labels.remove(CONFIG_HASH));
+    let Serving { host_ref, info, went_on } = come_up(look, was_up).await?;
+    let made_with = made_with.filter(|_| went_on);
     let config_hash = made_with.unwrap_or_else(|| config_hash(look));
-    let mut host_ref = make(look, BTreeMap::new()).await?;
-    let mut started = context.host.start(incarnation).await;
-    if let Err(error @ hosts::Error::Broken(_)) = &started {
-        tracing::warn!(agent = %life_ref.name, "{error}");
-        host_ref = make(look, BTreeMap::new()).await?;
-        started = context.host.start(incarnation).await;
-    }
-    started.map_err(Failure::at(Step::Start))?;
-    let info = link.info().await.map_err(Failure::at(Step::Health))?;
     let read = context.vault.read(incarnation).await;
     let credentials = read.map_err(Failure::at(Step::Credentials))?;
     // Whoever starts an agent learns now what would fail with each of its runs.
@@ -267,6 +265,44 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     // Whatever its script has done, and it was given.
     link.info().await.map_err(Failure::at(Step::Health))?;
     Ok(Up { host_ref, config_hash })
+}
+
+/// A place whose agent server answers.
+struct Serving {
+    host_ref: String,
+    info: Info,
+    /// Whether it was up before.
+    went_on: bool,
+}
+
+/// Starts the agent's place until its agent server answers. What cannot be started any more is made anew,
+/// and what was up before and is mute is ended first: an engine that was killed may have left either.
+async fn come_up(look: &Look<'_>, was_up: bool) -> Result<Serving, Failure> {
+    let Look { context, life_ref, link, .. } = look;
+    let (mut starts, mut went_on) = (0, was_up);
+    loop {
+        starts += 1;
+        let host_ref = make(look, BTreeMap::new()).await?;
+        match context.host.start(life_ref.incarnation.0).await {
+            Err(error @ hosts::Error::Broken(_)) if starts < STARTS_MAX => {
+                tracing::warn!(agent = %life_ref.name, "{error}");
+                went_on = false;
+                continue;
+            }
+            started => started.map_err(Failure::at(Step::Start))?,
+        }
+        match link.info().await {
+            Err(error) if went_on && error.is_silence() && context.host.outage().is_none() => {
+                tracing::warn!(agent = %life_ref.name, "was up, and is mute: {}", chain(&error));
+                end_what_is_mute(look).await;
+                went_on = false;
+            }
+            info => {
+                let info = info.map_err(Failure::at(Step::Health))?;
+                return Ok(Serving { host_ref, info, went_on });
+            }
+        }
+    }
 }
 
 /// Compares a running agent with what its host shows.

@@ -99,8 +99,8 @@ impl<'a> Follower<'a> {
         let mut look = tokio::time::interval(period());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if execution.cancel.is_some() {
-            self.end_asked = self.end_request().await?;
             run.stop(&execution).await?;
+            self.end_asked = self.end_request().await?;
         }
         loop {
             let stopping = execution.cancel.is_some();
@@ -136,8 +136,8 @@ impl<'a> Follower<'a> {
     async fn heed(&mut self, before: Execution) -> anyhow::Result<Execution> {
         let now = self.execution().await?;
         if now.cancel.is_some() && now.urgency != before.urgency {
-            self.end_asked = self.end_request().await?;
             self.run.stop(&now).await?;
+            self.end_asked = self.end_request().await?;
         }
         Ok(now)
     }
@@ -198,14 +198,15 @@ impl<'a> Follower<'a> {
         let status = self.run.link.status(id).await.context("cannot ask how the stop goes")?;
         let Some(stop) = status.and_then(|status| status.stop) else { return Ok(()) };
         let grace_ms = stop.grace_ms;
+        // What the supervisor does by itself nobody has asked for, even if somebody has since.
+        let by_itself = matches!(stop.reason, StopReason::Timeout | StopReason::Finished);
+        let asked = self.end_asked.as_ref().filter(|_| !by_itself);
         let interrupt =
             stop.interrupt_sent_at.map(|at| ExecutionCommand::RecordInterruptSent { at, grace_ms });
         let kill = stop.kill_sent_at.map(|at| ExecutionCommand::RecordKillSent { at });
         for command in interrupt.into_iter().chain(kill) {
-            let (id, metadata) = (
-                self.run.grant.execution_id,
-                self.end_asked.as_ref().unwrap_or(&self.cause).metadata(),
-            );
+            let (id, metadata) =
+                (self.run.grant.execution_id, asked.unwrap_or(&self.cause).metadata());
             self.run.context.log.execute::<Execution>(id, command, metadata).await?;
         }
         Ok(())

@@ -117,8 +117,7 @@ pub(crate) fn log_to_stderr() {
 }
 
 async fn serve(args: Args, lock: &File) -> anyhow::Result<()> {
-    let tenure = Tenure::begin(lock, &args.state, args.isolation.is_container())
-        .context("cannot listen for a successor")?;
+    let tenure = Tenure::begin(lock, &args.state, args.isolation.is_container());
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is no UTF-8");
     let isolation = args.isolation.in_force()?;
     // The home is in the workspace.
@@ -276,7 +275,8 @@ async fn accept(
     let mut idle = Idle::new(idle_exit_ms);
     let closed = async { std::future::pending::<()>().await };
     let mut closed: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(closed);
-    let mut is_closing = false;
+    // With what haste it ends, once it does.
+    let mut closing = None;
     loop {
         let request = tokio::select! {
             accepted = listener.accept() => {
@@ -305,9 +305,10 @@ async fn accept(
             }
         };
         if let Some(request) = request
-            && !is_closing
+            && (closing.is_none() || request == AT_ONCE)
+            && closing.as_ref() != Some(&AT_ONCE)
         {
-            is_closing = true;
+            closing = Some(request.clone());
             tracing::info!("ending");
             closed = Box::pin(close(Arc::clone(&executions), request));
         }

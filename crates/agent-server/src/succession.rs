@@ -6,7 +6,8 @@
 //! the next one asks for the lock, and a folder that was removed serves nobody.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::ErrorKind::{self, BrokenPipe, NotFound, WouldBlock};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -36,9 +37,14 @@ pub(crate) struct Tenure<'l> {
 
 impl<'l> Tenure<'l> {
     /// Has the folder; with `yields`, until a successor asks for it. To be called in a runtime.
-    pub(crate) fn begin(lock: &'l File, state: &Path, yields: bool) -> io::Result<Self> {
-        let asked = if yields { Some(open(&pipe_of(state))?) } else { None };
-        Ok(Self { lock, asked })
+    pub(crate) fn begin(lock: &'l File, state: &Path, yields: bool) -> Self {
+        let asked = yields.then(|| open(&pipe_of(state))).transpose();
+        // A run may have put anything there, and what serves runs is worth more than what follows it.
+        let asked = asked.unwrap_or_else(|error| {
+            tracing::error!(%error, "no successor will be heard");
+            None
+        });
+        Self { lock, asked }
     }
 
     /// Returns when a successor wants the folder.
@@ -67,7 +73,7 @@ pub(crate) fn succeed(state: &Path) -> io::Result<File> {
     let give_up_at = Instant::now() + Duration::from_millis(WAIT_MS_MAX);
     loop {
         match State::lock(state) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < give_up_at => {}
+            Err(error) if error.kind() == WouldBlock && Instant::now() < give_up_at => {}
             other => return other,
         }
         ask(&pipe_of(state))?;
@@ -81,14 +87,13 @@ fn pipe_of(state: &Path) -> PathBuf {
 
 /// Asks whoever listens.
 fn ask(path: &Path) -> io::Result<()> {
-    let flags = OFlag::O_NONBLOCK.bits();
+    // A run may have put anything there.
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
     let asked = fs::OpenOptions::new().write(true).custom_flags(flags).open(path);
     match asked.and_then(|mut pipe| pipe.write_all(b"\n")) {
-        // It is about to end, or to listen.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        // It is about to end, or to listen, or was asked often enough.
+        Err(error) if [NotFound, BrokenPipe, WouldBlock].contains(&error.kind()) => Ok(()),
         Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => Ok(()),
-        // It was asked often enough.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
         asked => asked,
     }
 }
@@ -99,8 +104,8 @@ fn open(path: &Path) -> io::Result<pipe::Receiver> {
     let mut options = pipe::OpenOptions::new();
     options.read_write(true);
     match options.open_receiver(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        // Something else of that name.
+        Err(error) if error.kind() == NotFound => {}
+        // A file of that name.
         Err(error) if error.kind() == ErrorKind::InvalidInput => fs::remove_file(path)?,
         other => return other,
     }

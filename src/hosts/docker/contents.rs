@@ -34,7 +34,13 @@ pub(super) fn first(
     for (path, WorkspaceFile { content, is_executable }) in workspace_files {
         let mode = if *is_executable { FOLDER_MODE } else { FILE_MODE };
         let mut header = header(EntryType::Regular, mode, content.len(), AGENT_UID);
-        archive.append_data(&mut header, format!("workspace/{path}"), content.as_slice())?;
+        let path_in_volume = format!("workspace/{path}");
+        // The engine would put the file in the folder's place.
+        if folders.contains(&path_in_volume.as_str()) {
+            let reason = format!("{path} is a folder of every agent");
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, reason));
+        }
+        archive.append_data(&mut header, path_in_volume, content.as_slice())?;
     }
     archive.into_inner()
 }

@@ -276,7 +276,10 @@ async fn in_a_container_the_next_server_takes_the_place_of_one_that_was_forgotte
     let mut server = Server::start().await;
     server.kill().await;
     server.start_again(&IN_A_CONTAINER).await;
-    let id = server.run(&shell("trap '' INT TERM; echo up; while :; do sleep 1; done")).await;
+    let mut request = shell("trap '' INT TERM; echo up; while :; do sleep 1; done");
+    // Longer than the next one waits.
+    request.grace_ms = 60_000;
+    let id = server.run(&request).await;
     server.is_up(&id).await;
     let mut forgotten = server.leave();
     server.start_again(&IN_A_CONTAINER).await;
