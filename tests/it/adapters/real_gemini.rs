@@ -13,7 +13,11 @@ use super::real::{only, setting, substitute};
 use super::*;
 
 /// What the CLI itself asks for in the place of models that are no longer served.
-const SUBSTITUTES: &[(&str, &str)] = &[];
+const SUBSTITUTES: &[(&str, &str)] = &[
+    ("gemini-3-pro-preview", "gemini-3.1-pro-preview"),
+    ("gemini-3.1-flash-lite", "gemini-3.5-flash-lite"),
+    ("gemini-3.5-flash", "gemini-3.8-flash"),
+];
 
 fn gemini() -> Gemini {
     Gemini::new(Launcher::parse(&setting("TRINITY_GEMINI_COMMAND")).unwrap())
