@@ -94,10 +94,24 @@ fn settings(task: &TaskSpec) -> Value {
     settings
 }
 
-/// The servers of the task's MCP configuration, which both CLIs write alike.
+/// The servers of the task's MCP configuration, which both CLIs write alike, of which it may use a tool.
+/// The CLI allows whatever the servers offer that it is told of, and no rule takes that back.
 pub fn mcp_servers(task: &TaskSpec) -> Option<Value> {
     let mut config: Value = serde_json::from_str(task.mcp_config.as_ref()?).ok()?;
-    Some(config.get_mut("mcpServers")?.take())
+    let mut servers = config.get_mut("mcpServers")?.take();
+    if let ToolSet::Only(names) = &task.tools {
+        let granted: Vec<_> = names.iter().filter_map(|name| of_mcp(name)).collect();
+        let servers = servers.as_object_mut()?;
+        servers.retain(|name, _| granted.iter().any(|(server, _)| server == name));
+        for (name, server) in servers.iter_mut() {
+            let of_server = granted.iter().filter(|(server, _)| server == name);
+            let tools: Option<Vec<&str>> = of_server.map(|(_, tool)| *tool).collect();
+            if let (Some(tools), Some(server)) = (tools, server.as_object_mut()) {
+                server.insert("includeTools".to_owned(), json!(tools));
+            }
+        }
+    }
+    Some(servers).filter(|servers| servers.as_object().is_some_and(|servers| !servers.is_empty()))
 }
 
 /// The rules for tools: what they deny, the model is not even told of. None as root without a
