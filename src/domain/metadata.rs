@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{AccountId, AgentName};
@@ -30,21 +31,26 @@ impl fmt::Display for Actor {
 
 /// The strings stored in an event's `metadata` column.
 ///
-/// Strings only, because `cqrs-es` stores a map of strings and must stay able to read ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Strings only, because `cqrs-es` stores a map of strings and must stay able to read ours. An absent
+/// value has no key. What a foreign writer left out is empty, and what else it wrote is passed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Metadata {
     /// Who caused the event, as [`Actor`] prints it.
     pub actor: String,
     /// Shared by everything that follows from one request.
     pub correlation_id: String,
     /// The event that led to this one, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<String>,
     /// The command, so that an acknowledged answer can be found in the log.
     pub command_id: String,
     /// SHA-256 of the request body, when the stream's id derives from an idempotency key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body_sha256: Option<String>,
     /// The span of the request it all began with, as the header `traceparent` of W3C Trace Context
     /// has it, so that what follows belongs to the same trace, also after a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
 
@@ -99,5 +105,31 @@ impl Metadata {
             body_sha256: map.remove(Self::BODY_SHA256),
             traceparent: map.remove(Self::TRACEPARENT),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_of_the_framework_is_what_is_stored() {
+        let bare = Metadata::by_system(Uuid::from_u128(7));
+        let full = Metadata {
+            causation_id: Some("cause".to_owned()),
+            body_sha256: Some("sum".to_owned()),
+            traceparent: Some("span".to_owned()),
+            ..bare.clone()
+        };
+        for metadata in [bare, full] {
+            let stored = serde_json::to_string(&metadata).unwrap();
+            assert_eq!(serde_json::from_str::<Metadata>(&stored).unwrap(), metadata);
+            let map: HashMap<String, String> = serde_json::from_str(&stored).unwrap();
+            assert_eq!(map, metadata.to_map());
+            assert_eq!(Metadata::from_map(map), metadata);
+        }
+        let foreign = r#"{"actor":"somebody","their_own":7}"#;
+        let read: Metadata = serde_json::from_str(foreign).unwrap();
+        assert_eq!(read, Metadata { actor: "somebody".to_owned(), ..Metadata::default() });
     }
 }

@@ -1,8 +1,8 @@
 //! One append: what it writes, what must hold for it, and what an engine says of it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -76,15 +76,17 @@ pub(super) struct Submitted {
 }
 
 impl Append {
-    /// Serializes the events and refuses what no database would take.
+    /// Serializes the events and refuses what no database would take. `stored` is the metadata as the
+    /// database gets it: the framework's may have keys of its own.
     pub(super) fn new(
         checks: Vec<Check>,
         events: Vec<(StreamId, i64, Event)>,
-        metadata: &HashMap<String, String>,
+        metadata: Metadata,
+        stored: &impl Serialize,
     ) -> Result<Self, Invalid> {
         within("events", events.len(), APPEND_EVENTS_MAX)?;
         checks.iter().try_for_each(|check| check_id(&check.stream))?;
-        let metadata_json = serde_json::to_string(metadata).map_err(|error| {
+        let metadata_json = serde_json::to_string(stored).map_err(|error| {
             Invalid::Unserialisable { event_type: "metadata".into(), reason: error.to_string() }
         })?;
         if escapes_nul(&metadata_json) {
@@ -99,7 +101,6 @@ impl Append {
             encoded.push(NewEvent { stream, version, event_id, event, payload });
         }
         within("bytes", bytes, APPEND_BYTES_MAX)?;
-        let metadata = Metadata::from_map(metadata.clone());
         Ok(Self { checks, events: encoded, metadata, metadata_json })
     }
 

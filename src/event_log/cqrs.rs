@@ -10,7 +10,7 @@ use cqrs_es::{AggregateContext, AggregateError, EventEnvelope, EventStore};
 use super::append::{Append, AppendError, Check};
 use super::error::LogError;
 use super::{EventLog, Loaded};
-use crate::domain::{Decider, StreamId};
+use crate::domain::{Decider, Metadata, StreamId};
 
 /// How many events one page of a stream takes.
 const PAGE_EVENTS_MAX: usize = 1_000;
@@ -78,7 +78,7 @@ impl<A: Decider> EventStore<A> for EventLog {
         let checks = vec![Check { stream: stream.clone(), version }];
         let new = (version + 1..).zip(events.iter().cloned());
         let new = new.map(|(version, event)| (stream.clone(), version, A::wrap(event))).collect();
-        let append = Append::new(checks, new, &metadata)
+        let append = Append::new(checks, new, Metadata::from_map(metadata.clone()), &metadata)
             .map_err(|error| AggregateError::UnexpectedError(error.into()))?;
         // The framework has moved its own copy; the cached one is behind now.
         let placed = self.0.queue.append(append).await;

@@ -239,11 +239,9 @@ async fn commit_isolated<E: Engine>(engine: &mut E, appends: &[Append]) -> Vec<O
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::domain::account::{AccountEvent, Role};
-    use crate::domain::{Event, StreamId, StreamType};
+    use crate::domain::{Event, Metadata, StreamId, StreamType};
     use crate::event_log::append::{Check, Place};
 
     /// Commits nothing and remembers the batches; goes on when it is let.
@@ -278,7 +276,7 @@ mod tests {
         let checks = checks.map(|id| Check { stream: stream(id), version: 0 }).collect();
         let event = AccountEvent::UserCreated { name: "x".repeat(bytes), role: Role::User };
         let events = vec![(stream(written), 1, Event::Account(event))];
-        Append::new(checks, events, &HashMap::new()).unwrap()
+        Append::new(checks, events, Metadata::default(), &Metadata::default()).unwrap()
     }
 
     #[tokio::test]

@@ -15,9 +15,9 @@ use uuid::Uuid;
 use super::MIGRATIONS;
 use super::append::{Append, AppendError, Outcome, Place};
 use super::error::{LogError, OpenError, Unavailable};
-use super::feed::Feed;
+use super::feed::{Feed, Placed};
 use super::group_commit::{BatchError, Engine};
-use super::rows::{COLUMNS_POSTGRES, Row, SELECT_RECORDED_AT, select_of_types};
+use super::rows::{COLUMNS_POSTGRES, Reading, Row, SELECT_RECORDED_AT, Upcasters, select_of_types};
 use super::snapshots::{FINGERPRINT, KeptState};
 use super::standings::Standings;
 use super::store::Standing;
@@ -299,23 +299,31 @@ fn unavailable(error: &sqlx::Error) -> Unavailable {
 }
 
 impl PostgresReader {
-    pub(super) async fn after(&self, position: i64, limit: usize) -> Result<Vec<Row>, LogError> {
+    pub(super) async fn after(
+        &self,
+        upcasters: &Upcasters,
+        position: i64,
+        limit: usize,
+    ) -> Result<Vec<Placed>, LogError> {
+        let reading = upcasters.positions_after(position);
         let sql = format!(
             "SELECT {COLUMNS_POSTGRES} FROM events WHERE position > $1 ORDER BY position LIMIT $2"
         );
         let query = || sqlx::query(&sql).bind(position).bind(to_i64(limit)).fetch_all(&self.pool);
-        rows(&read(query).await?)
+        page(reading, &read(query).await?)
     }
 
     /// The events of these kinds of streams between two positions, the first excluded.
     pub(super) async fn of_types(
         &self,
+        upcasters: &Upcasters,
         types: &[StreamType],
         (after, until): (i64, i64),
-    ) -> Result<Vec<Row>, LogError> {
+    ) -> Result<Vec<Placed>, LogError> {
+        let reading = upcasters.scattered();
         let sql = select_of_types(COLUMNS_POSTGRES, types);
         let query = || sqlx::query(&sql).bind(after).bind(until).fetch_all(&self.pool);
-        rows(&read(query).await?)
+        page(reading, &read(query).await?)
     }
 
     /// When the event at a position was recorded, in microseconds.
@@ -327,10 +335,12 @@ impl PostgresReader {
 
     pub(super) async fn stream(
         &self,
+        upcasters: &Upcasters,
         stream: &StreamId,
         after_version: i64,
         limit: usize,
-    ) -> Result<Vec<Row>, LogError> {
+    ) -> Result<Vec<Placed>, LogError> {
+        let reading = upcasters.versions_after(after_version);
         let sql = format!(
             "SELECT {COLUMNS_POSTGRES} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 \
              AND sequence > $3 ORDER BY sequence LIMIT $4"
@@ -343,7 +353,7 @@ impl PostgresReader {
                 .bind(to_i64(limit))
                 .fetch_all(&self.pool)
         };
-        rows(&read(query).await?)
+        page(reading, &read(query).await?)
     }
 
     pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
@@ -353,9 +363,10 @@ impl PostgresReader {
     /// The state kept of a stream, and the first events since.
     pub(super) async fn load(
         &self,
+        upcasters: &Upcasters,
         stream: &StreamId,
         limit: usize,
-    ) -> Result<(Option<KeptState>, Vec<Row>), LogError> {
+    ) -> Result<(Option<KeptState>, Vec<Placed>), LogError> {
         let sql = format!(
             "WITH kept AS MATERIALIZED (SELECT version, position, state FROM aggregate_states \
                  WHERE aggregate_type = $1 AND aggregate_id = $2 AND fingerprint = $4) \
@@ -373,17 +384,20 @@ impl PostgresReader {
                 .bind(FINGERPRINT)
                 .fetch_all(&self.pool)
         };
-        let mut rows = rows(&read(query).await?)?;
+        let rows = read(query).await?;
+        let rows: sqlx::Result<Vec<Row<'_>>> = rows.iter().map(borrowed).collect();
+        let rows = rows.map_err(|error| unavailable(&error))?;
         // Only the kept state has no event's id.
-        let kept = rows.iter().position(|row| row.event_id.is_empty());
-        let kept = kept.map(|index| rows.remove(index));
-        let kept = kept.map(|row| KeptState {
+        let (kept, events): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.event_id.is_empty());
+        let kept = kept.first().map(|row| KeptState {
             stream: stream.clone(),
             version: row.sequence,
             position: row.position,
-            json: row.payload,
+            json: row.payload.to_owned(),
         });
-        Ok((kept, rows))
+        let mut reading = upcasters.versions_after(kept.as_ref().map_or(0, |kept| kept.version));
+        let events: Result<_, _> = events.into_iter().map(|row| reading.read(row)).collect();
+        Ok((kept, events?))
     }
 }
 
@@ -412,12 +426,12 @@ fn is_shutdown(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.starts_with("57P"))
 }
 
-fn rows(rows: &[PgRow]) -> Result<Vec<Row>, LogError> {
-    let rows: sqlx::Result<Vec<Row>> = rows.iter().map(row).collect();
-    rows.map_err(|error| unavailable(&error).into())
+fn page(mut reading: Reading, rows: &[PgRow]) -> Result<Vec<Placed>, LogError> {
+    let read = |row| reading.read(&borrowed(row).map_err(|error| unavailable(&error))?);
+    rows.iter().map(read).collect()
 }
 
-fn row(row: &PgRow) -> sqlx::Result<Row> {
+fn borrowed(row: &PgRow) -> sqlx::Result<Row<'_>> {
     Ok(Row {
         aggregate_type: row.try_get(0)?,
         aggregate_id: row.try_get(1)?,

@@ -1,6 +1,5 @@
 //! Rows of table `events`, and how they become events again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
@@ -36,18 +35,18 @@ pub(super) fn select_of_types(columns: &str, types: &[StreamType]) -> String {
 /// The framework's upcasters write `1.0.0` where an event says `1`.
 const ZERO_PART: &str = ".0";
 
-/// A stored event, unread.
+/// A stored event, unread; its texts are the driver's still.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) aggregate_type: String,
-    pub(super) aggregate_id: String,
+pub(super) struct Row<'a> {
+    pub(super) aggregate_type: &'a str,
+    pub(super) aggregate_id: &'a str,
     pub(super) sequence: i64,
-    pub(super) event_type: String,
-    pub(super) event_version: String,
-    pub(super) payload: String,
-    pub(super) metadata: String,
+    pub(super) event_type: &'a str,
+    pub(super) event_version: &'a str,
+    pub(super) payload: &'a str,
+    pub(super) metadata: &'a str,
     pub(super) position: i64,
-    pub(super) event_id: String,
+    pub(super) event_id: &'a str,
     pub(super) recorded_at: i64,
 }
 
@@ -63,50 +62,60 @@ impl Upcasters {
         Self(upcasters.into())
     }
 
-    /// Reads a row.
-    pub(super) fn read(&self, row: Row) -> Result<Placed, LogError> {
-        let position = row.position;
-        self.decode(row).map_err(|reason| LogError::Unreadable { position, reason: reason.into() })
+    /// Reads rows of any streams, with others between them.
+    pub(super) fn scattered(&self) -> Reading {
+        Reading { upcasters: self.clone(), next: Next::Any }
     }
 
-    fn decode(&self, row: Row) -> Result<Placed, String> {
-        let bytes = row.payload.len();
+    /// Reads the rows that follow a position.
+    pub(super) fn positions_after(&self, position: i64) -> Reading {
+        Reading { upcasters: self.clone(), next: Next::Position(position.saturating_add(1)) }
+    }
+
+    /// Reads the rows of a stream that follow a version.
+    pub(super) fn versions_after(&self, version: i64) -> Reading {
+        Reading { upcasters: self.clone(), next: Next::Version(version.saturating_add(1)) }
+    }
+
+    fn decode(&self, row: &Row<'_>) -> Result<Placed, String> {
         let kind: StreamType = row.aggregate_type.parse().map_err(text)?;
-        let metadata: HashMap<String, String> =
-            serde_json::from_str(&row.metadata).map_err(text)?;
-        let event_id = Uuid::parse_str(&row.event_id).map_err(text)?;
-        let stream = StreamId { kind, id: row.aggregate_id };
-        let (event, event_type, event_version) =
-            if self.concerns(&row.event_type, &row.event_version) {
-                let upcast = self.upcast(
-                    &stream,
-                    row.sequence,
-                    &row.event_type,
-                    &row.event_version,
-                    &row.payload,
-                )?;
-                let event = Event::decode(kind, &upcast.payload.to_string()).map_err(chain)?;
-                (event, upcast.event_type, upcast.event_version)
-            } else {
-                let event = Event::decode(kind, &row.payload).map_err(chain)?;
-                (event, row.event_type, row.event_version)
-            };
-        if event_version.trim_end_matches(ZERO_PART) != event.version() {
-            return Err(format!("{event_type} has version {event_version}, which is unknown"));
-        }
-        if event_type != event.name() {
-            return Err(format!("it is called {event_type}, but holds {}", event.name()));
-        }
+        let metadata: Metadata = serde_json::from_str(row.metadata).map_err(text)?;
+        let event_id = Uuid::parse_str(row.event_id).map_err(text)?;
+        let stream = StreamId { kind, id: row.aggregate_id.to_owned() };
+        let (version, payload) = (row.sequence, row.payload);
+        let event = self.event(&stream, version, row.event_type, row.event_version, payload)?;
         let recorded = Recorded {
             position: row.position,
             event_id: EventId(event_id),
             stream,
-            version: row.sequence,
+            version,
             recorded_at: time::from_micros(row.recorded_at),
-            metadata: Metadata::from_map(metadata),
+            metadata,
             event,
         };
-        Ok(Placed { recorded: Arc::new(recorded), bytes })
+        Ok(Placed { recorded: Arc::new(recorded), bytes: row.payload.len() })
+    }
+
+    /// Makes the event of a stored payload, which is brought up to date first.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn event(
+        &self,
+        stream: &StreamId,
+        version: i64,
+        event_type: &str,
+        event_version: &str,
+        payload: &str,
+    ) -> Result<Event, String> {
+        if self.concerns(event_type, event_version) {
+            let upcast = self.upcast(stream, version, event_type, event_version, payload)?;
+            let event = Event::decode(stream.kind, &upcast.payload.to_string()).map_err(chain)?;
+            check(event, &upcast.event_type, &upcast.event_version)
+        } else {
+            let event = Event::decode(stream.kind, payload).map_err(chain)?;
+            check(event, event_type, event_version)
+        }
     }
 
     fn concerns(&self, event_type: &str, event_version: &str) -> bool {
@@ -138,6 +147,51 @@ impl Upcasters {
             }
         }))
     }
+}
+
+/// Reads the rows of one query, in their order: the first one that is missing, or that cannot be read, is
+/// what is said of them.
+pub(super) struct Reading {
+    upcasters: Upcasters,
+    next: Next,
+}
+
+/// Which row must be next.
+enum Next {
+    Any,
+    Position(i64),
+    Version(i64),
+}
+
+impl Reading {
+    pub(super) fn read(&mut self, row: &Row<'_>) -> Result<Placed, LogError> {
+        let unreadable = |reason: String| {
+            let position = row.position;
+            LogError::Unreadable { position, reason: reason.into() }
+        };
+        match &mut self.next {
+            Next::Any => {}
+            Next::Position(expected) if row.position != *expected => {
+                return Err(LogError::Hole { expected: *expected });
+            }
+            Next::Version(expected) if row.sequence != *expected => {
+                return Err(unreadable(format!("version {expected} of its stream is missing")));
+            }
+            Next::Position(next) | Next::Version(next) => *next += 1,
+        }
+        self.upcasters.decode(row).map_err(unreadable)
+    }
+}
+
+/// Refuses an event that is not what its row calls it.
+fn check(event: Event, event_type: &str, event_version: &str) -> Result<Event, String> {
+    if event_version.trim_end_matches(ZERO_PART) != event.version() {
+        return Err(format!("{event_type} has version {event_version}, which is unknown"));
+    }
+    if event_type != event.name() {
+        return Err(format!("it is called {event_type}, but holds {}", event.name()));
+    }
+    Ok(event)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Statement, Transaction, params,
+};
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use uuid::Uuid;
 
 use super::MIGRATIONS;
 use super::append::{Append, AppendError, Check, Outcome, Place};
 use super::error::{LogError, OpenError, Unavailable};
-use super::feed::Feed;
+use super::feed::{Feed, Placed};
 use super::group_commit::{self, BatchError, Batcher, Engine};
-use super::rows::{COLUMNS_SQLITE, Row, SELECT_RECORDED_AT, select_of_types};
+use super::rows::{COLUMNS_SQLITE, Reading, Row, SELECT_RECORDED_AT, Upcasters, select_of_types};
 use super::snapshots::{FINGERPRINT, KeptState};
 use super::store::Standing;
 use crate::clock;
@@ -207,29 +210,37 @@ fn unavailable(error: &rusqlite::Error) -> Unavailable {
 }
 
 impl SqliteReader {
-    pub(super) async fn after(&self, position: i64, limit: usize) -> Result<Vec<Row>, LogError> {
+    pub(super) async fn after(
+        &self,
+        upcasters: &Upcasters,
+        position: i64,
+        limit: usize,
+    ) -> Result<Vec<Placed>, LogError> {
+        let reading = upcasters.positions_after(position);
         let sql = format!(
             "SELECT {COLUMNS_SQLITE} FROM events WHERE position > $1 ORDER BY position LIMIT $2"
         );
         self.read(move |connection| {
             let mut select = connection.prepare_cached(&sql)?;
-            select.query_map(params![position, to_i64(limit)], row)?.collect()
+            page(reading, &mut select, params![position, to_i64(limit)])
         })
-        .await
+        .await?
     }
 
     /// The events of these kinds of streams between two positions, the first excluded.
     pub(super) async fn of_types(
         &self,
+        upcasters: &Upcasters,
         types: &[StreamType],
         (after, until): (i64, i64),
-    ) -> Result<Vec<Row>, LogError> {
+    ) -> Result<Vec<Placed>, LogError> {
+        let reading = upcasters.scattered();
         let sql = select_of_types(COLUMNS_SQLITE, types);
         self.read(move |connection| {
             let mut select = connection.prepare_cached(&sql)?;
-            select.query_map(params![after, until], row)?.collect()
+            page(reading, &mut select, params![after, until])
         })
-        .await
+        .await?
     }
 
     /// When the event at a position was recorded, in microseconds.
@@ -243,12 +254,16 @@ impl SqliteReader {
 
     pub(super) async fn stream(
         &self,
+        upcasters: &Upcasters,
         stream: &StreamId,
         after_version: i64,
         limit: usize,
-    ) -> Result<Vec<Row>, LogError> {
-        let stream = stream.clone();
-        self.read(move |connection| select_stream(connection, &stream, after_version, limit)).await
+    ) -> Result<Vec<Placed>, LogError> {
+        let (upcasters, stream) = (upcasters.clone(), stream.clone());
+        self.read(move |connection| {
+            select_stream(connection, &upcasters, &stream, after_version, limit)
+        })
+        .await?
     }
 
     pub(super) async fn standing(&self, streams: Vec<StreamId>) -> Result<Standing, LogError> {
@@ -271,10 +286,11 @@ impl SqliteReader {
     /// The state kept of a stream, and the first events since.
     pub(super) async fn load(
         &self,
+        upcasters: &Upcasters,
         stream: &StreamId,
         limit: usize,
-    ) -> Result<(Option<KeptState>, Vec<Row>), LogError> {
-        let stream = stream.clone();
+    ) -> Result<(Option<KeptState>, Vec<Placed>), LogError> {
+        let (upcasters, stream) = (upcasters.clone(), stream.clone());
         self.read(move |connection| {
             let tx = connection.unchecked_transaction()?;
             let kind = stream.kind.as_str();
@@ -287,10 +303,10 @@ impl SqliteReader {
                 })
                 .optional()?;
             let since = kept.as_ref().map_or(0, |kept| kept.version);
-            let rows = select_stream(&tx, &stream, since, limit)?;
-            Ok((kept, rows))
+            let page = select_stream(&tx, &upcasters, &stream, since, limit)?;
+            Ok(page.map(|page| (kept, page)))
         })
-        .await
+        .await?
     }
 
     /// Runs a query on a connection of its own, on a thread that may block.
@@ -312,7 +328,12 @@ impl SqliteReader {
             reader.lock().push(connection);
             Ok(result)
         });
-        let result = task.await.map_err(|error| ended(&error))?;
+        let result = match task.await.map_err(JoinError::try_into_panic) {
+            Ok(result) => result,
+            // An upcaster's, which is no reason to wait for the disk.
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(error)) => return Err(ended(&error)),
+        };
         result.map_err(|error: rusqlite::Error| unavailable(&error).into())
     }
 
@@ -323,29 +344,49 @@ impl SqliteReader {
 
 fn select_stream(
     connection: &Connection,
+    upcasters: &Upcasters,
     stream: &StreamId,
     after_version: i64,
     limit: usize,
-) -> rusqlite::Result<Vec<Row>> {
+) -> rusqlite::Result<Result<Vec<Placed>, LogError>> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT {COLUMNS_SQLITE} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 \
          AND sequence > $3 ORDER BY sequence LIMIT $4"
     ))?;
     let kind = stream.kind.as_str();
-    select.query_map(params![kind, stream.id, after_version, to_i64(limit)], row)?.collect()
+    let reading = upcasters.versions_after(after_version);
+    page(reading, &mut select, params![kind, stream.id, after_version, to_i64(limit)])
 }
 
-fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+/// Reads the events of a query, each in place: the texts of a row are gone with the next one.
+fn page(
+    mut reading: Reading,
+    select: &mut Statement<'_>,
+    params: impl Params,
+) -> rusqlite::Result<Result<Vec<Placed>, LogError>> {
+    let mut rows = select.query(params)?;
+    let mut page = Vec::new();
+    while let Some(row) = rows.next()? {
+        match reading.read(&borrowed(row)?) {
+            Ok(placed) => page.push(placed),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(page))
+}
+
+fn borrowed<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
+    let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
     Ok(Row {
-        aggregate_type: row.get(0)?,
-        aggregate_id: row.get(1)?,
+        aggregate_type: text(0)?,
+        aggregate_id: text(1)?,
         sequence: row.get(2)?,
-        event_type: row.get(3)?,
-        event_version: row.get(4)?,
-        payload: row.get(5)?,
-        metadata: row.get(6)?,
+        event_type: text(3)?,
+        event_version: text(4)?,
+        payload: text(5)?,
+        metadata: text(6)?,
         position: row.get(7)?,
-        event_id: row.get(8)?,
+        event_id: text(8)?,
         recorded_at: row.get(9)?,
     })
 }

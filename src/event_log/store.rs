@@ -7,7 +7,7 @@ use super::error::LogError;
 use super::feed::Placed;
 use super::kind::{Kind, Versioned};
 use super::postgres::PostgresReader;
-use super::rows::{Row, Upcasters};
+use super::rows::Upcasters;
 use super::sqlite::SqliteReader;
 use super::time;
 use crate::domain::{StreamId, StreamType};
@@ -39,16 +39,10 @@ pub(super) enum Reader {
 impl Store {
     /// The events after a position, contiguous; fewer than `limit` only at the end of the log.
     pub(super) async fn after(&self, position: i64, limit: usize) -> Result<Vec<Placed>, LogError> {
-        let rows = match &self.engine {
-            Reader::Sqlite(sqlite) => sqlite.after(position, limit).await?,
-            Reader::Postgres(postgres) => postgres.after(position, limit).await?,
-        };
-        for (row, expected) in rows.iter().zip(position.saturating_add(1)..) {
-            if row.position != expected {
-                return Err(LogError::Hole { expected });
-            }
+        match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.after(&self.upcasters, position, limit).await,
+            Reader::Postgres(postgres) => postgres.after(&self.upcasters, position, limit).await,
         }
-        self.read(rows)
     }
 
     /// The events of these kinds of streams between two positions, the first excluded.
@@ -57,11 +51,10 @@ impl Store {
         types: &[StreamType],
         between: (i64, i64),
     ) -> Result<Vec<Placed>, LogError> {
-        let rows = match &self.engine {
-            Reader::Sqlite(sqlite) => sqlite.of_types(types, between).await?,
-            Reader::Postgres(postgres) => postgres.of_types(types, between).await?,
-        };
-        self.read(rows)
+        match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.of_types(&self.upcasters, types, between).await,
+            Reader::Postgres(postgres) => postgres.of_types(&self.upcasters, types, between).await,
+        }
     }
 
     /// When the event at a position was recorded.
@@ -86,11 +79,11 @@ impl Store {
         if check_id(stream).is_err() {
             return Ok(Vec::new()); // such a stream cannot exist
         }
-        let rows = match &self.engine {
-            Reader::Sqlite(sqlite) => sqlite.stream(stream, after_version, limit).await?,
-            Reader::Postgres(postgres) => postgres.stream(stream, after_version, limit).await?,
-        };
-        self.read_stream(after_version, rows)
+        let (upcasters, since) = (&self.upcasters, after_version);
+        match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.stream(upcasters, stream, since, limit).await,
+            Reader::Postgres(postgres) => postgres.stream(upcasters, stream, since, limit).await,
+        }
     }
 
     /// Where the log and the streams stand now.
@@ -108,16 +101,15 @@ impl Store {
             return Ok(loaded); // such a stream cannot exist
         }
         let limit = STREAM_PAGE_EVENTS_MAX;
-        let (kept, rows) = match &self.engine {
-            Reader::Sqlite(sqlite) => sqlite.load(stream, limit).await?,
-            Reader::Postgres(postgres) => postgres.load(stream, limit).await?,
+        let (kept, page) = match &self.engine {
+            Reader::Sqlite(sqlite) => sqlite.load(&self.upcasters, stream, limit).await?,
+            Reader::Postgres(postgres) => postgres.load(&self.upcasters, stream, limit).await?,
         };
-        let since = kept.as_ref().map_or(0, |kept| kept.version);
         let mut page = match kept.map(|kept| Versioned::restore(kind, &kept)) {
-            None => self.read_stream(since, rows)?,
+            None => page,
             Some(Ok(restored)) => {
                 loaded = restored;
-                self.read_stream(since, rows)?
+                page
             }
             Some(Err(error)) => {
                 tracing::warn!(%stream, %error, "a kept state cannot be read; replaying the stream");
@@ -133,20 +125,5 @@ impl Store {
             }
             page = self.stream(stream, loaded.version, limit).await?;
         }
-    }
-
-    /// Reads the rows of one stream, which must follow the version without a gap.
-    fn read_stream(&self, after_version: i64, rows: Vec<Row>) -> Result<Vec<Placed>, LogError> {
-        for (row, expected) in rows.iter().zip(after_version + 1..) {
-            if row.sequence != expected {
-                let reason = format!("version {expected} of its stream is missing");
-                return Err(LogError::Unreadable { position: row.position, reason: reason.into() });
-            }
-        }
-        self.read(rows)
-    }
-
-    fn read(&self, rows: Vec<Row>) -> Result<Vec<Placed>, LogError> {
-        rows.into_iter().map(|row| self.upcasters.read(row)).collect()
     }
 }

@@ -125,7 +125,6 @@ impl EventLog {
         metadata: &Metadata,
         decide: impl Fn(&mut Decision<'_>) -> Result<R, E>,
     ) -> Result<(R, Receipt), ExecuteError<E>> {
-        let metadata = metadata.to_map();
         let writable = plan.entries.iter().filter(|entry| entry.role != Role::Guard);
         let _held = self.0.locks.acquire(writable.map(|entry| entry.stream.clone())).await;
         for attempt in 0..=RETRIES_MAX {
@@ -146,7 +145,7 @@ impl EventLog {
                 },
             };
             drop(bases);
-            let append = Append::new(decided.checks, decided.events, &metadata)?;
+            let append = Append::new(decided.checks, decided.events, metadata.clone(), metadata)?;
             let base_version = append.checks.first().map_or(0, |check| check.version);
             match self.0.queue.append(append).await {
                 Ok(placed) => return Ok((result, self.settle(plan, base_version, &placed))),
