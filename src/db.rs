@@ -12,6 +12,7 @@ mod sqlite;
 mod value;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,8 +95,7 @@ impl Statement {
     /// Appends the next placeholder, with its value.
     pub fn bind(&mut self, param: impl Param) -> &mut Self {
         self.params.push(param.to_value());
-        let placeholder = format!("${}", self.params.len());
-        self.push(&placeholder)
+        self.push_placeholder()
     }
 
     /// Appends placeholders with commas between them.
@@ -104,8 +104,17 @@ impl Statement {
             if index > 0 {
                 self.push(", ");
             }
-            self.bind(value);
+            self.params.push(value);
+            self.push_placeholder();
         }
+        self
+    }
+
+    /// Appends the placeholder of the parameter given last; a batch has thousands, so nothing is
+    /// allocated for each.
+    fn push_placeholder(&mut self) -> &mut Self {
+        // A string takes whatever is written.
+        let _ = write!(self.sql.to_mut(), "${}", self.params.len());
         self
     }
 

@@ -7,11 +7,13 @@
 //!
 //! Durations are counted in classes, the widest of which is three percent wide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::AddAssign;
 
 use super::ExecutionRow;
-use crate::db::{Column as _, Param as _, Record, Statement, Value, power_chunks, record};
+use crate::db::{Column as _, Param, Record, Statement, power_chunks, record};
 use crate::domain::IncarnationId;
+use crate::domain::execution::{Status, Trigger};
 use crate::projections::{Build, Timestamp};
 
 /// What stands for the life when all are counted together.
@@ -81,42 +83,84 @@ pub(in crate::projections) struct Buckets {
     pub(in crate::projections) to: i64,
 }
 
-/// The executions of a batch that have ended, counted.
+/// The executions of a batch that have ended, counted by life and minute: the wider buckets, and those
+/// of all lives, are sums of these, made once a batch.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    counts: BTreeMap<<Count as Record>::Key, (i64, i64)>,
-    durations: BTreeMap<<Duration as Record>::Key, (i64, u64)>,
+    counts: HashMap<(IncarnationId, i64, Status, Trigger), Spent>,
+    durations: HashMap<(IncarnationId, i64, i64), Taken>,
+}
+
+/// How many executions, and what they cost in micro-dollars.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent {
+    pub(super) executions: i64,
+    pub(super) cost: i64,
+}
+
+/// How many executions, and how long the longest took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Taken {
+    pub(super) executions: i64,
+    pub(super) longest_ms: u64,
+}
+
+impl Spent {
+    /// What one execution counts.
+    pub(super) fn of(row: &ExecutionRow) -> Self {
+        Self { executions: 1, cost: row.cost.unwrap_or_default().0 }
+    }
+}
+
+impl Taken {
+    /// What one execution counts that took so long.
+    pub(super) fn of(duration_ms: u64) -> Self {
+        Self { executions: 1, longest_ms: duration_ms }
+    }
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        self.executions += other.executions;
+        self.cost += other.cost;
+    }
+}
+
+impl AddAssign for Taken {
+    fn add_assign(&mut self, other: Self) {
+        self.executions += other.executions;
+        self.longest_ms = self.longest_ms.max(other.longest_ms);
+    }
 }
 
 impl Counts {
     /// Counts an execution that has just ended.
     pub(super) fn add(&mut self, row: &ExecutionRow) {
-        let word = |value: Value| String::from_value(value).unwrap_or_default();
-        let (status, trigger) = (word(row.status.to_value()), word(row.triggered_by.to_value()));
-        let minute = minute_of(row.created_at);
-        let widths = WIDTHS.into_iter().map(|width| (width, minute.div_euclid(width)));
-        for (width, bucket) in widths.chain([(ALWAYS, 0)]) {
-            for life in [EVERY_LIFE.to_owned(), life_word(row.incarnation)] {
-                let key = (life.clone(), width, bucket, status.clone(), trigger.clone());
-                let count = self.counts.entry(key).or_default();
-                count.0 += 1;
-                count.1 += row.cost.unwrap_or_default().0;
-                let Some(duration_ms) = row.duration_ms else { continue };
-                let key = (life, width, bucket, class_of(duration_ms));
-                let duration = self.durations.entry(key).or_default();
-                duration.0 += 1;
-                duration.1 = duration.1.max(duration_ms);
-            }
+        let (life, minute) = (row.incarnation, minute_of(row.created_at));
+        let count = self.counts.entry((life, minute, row.status, row.triggered_by)).or_default();
+        *count += Spent::of(row);
+        if let Some(duration_ms) = row.duration_ms {
+            let duration = self.durations.entry((life, minute, class_of(duration_ms))).or_default();
+            *duration += Taken::of(duration_ms);
         }
     }
 
     /// What to write, in the same transaction as the rows and the cursor.
     pub(super) fn into_statements(self, build: Build) -> Vec<Statement> {
-        let counts = self.counts.into_iter().map(|(key, (executions, cost))| {
+        let mut counts = BTreeMap::<<Count as Record>::Key, Spent>::new();
+        for ((life, minute, status, trigger), spent) in self.counts {
+            let (status, trigger) = (word(status), word(trigger));
+            for (life, width, bucket) in places(life, buckets_of(minute)) {
+                let key = (life, width, bucket, status.clone(), trigger.clone());
+                *counts.entry(key).or_default() += spent;
+            }
+        }
+        let durations = spread(self.durations, buckets_of);
+        let counts = counts.into_iter().map(|(key, Spent { executions, cost })| {
             let (incarnation, width, bucket, status, triggered_by) = key;
             Count { incarnation, width, bucket, status, triggered_by, executions, cost }
         });
-        let durations = self.durations.into_iter().map(|(key, (executions, longest_ms))| {
+        let durations = durations.into_iter().map(|(key, Taken { executions, longest_ms })| {
             let (incarnation, width, bucket, class) = key;
             Duration { incarnation, width, bucket, class, executions, longest_ms }
         });
@@ -124,6 +168,41 @@ impl Counts {
         statements.extend(add_to(build, &durations.collect::<Vec<_>>(), &[EXECUTIONS, LONGEST]));
         statements
     }
+}
+
+/// Where something of a life is counted: in each of these buckets, for all lives and for it alone.
+pub(super) fn places(
+    life: IncarnationId,
+    buckets: impl Iterator<Item = (i64, i64)>,
+) -> impl Iterator<Item = (String, i64, i64)> {
+    let life = life_word(life);
+    buckets.flat_map(move |(width, bucket)| {
+        [EVERY_LIFE.to_owned(), life.clone()].map(|life| (life, width, bucket))
+    })
+}
+
+/// Durations by life, time and class, in every bucket that the time is within.
+pub(super) fn spread<B: Iterator<Item = (i64, i64)>>(
+    durations: HashMap<(IncarnationId, i64, i64), Taken>,
+    buckets_of: impl Fn(i64) -> B,
+) -> BTreeMap<(String, i64, i64, i64), Taken> {
+    let mut spread = BTreeMap::<_, Taken>::new();
+    for ((life, time, class), taken) in durations {
+        for (life, width, bucket) in places(life, buckets_of(time)) {
+            *spread.entry((life, width, bucket, class)).or_default() += taken;
+        }
+    }
+    spread
+}
+
+/// The word that stands for a value in a column.
+pub(super) fn word(value: impl Param) -> String {
+    String::from_value(value.to_value()).unwrap_or_default()
+}
+
+/// The buckets that a minute is within, one of each width.
+fn buckets_of(minute: i64) -> impl Iterator<Item = (i64, i64)> {
+    WIDTHS.into_iter().map(move |width| (width, minute.div_euclid(width))).chain([(ALWAYS, 0)])
 }
 
 /// Adds rows to those of the same key.

@@ -4,14 +4,16 @@
 //! lives together; failures by class for their life alone, in wider buckets too. So no execution is
 //! read when somebody asks how the last days went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::ExecutionRow;
 use super::counts::{
-    COST, DAY, EVERY_LIFE, EXECUTIONS, HOUR, LAST, LONGEST, MONTH, add_to, class_of, life_word,
-    minute_of,
+    COST, DAY, EXECUTIONS, HOUR, LAST, LONGEST, MONTH, Spent, Taken, add_to, class_of, life_word,
+    minute_of, places, spread, word,
 };
-use crate::db::{Column as _, Param as _, Record, Statement, Value, record};
+use crate::db::{Record, Statement, record};
+use crate::domain::IncarnationId;
+use crate::domain::execution::Status;
 use crate::projections::{Build, Timestamp};
 
 /// The widths of buckets in minutes.
@@ -65,11 +67,13 @@ record! {
     }
 }
 
-/// The executions of a batch that have ended, counted by the time of the end.
+/// The executions of a batch that have ended, counted by life and the hour of the end; days, and those
+/// of all lives, are sums of these, made once a batch. Failures, which are few, are counted in every bucket
+/// at once.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    statuses: BTreeMap<<End as Record>::Key, (i64, i64)>,
-    durations: BTreeMap<<EndDuration as Record>::Key, (i64, u64)>,
+    statuses: HashMap<(IncarnationId, i64, Status), Spent>,
+    durations: HashMap<(IncarnationId, i64, i64), Taken>,
     failures: BTreeMap<<Failure as Record>::Key, (i64, Timestamp, i64)>,
 }
 
@@ -78,26 +82,16 @@ impl Ends {
     pub(super) fn add(&mut self, row: &ExecutionRow) {
         let Some(completed_at) = row.completed_at else { return };
         let minute = minute_of(completed_at);
-        let word = |value: Value| String::from_value(value).unwrap_or_default();
-        let status = word(row.status.to_value());
-        for width in WIDTHS {
-            for life in [EVERY_LIFE.to_owned(), life_word(row.incarnation)] {
-                let bucket = minute.div_euclid(width);
-                let key = (life.clone(), width, bucket, status.clone());
-                let end = self.statuses.entry(key).or_default();
-                end.0 += 1;
-                end.1 += row.cost.unwrap_or_default().0;
-                let Some(duration_ms) = row.duration_ms else { continue };
-                let key = (life, width, bucket, class_of(duration_ms));
-                let duration = self.durations.entry(key).or_default();
-                duration.0 += 1;
-                duration.1 = duration.1.max(duration_ms);
-            }
+        let (life, hour) = (row.incarnation, minute.div_euclid(HOUR));
+        *self.statuses.entry((life, hour, row.status)).or_default() += Spent::of(row);
+        if let Some(duration_ms) = row.duration_ms {
+            let duration = self.durations.entry((life, hour, class_of(duration_ms))).or_default();
+            *duration += Taken::of(duration_ms);
         }
         let Some(class) = row.error_class else { return };
         for width in FAILURE_WIDTHS {
             let (life, bucket) = (life_word(row.incarnation), minute.div_euclid(width));
-            let key = (life, width, bucket, word(class.to_value()));
+            let key = (life, width, bucket, word(class));
             let failure = self.failures.entry(key).or_insert((0, completed_at, row.row_no));
             *failure = (failure.0 + 1, completed_at, row.row_no);
         }
@@ -105,11 +99,19 @@ impl Ends {
 
     /// What to write, in the same transaction as the rows and the cursor.
     pub(super) fn into_statements(self, build: Build) -> Vec<Statement> {
-        let ends = self.statuses.into_iter().map(|(key, (executions, cost))| {
+        let mut statuses = BTreeMap::<<End as Record>::Key, Spent>::new();
+        for ((life, hour, status), spent) in self.statuses {
+            let status = word(status);
+            for (life, width, bucket) in places(life, buckets_of(hour)) {
+                *statuses.entry((life, width, bucket, status.clone())).or_default() += spent;
+            }
+        }
+        let durations = spread(self.durations, buckets_of);
+        let ends = statuses.into_iter().map(|(key, Spent { executions, cost })| {
             let (incarnation, width, bucket, status) = key;
             End { incarnation, width, bucket, status, executions, cost }
         });
-        let durations = self.durations.into_iter().map(|(key, (executions, longest_ms))| {
+        let durations = durations.into_iter().map(|(key, Taken { executions, longest_ms })| {
             let (incarnation, width, bucket, class) = key;
             EndDuration { incarnation, width, bucket, class, executions, longest_ms }
         });
@@ -131,4 +133,9 @@ impl Ends {
         statements.extend(add_to(build, &failures.collect::<Vec<_>>(), &[EXECUTIONS, LAST]));
         statements
     }
+}
+
+/// The buckets that an hour is within, one of each width.
+fn buckets_of(hour: i64) -> impl Iterator<Item = (i64, i64)> {
+    WIDTHS.into_iter().map(move |width| (width, hour.div_euclid(width / HOUR)))
 }
