@@ -26,8 +26,8 @@ run: tools ui
 test: tools
 	@scripts/install-missing faketime=faketime jq=jq curl=curl openssl=openssl \
 		zsh=zsh fish=fish
-	scripts/with-postgres scripts/with-redis scripts/with-docker scripts/test-image \
-		scripts/run-tests $(TEST)
+	TRINITY_TEST_POSTGRES_FSYNC=off scripts/with-postgres scripts/with-redis scripts/with-docker \
+		scripts/test-image scripts/run-tests $(TEST)
 	scripts/ui test
 	cargo build --bin trinity
 	scripts/ui e2e
@@ -63,12 +63,12 @@ agent-image: tools
 # from elsewhere.
 test-long: tools
 	TRINITY_TEST_KILLS=200 scripts/with-postgres scripts/run-tests $(TEST) kills_under_load
-	TRINITY_TEST_STREAMS=9000 scripts/with-postgres scripts/run-tests $(TEST) clients_that_never_read
+	TRINITY_TEST_STREAMS=10000 scripts/with-postgres scripts/run-tests $(TEST) clients_that_never_read
 	TRINITY_TEST_EXAMPLES=40 scripts/with-postgres scripts/run-tests $(TEST) every_answer_is_as
 	scripts/fuzz 60
 
 bench: tools
-	scripts/with-postgres scripts/with-docker \
+	TRINITY_TEST_POSTGRES_FSYNC=on scripts/with-postgres scripts/with-docker \
 		env TRINITY_TEST_IMAGE_PROFILE=release scripts/test-image cargo bench --bench '*'
 
 # The real CLIs against mocks of their APIs on loopback; installs them by npm.
