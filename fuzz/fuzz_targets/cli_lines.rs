@@ -14,7 +14,8 @@ fuzz_target!(|data: &[u8]| {
     let runtime = if *code < 128 { Runtime::ClaudeCode } else { Runtime::GeminiCli };
     let mut parser = adapters.get(runtime).parser();
     for (seq, line) in (1..).zip(output.split(|byte| *byte == b'\n')) {
-        let stream = if line.first() == Some(&b'!') { LineStream::Stderr } else { LineStream::Stdout };
+        let stream =
+            if line.first() == Some(&b'!') { LineStream::Stderr } else { LineStream::Stdout };
         let _events = parser.parse(seq, stream, line);
     }
     let _conclusion = parser.finish(&exit(*code));
