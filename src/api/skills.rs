@@ -53,9 +53,9 @@ struct SkillDetail {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetSkills {
-    /// All of them, by name; at most 50.
+    /// All of them, by name; at most 50. One that is named twice counts once.
     #[schema(max_items = 50)]
-    skills: BTreeSet<String>,
+    skills: Vec<String>,
 }
 
 impl Fields for SetSkills {}
@@ -180,6 +180,7 @@ async fn set_skills(
         let detail = format!("skills: an agent has at most {SKILLS_MAX}");
         return Err(ApiError::field("/skills", detail));
     }
+    let names: BTreeSet<String> = names.into_iter().collect();
     check(&state, names.clone(), "/skills").await?;
     change(&state, &caller, on, if_match, Setting::SetSkills { names }).await
 }

@@ -73,9 +73,10 @@ impl Fields for SetTools {}
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetTags {
-    /// All of them, at most 20, each 1 to 50 letters, digits and `.`, `:`, `_`, `-`.
+    /// All of them, at most 20, each 1 to 50 letters, digits and `.`, `:`, `_`, `-`. One that is
+    /// given twice counts once.
     #[schema(max_items = 20)]
-    tags: BTreeSet<String>,
+    tags: Vec<String>,
 }
 
 impl Fields for SetTags {}
@@ -347,6 +348,7 @@ async fn set_tags(
 ) -> Result<Reply<TagsSetting>> {
     let tags = body.value.tags;
     check_tags(&tags)?;
+    let tags: BTreeSet<String> = tags.into_iter().collect();
     let (target, setting) = (if_match.target(&on), Setting::SetTags { tags: tags.clone() });
     let Receipt { position, version, .. } =
         agents::set(&state.app.log, target, setting, caller.metadata()).await?;
@@ -355,7 +357,7 @@ async fn set_tags(
 }
 
 /// Refuses too many tags, and what is none.
-fn check_tags(tags: &BTreeSet<String>) -> Result<()> {
+fn check_tags(tags: &[String]) -> Result<()> {
     let plain = |c: char| c.is_alphanumeric() || ".:_-".contains(c);
     let is_tag =
         |tag: &String| (1..=TAG_CHARS_MAX).contains(&tag.chars().count()) && tag.chars().all(plain);

@@ -3685,12 +3685,15 @@ export interface components {
         };
         /** @description Which skills an agent is to have. */
         SetSkills: {
-            /** @description All of them, by name; at most 50. */
+            /** @description All of them, by name; at most 50. One that is named twice counts once. */
             skills: string[];
         };
         /** @description Words by which an agent is found. */
         SetTags: {
-            /** @description All of them, at most 20, each 1 to 50 letters, digits and `.`, `:`, `_`, `-`. */
+            /**
+             * @description All of them, at most 20, each 1 to 50 letters, digits and `.`, `:`, `_`, `-`. One that is
+             *     given twice counts once.
+             */
             tags: string[];
         };
         /** @description How long an execution may run. */
