@@ -82,6 +82,9 @@ async fn call(server: &Server) -> (String, String) {
     let called = until("helper was called", async || {
         let run = server.execution(&id).await;
         assert!(run["status"] != "failed" && run["status"] != "completed", "{run}");
+        // A call that failed says why.
+        let lines = json!(server.lines(&id).await).to_string();
+        assert!(!lines.contains("curl: ("), "{lines}");
         let runs = server.get("/api/agents/helper/executions").await.expect(200);
         Some(runs[0]["id"].as_str()?.to_owned())
     })

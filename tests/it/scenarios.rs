@@ -179,6 +179,25 @@ async fn a_line_of_three_megabytes_is_whole_and_what_follows_it_is_there() {
     server.audit().await;
 }
 
+#[tokio::test]
+async fn a_long_answer_is_cut_in_the_log_and_whole_wherever_it_is_asked_for() {
+    const EVENT_BYTES_MAX: usize = 64 << 10;
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let long = "long ".repeat(EVENT_BYTES_MAX / 4);
+    let message = format!("#!demo\nsay {}", long.trim_end());
+    let task = json!({"message": message, "async_mode": false});
+    let answer = server.post("/api/agents/scout/task", task).await.expect(200);
+    assert_eq!(answer["response"], long.trim_end());
+    let id = answer["execution_id"].as_str().unwrap();
+    assert_eq!(server.execution(id).await["response"], long.trim_end());
+    let events = server.events().await;
+    let ended = events.iter().find(|event| event["type"] == "ExecutionCompleted").unwrap();
+    let kept = ended["data"]["outcome"]["response"].as_str().unwrap();
+    assert!(kept.len() <= EVENT_BYTES_MAX && kept.len() > EVENT_BYTES_MAX / 2, "{}", kept.len());
+    server.audit().await;
+}
+
 async fn terminate(server: &Server, id: &str, query: &str) -> Value {
     let path = format!("/api/agents/scout/executions/{id}/terminate{query}");
     server.post(&path, json!({})).await.expect(200)

@@ -1,6 +1,8 @@
 //! What goes wrong around containers: the engine dies, an image is missing or does not serve, something
 //! of somebody else's is in the way.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::engine::{Endpoint, Engine};
@@ -31,6 +33,49 @@ fn of_agents(engine: &Engine) -> Vec<String> {
         found.extend(listed.lines().map(|id| format!("{} {id}", list[0])));
     }
     found
+}
+
+/// The processes of this machine that carry the link into a container.
+fn bridges(name: &str) -> Vec<i32> {
+    let listed = docker(&["top", &format!("agent-{name}"), "-eo", "pid,args"]);
+    let is_bridge = |line: &&str| line.contains("trinity-agent bridge");
+    let pid = |line: &str| line.split_whitespace().next().unwrap().parse().unwrap();
+    listed.lines().filter(is_bridge).map(pid).collect()
+}
+
+#[tokio::test]
+async fn a_link_that_breaks_while_a_run_speaks_loses_and_repeats_no_line() {
+    const LINES: usize = 40;
+    let server = server().await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let ops: Vec<String> =
+        (0..LINES).flat_map(|n| [format!("say line {n}"), "sleep 0.1".to_owned()]).collect();
+    let run = server.script(&name, &ops.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for heard in [5, 15, 25] {
+        until("more is heard", async || (server.lines(&run).await.len() > heard).then_some(()))
+            .await;
+        let carried = bridges(&name);
+        assert!(!carried.is_empty(), "the link is up");
+        for bridge in carried {
+            // It may have ended by itself meanwhile.
+            let _gone = kill(Pid::from_raw(bridge), Signal::SIGKILL);
+        }
+    }
+    let ended = server.until_ended(&run).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let mut said: Vec<String> = (0..LINES).map(|n| format!("line {n}")).collect();
+    assert_eq!(ended["response"], said.join("\n"));
+    // The result says all of it once more.
+    said.push(said.join("\n"));
+    let lines = server.lines(&run).await;
+    let text = |line: &Value| line["blocks"][0]["text"].as_str().map(str::to_owned);
+    let heard: Vec<_> = lines.iter().filter_map(text).filter(|t| t.starts_with("line ")).collect();
+    assert_eq!(heard, said);
+    let events = server.events().await;
+    assert!(events.iter().all(|event| event["type"] != "AgentFailed"), "nothing was started anew");
+    delete(&server, &name).await;
+    server.audit().await;
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixListener;
 
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::{geteuid, mkfifo};
 use trinity_agent_protocol::{
     ErrorCode, FILE_BYTES_MAX, FileEntry, FileKind, FilePage, KeptFile, KeptFiles, paths,
 };
@@ -177,10 +177,15 @@ async fn what_is_no_file_is_neither_read_nor_replaced() {
     fs::create_dir(inside.join("folder")).unwrap();
     fs::write(inside.join("file"), "x").unwrap();
     symlink("file", inside.join("link")).unwrap();
-    for name in ["pipe", "socket", "folder"] {
+    // Only root can make a device.
+    let null = makedev(1, 3);
+    let device = mknod(&inside.join("device"), SFlag::S_IFCHR, Mode::S_IRWXU, null).is_ok();
+    assert_eq!(device, geteuid().is_root());
+    let special = ["pipe", "socket", "folder"].into_iter().chain(device.then_some("device"));
+    for name in special.clone() {
         assert_eq!(code(&read(&server, name).await).1, ErrorCode::FileRefused, "{name}");
     }
-    for name in ["pipe", "socket", "folder", "link"] {
+    for name in special.chain(["link"]) {
         let answer = refused(write(&server, &format!("path={name}"), "y").await);
         assert_eq!(answer, (StatusCode::CONFLICT, ErrorCode::FileRefused), "{name}");
     }
@@ -193,7 +198,8 @@ async fn what_is_no_file_is_neither_read_nor_replaced() {
         ("pipe", FileKind::Other),
         ("socket", FileKind::Other),
     ];
-    assert_eq!(kinds, expected);
+    let device = device.then_some(("device", FileKind::Other));
+    assert_eq!(kinds, device.into_iter().chain(expected).collect::<Vec<_>>());
     assert_eq!(
         read(&server, "link").await,
         (StatusCode::OK, "x".into()),
