@@ -85,6 +85,7 @@ impl Server {
     ) -> Result<Self> {
         let temporary = tempfile::tempdir()?;
         let data_dir = temporary.path().join("data");
+        let last_words = temporary.path().join("stderr");
         let mut command = Command::new(env!("CARGO_BIN_EXE_trinity"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -94,17 +95,18 @@ impl Server {
             .env("TRINITY_SYSTEM_AGENT", "false")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&last_words)?)
             .kill_on_drop(true);
         if let Some(url) = database_url {
             command.env("TRINITY_DATABASE_URL", url);
         }
+        let said = || std::fs::read_to_string(&last_words).unwrap_or_default();
         let begun = Instant::now();
         let mut child = command.spawn()?;
         let http = reqwest::Client::new();
         let url = loop {
             if let Some(status) = child.try_wait()? {
-                bail!("the server ended at its start: {status}");
+                bail!("the server ended at its start: {status}\n{}", said());
             }
             if let Ok(url) = std::fs::read_to_string(data_dir.join("address"))
                 && http.get(format!("{url}/health")).send().await.is_ok()
@@ -112,7 +114,7 @@ impl Server {
                 break url;
             }
             if begun.elapsed() > START_MAX {
-                bail!("the server did not start in {START_MAX:?}");
+                bail!("the server did not start in {START_MAX:?}\n{}", said());
             }
             tokio::time::sleep(POLL).await;
         };
