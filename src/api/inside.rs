@@ -5,6 +5,7 @@ use trinity_agent_protocol::ErrorCode;
 use super::ApiState;
 use super::auth::{OnAgent, no_agent};
 use super::error::{ApiError, Code, Result};
+use crate::domain::AgentName;
 use crate::domain::agent::{Agent, Phase};
 use crate::hosts::link::{self, Link};
 
@@ -20,25 +21,30 @@ pub async fn link(state: &ApiState, on: &OnAgent) -> Result<Link> {
         return Err(no_agent(name));
     }
     is_on_this_node(state, on)?;
-    let phase: &str = agent.phase.into();
     match agent.phase {
         Phase::Running => Ok(state.app.links.of(on.life.incarnation.0)),
-        Phase::Creating | Phase::Starting | Phase::Restarting => {
-            let detail = format!("agent `{name}` is {phase}; try again once it runs");
-            Err(ApiError::new(Code::AgentNotRunning, detail))
-        }
-        Phase::Stopped | Phase::Failed | Phase::Paused => {
-            let detail = format!(
-                "agent `{name}` does not run, it is {phase}; start it, then try again: \
-                 POST /api/agents/{name}/start"
-            );
-            Err(ApiError::new(Code::AgentNotRunning, detail))
-        }
-        Phase::Stopping | Phase::Deleting | Phase::Absent => {
-            let detail = format!("agent `{name}` is {phase}; start it once it has stopped");
-            Err(ApiError::new(Code::AgentNotRunning, detail))
-        }
+        phase => Err(not_running(name, phase)),
     }
+}
+
+/// The answer to whoever needs a running agent and finds it in another phase, with the next step.
+pub fn not_running(name: &AgentName, phase: Phase) -> ApiError {
+    let is: &str = (&phase).into();
+    let detail = match phase {
+        Phase::Creating | Phase::Starting | Phase::Restarting => {
+            format!("agent `{name}` is {is}; try again once it runs")
+        }
+        Phase::Running => format!("agent `{name}` takes no work at the moment; try again"),
+        Phase::Stopped | Phase::Failed | Phase::Paused => format!(
+            "agent `{name}` does not run, it is {is}; start it, then try again: \
+             POST /api/agents/{name}/start"
+        ),
+        Phase::Stopping => format!("agent `{name}` is {is}; start it once it has stopped"),
+        Phase::Deleting | Phase::Absent => {
+            format!("agent `{name}` is being deleted; once it is gone, another can have its name")
+        }
+    };
+    ApiError::new(Code::AgentNotRunning, detail)
 }
 
 /// Refuses what only the node can answer on whose disk the agent lives.

@@ -2,7 +2,7 @@
 
 use super::auth::permission_denied;
 use super::error::{ApiError, Code};
-use super::etag;
+use super::{etag, inside};
 use crate::commands::Refusal;
 use crate::commands::tasks::SubmitError;
 use crate::domain::account::AccountError;
@@ -155,10 +155,7 @@ impl From<ConfigError> for ApiError {
 impl From<SlotsError> for ApiError {
     fn from(error: SlotsError) -> Self {
         match &error {
-            SlotsError::Suspended(_) => {
-                let detail = format!("{error}; start it, then send the task again");
-                Self::new(Code::AgentNotRunning, detail)
-            }
+            SlotsError::Suspended(_) => Self::new(Code::AgentNotRunning, error.to_string()),
             SlotsError::QueueFull { .. } => Self::new(Code::QueueFull, error.to_string()),
             SlotsError::TimeoutTooLong { .. } => Self::field("/timeout_seconds", error.to_string()),
             SlotsError::Config(error) => error.clone().into(),
@@ -197,6 +194,7 @@ impl From<SubmitError> for ApiError {
                 return Self::field("/parent_execution_id", error.to_string())
                     .with_code(Code::InvalidParent);
             }
+            SubmitError::NotRunning { agent, phase } => return inside::not_running(agent, *phase),
             SubmitError::WouldDeadlock => Code::WouldDeadlock,
             SubmitError::KeyReused => Code::IdempotencyKeyReused,
         };

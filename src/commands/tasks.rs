@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 
 use super::reports::LifeRef;
 use super::{Refusal, Result};
-use crate::domain::agent::{Agent, AgentError, Life};
+use crate::domain::agent::{Agent, AgentError, Life, Phase};
 use crate::domain::execution::{
     CancelReason, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, Request, Status,
     Urgency,
 };
 use crate::domain::slots::{
-    DequeueReason, Entry, QUEUE_LENGTH_MAX, Slots, SlotsCommand, SlotsEvent,
+    DequeueReason, Entry, QUEUE_LENGTH_MAX, Slots, SlotsCommand, SlotsError, SlotsEvent,
 };
 use crate::domain::{
     AgentName, Event, ExecutionId, IncarnationId, Metadata, Recorded, StreamId, StreamType,
@@ -90,6 +90,14 @@ pub enum SubmitError {
     /// It would wait for a slot that one of its own callers holds until it answers.
     #[error("this call would wait in the queue of an agent that itself waits for its answer")]
     WouldDeadlock,
+    /// The agent takes no work now.
+    #[error("agent `{agent}` is {}", <&str>::from(.phase))]
+    NotRunning {
+        /// Which.
+        agent: AgentName,
+        /// What it does instead.
+        phase: Phase,
+    },
     /// The idempotency key came with another body before.
     #[error("this idempotency key was used for another request body")]
     KeyReused,
@@ -178,7 +186,14 @@ fn decide(
     };
     let queue_length_max = submit.queue_length_max;
     let enqueue = SlotsCommand::Enqueue { entry, queue_length_max, now: submit.now };
-    d.decide::<Slots>(incarnation, enqueue)?;
+    d.decide::<Slots>(incarnation, enqueue).map_err(|refused| match refused {
+        // Its slots know only since when; the next step depends on what the agent does now.
+        SlotsError::Suspended(_) => {
+            let phase = d.state::<Agent>(callee).phase;
+            Refusal::from(SubmitError::NotRunning { agent: callee.clone(), phase })
+        }
+        refused => refused.into(),
+    })?;
     let queue_position = d.state::<Slots>(incarnation).queue_position(*execution_id);
     let is_own_chain = ancestors.iter().any(|ancestor| ancestor.incarnation == *incarnation);
     if queue_position.is_some() && is_own_chain && submit.waits == Waits::ForTheEnd {

@@ -182,7 +182,7 @@ async fn a_refused_task_leaves_nothing_in_the_log() {
     let head = f.log.head();
     let submit = task(&life);
     let refused = refusal(f.submit(submit.clone()).await);
-    assert!(matches!(refused, Refusal::Slots(SlotsError::Suspended(_))), "{refused}");
+    assert!(matches!(refused, Refusal::Submit(SubmitError::NotRunning { .. })), "{refused}");
     assert_eq!(f.log.head(), head);
     assert_eq!(f.status(submit.execution_id).await, None);
 }

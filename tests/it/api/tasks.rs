@@ -69,12 +69,15 @@ async fn an_agent_that_does_not_run_takes_no_task() {
     t.create_agent("scout").await;
     let refused = task(&t.admin(), later("one")).await;
     assert!(refused.header("retry-after").is_some());
-    refused.problem(503, "agent-not-running");
+    let refused = refused.problem(503, "agent-not-running");
+    assert_eq!(refused["detail"], "agent `scout` is creating; try again once it runs");
     let life = t.running_agent("stopped", 1).await;
     t.admin().post("/api/agents/stopped/stop?wait_ms=0", json!({})).await.expect(202);
     t.report_stopped(&life).await;
     let refused = t.admin().post("/api/agents/stopped/task", later("one")).await;
-    refused.problem(503, "agent-not-running");
+    let refused = refused.problem(503, "agent-not-running");
+    let advice = refused["detail"].as_str().unwrap();
+    assert!(advice.contains("start it, then try again"), "{advice}");
     t.admin().post("/api/agents/nobody/task", later("one")).await.problem(404, "not-found");
 }
 
