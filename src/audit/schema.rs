@@ -51,6 +51,8 @@ const STEP: Kind = Word(&[
     "health",
     "announce",
 ]);
+
+const STEP_FAILURE: Fields = &[("step", STEP), ("error", Text)];
 const RUNTIME: Kind = Word(&["claude-code", "gemini-cli", "demo"]);
 const ROLE: Kind = Word(&["admin", "user"]);
 const CANCEL: Kind = Word(&["requested", "queue-cleared", "agent-stopped", "agent-deleted"]);
@@ -164,16 +166,18 @@ fn agent(event_type: &str) -> Option<Fields> {
             ("start", Flag),
         ],
         "AgentProvisioned" => &[("host_ref", Text)],
-        "AgentProvisionFailed" | "AgentStartFailed" => &[("step", STEP), ("error", Text)],
+        "AgentProvisionFailed" | "AgentStartFailed" => STEP_FAILURE,
         "AgentStarted" => &[("host_ref", Text), ("config_hash", Text)],
         "AgentStopped" => &[
             ("reason", Word(&["requested", "crash-loop", "out-of-memory"])),
             ("exit_code?", Whole),
+            ("failure?", Object(STEP_FAILURE)),
         ],
         "AgentStatusObserved" => &[
             ("status", Word(&["running", "paused", "restarting", "stopped"])),
             ("cause?", Word(&["out-of-memory"])),
             ("at", Time),
+            ("failure?", Object(STEP_FAILURE)),
         ],
         "AgentStartRequested"
         | "AgentStopRequested"

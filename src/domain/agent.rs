@@ -31,7 +31,7 @@ pub use config::{
 };
 pub use life::Life;
 pub use setting::{SKILLS_MAX, Setting};
-pub use words::{CrashCause, ObservedStatus, Phase, RevokeReason, Step, StopReason};
+pub use words::{CrashCause, ObservedStatus, Phase, RevokeReason, Step, StepFailure, StopReason};
 
 use super::{AccountId, AgentName, Decider, Event, IncarnationId, StreamType, aggregate};
 
@@ -128,6 +128,9 @@ pub enum AgentEvent {
         reason: StopReason,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
+        /// What its last restart failed at, when it crashed too often.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<StepFailure>,
     },
     AgentPauseRequested {},
     AgentStatusObserved {
@@ -136,6 +139,9 @@ pub enum AgentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<CrashCause>,
         at: DateTime<Utc>,
+        /// What its restart failed at, if it is one that failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<StepFailure>,
     },
     AgentDeleteRequested {},
     AgentDeleted {},
@@ -352,10 +358,11 @@ impl Agent {
         at: DateTime<Utc>,
     ) -> Vec<AgentEvent> {
         use ObservedStatus as O;
-        let observed = vec![AgentEvent::AgentStatusObserved { status, cause: None, at }];
+        let observed =
+            vec![AgentEvent::AgentStatusObserved { status, cause: None, at, failure: None }];
         match (self.phase, status) {
             (Phase::Running | Phase::Paused, O::Stopped | O::Restarting) => {
-                vec![life.crash(cause, at)]
+                vec![life.crash(cause, None, at)]
             }
             (Phase::Running, O::Paused) | (Phase::Paused | Phase::Restarting, O::Running) => {
                 observed
@@ -396,10 +403,13 @@ impl Decider for Agent {
             (C::RecordStartFailed { step, error, .. }, Phase::Starting) => {
                 Ok(vec![E::AgentStartFailed { step, error }])
             }
-            (C::RecordStartFailed { at, .. }, Phase::Restarting) => Ok(vec![life.crash(None, at)]),
+            (C::RecordStartFailed { step, error, at }, Phase::Restarting) => {
+                Ok(vec![life.crash(None, Some(StepFailure { step, error }), at)])
+            }
             (C::RequestStop, _) => Ok(self.request_stop(life)),
             (C::RecordStopped { exit_code }, Phase::Stopping) => {
-                Ok(vec![E::AgentStopped { reason: StopReason::Requested, exit_code }])
+                let reason = StopReason::Requested;
+                Ok(vec![E::AgentStopped { reason, exit_code, failure: None }])
             }
             (C::RequestPause, _) => self.request_pause(life),
             (C::RequestUnpause, _) => self.request_unpause(),

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::docker;
 use crate::event_log::support::environment;
 use crate::server::{EXECUTABLE, Server, until};
 
@@ -85,6 +86,33 @@ async fn a_crashed_agent_server_is_started_again_and_its_run_is_lost() {
     assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("lost")));
     Server::until_gone(&id).await;
     server.until_phase("scout", "running").await;
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_started_again_stops_and_says_at_which_step() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let content = "test -e .broken && { echo no more >&2; exit 4; }; true";
+    let ops = [&*format!("exec echo '{content}' > startup.sh"), "exec touch .broken"];
+    assert_eq!(server.script_ends("scout", &ops).await["status"], "completed");
+    server.kill_agent_servers();
+
+    let stopped = server.until_phase("scout", "stopped").await;
+    assert_eq!(stopped["failure"]["step"], "startup", "{stopped}");
+    assert!(docker::is_chosen() || server.agent_server().is_none(), "nothing of it runs on");
+    let events = server.events().await;
+    let of_type = |wanted: &str| -> Vec<&Value> {
+        events.iter().filter(|event| event["type"] == wanted).collect()
+    };
+    let (again, given_up) = (of_type("AgentStatusObserved"), of_type("AgentStopped"));
+    assert!(again[0]["data"].get("failure").is_none(), "it was killed: {}", again[0]);
+    assert_eq!(given_up[0]["data"]["reason"], "crash-loop", "{given_up:?}");
+    for event in again.iter().skip(1).chain(&given_up) {
+        let failure = &event["data"]["failure"];
+        assert_eq!(failure["step"], "startup", "{event}");
+        assert!(failure["error"].as_str().unwrap().contains("no more"), "{event}");
+    }
     server.audit().await;
 }
 

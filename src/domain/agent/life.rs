@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Agent, AgentConfig, AgentEvent, CRASH_WINDOW_SECONDS, CRASHES_MAX, CrashCause, McpServers,
-    ObservedStatus, Phase, Step, StopReason,
+    ObservedStatus, Phase, Step, StepFailure, StopReason,
 };
 use crate::domain::{AccountId, AgentName, IncarnationId};
 
@@ -129,19 +129,21 @@ impl Life {
         self.crashes.iter().copied().filter(move |crash| *crash > since)
     }
 
-    pub(super) fn crash(&self, cause: Option<CrashCause>, at: DateTime<Utc>) -> AgentEvent {
+    pub(super) fn crash(
+        &self,
+        cause: Option<CrashCause>,
+        failure: Option<StepFailure>,
+        at: DateTime<Utc>,
+    ) -> AgentEvent {
         if self.recent_crashes(at).count() < CRASHES_MAX {
-            return AgentEvent::AgentStatusObserved {
-                status: ObservedStatus::Restarting,
-                cause,
-                at,
-            };
+            let status = ObservedStatus::Restarting;
+            return AgentEvent::AgentStatusObserved { status, cause, at, failure };
         }
         let reason = match cause {
             Some(CrashCause::OutOfMemory) => StopReason::OutOfMemory,
             None => StopReason::CrashLoop,
         };
-        AgentEvent::AgentStopped { reason, exit_code: None }
+        AgentEvent::AgentStopped { reason, exit_code: None, failure }
     }
 
     /// Says what became of the runs that were under way when the agent went down the last time.
@@ -223,6 +225,7 @@ impl Life {
             E::AgentStarted { host_ref, config_hash } => {
                 self.host_ref = Some(host_ref.clone());
                 self.config_hash = Some(config_hash.clone());
+                self.failure = None;
                 Phase::Running
             }
             E::AgentStopRequested {} => {
@@ -230,7 +233,8 @@ impl Life {
                 self.failure = None;
                 if phase == Phase::Creating { Phase::Creating } else { Phase::Stopping }
             }
-            E::AgentStopped { reason, .. } => {
+            E::AgentStopped { reason, failure, .. } => {
+                self.fail(failure.as_ref());
                 if *reason != StopReason::Requested {
                     self.crash_cause = match reason {
                         StopReason::OutOfMemory => Some(CrashCause::OutOfMemory),
@@ -241,7 +245,10 @@ impl Life {
                 self.crashes.clear();
                 Phase::Stopped
             }
-            E::AgentStatusObserved { status, cause, at } => self.observe(*status, *cause, *at),
+            E::AgentStatusObserved { status, cause, at, failure } => {
+                self.fail(failure.as_ref());
+                self.observe(*status, *cause, *at)
+            }
             E::AgentDeleteRequested {} => {
                 self.start_wanted = false;
                 self.failure = None;
@@ -262,6 +269,10 @@ impl Life {
                 return None;
             }
         })
+    }
+
+    fn fail(&mut self, failure: Option<&StepFailure>) {
+        self.failure = failure.map(|StepFailure { step, error }| (*step, error.clone()));
     }
 
     fn observe(

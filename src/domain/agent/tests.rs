@@ -66,11 +66,11 @@ fn started() -> AgentEvent {
 }
 
 fn stopped() -> AgentEvent {
-    E::AgentStopped { reason: StopReason::Requested, exit_code: Some(0) }
+    E::AgentStopped { reason: StopReason::Requested, exit_code: Some(0), failure: None }
 }
 
 fn observed(status: ObservedStatus) -> AgentEvent {
-    E::AgentStatusObserved { status, cause: None, at: at(0) }
+    E::AgentStatusObserved { status, cause: None, at: at(0), failure: None }
 }
 
 fn start_failed() -> AgentEvent {
@@ -268,6 +268,7 @@ fn an_agent_has_started_only_when_it_was_starting() {
 #[test]
 fn a_failed_start_fails_the_agent_and_a_failed_restart_is_a_crash() {
     let (step, error) = (Step::Health, "no answer".to_owned());
+    let failure = StepFailure { step, error: error.clone() };
     in_every_phase(&C::RecordStartFailed { step, error, at: at(5) }, |phase| match phase {
         P::Absent => Err(R::NotFound),
         P::Starting => Ok(vec![start_failed()]),
@@ -275,6 +276,7 @@ fn a_failed_start_fails_the_agent_and_a_failed_restart_is_a_crash() {
             status: ObservedStatus::Restarting,
             cause: None,
             at: at(5),
+            failure: Some(failure.clone()),
         }]),
         _ => Ok(vec![]),
     });
@@ -327,7 +329,7 @@ fn what_the_host_shows_is_recorded_where_it_differs() {
 fn crashed(seconds: impl IntoIterator<Item = i64>) -> Vec<AgentEvent> {
     let crash = |second| {
         let status = ObservedStatus::Restarting;
-        [E::AgentStatusObserved { status, cause: None, at: at(second) }, started()]
+        [E::AgentStatusObserved { status, cause: None, at: at(second), failure: None }, started()]
     };
     running(seconds.into_iter().flat_map(crash))
 }
@@ -340,8 +342,11 @@ fn the_sixth_crash_within_ten_minutes_ends_the_restarts() {
         status: ObservedStatus::Restarting,
         cause: None,
         at: at(second),
+        failure: None,
     };
-    let given_up = E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None };
+    let stopped_at =
+        |failure| E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None, failure };
+    let given_up = stopped_at(None);
     let minutes = |from: i64| (0..5).map(move |n| from + n * 60);
 
     given::<Agent>(crashed((0..4).map(|n| n * 60))).when(crash(300)).then([again(300)]);
@@ -353,9 +358,12 @@ fn the_sixth_crash_within_ten_minutes_ends_the_restarts() {
 
     let restarting = crashed(minutes(0)).into_iter().rev().skip(1).collect::<Vec<_>>();
     let (step, error) = (Step::Start, "gone".to_owned());
-    given::<Agent>(restarting.into_iter().rev())
-        .when(C::RecordStartFailed { step, error, at: at(300) })
-        .then([given_up.clone()]);
+    let failure = Some(StepFailure { step, error: error.clone() });
+    given::<Agent>(restarting.iter().rev().cloned())
+        .when(C::RecordStartFailed { step, error: error.clone(), at: at(300) })
+        .then([stopped_at(failure.clone())]);
+    let restarting = restarting.into_iter().rev().chain([stopped_at(failure)]);
+    assert_eq!(after::<Agent>(restarting).life.unwrap().failure, Some((step, error)));
 
     let stopped = after::<Agent>(crashed(minutes(0)).into_iter().chain([given_up.clone()]));
     assert_eq!(stopped.phase, P::Stopped);
@@ -601,13 +609,25 @@ fn the_json_of_every_event_is_frozen() {
         start_failed(),
         E::AgentStopRequested {},
         stopped(),
-        E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None },
+        E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None, failure: None },
+        E::AgentStopped {
+            reason: StopReason::CrashLoop,
+            exit_code: None,
+            failure: Some(StepFailure { step: Step::Startup, error: "it ended with 1".into() }),
+        },
         observed(ObservedStatus::Restarting),
-        E::AgentStopped { reason: StopReason::OutOfMemory, exit_code: None },
+        E::AgentStopped { reason: StopReason::OutOfMemory, exit_code: None, failure: None },
         E::AgentStatusObserved {
             status: ObservedStatus::Restarting,
             cause: Some(CrashCause::OutOfMemory),
             at: at(0),
+            failure: None,
+        },
+        E::AgentStatusObserved {
+            status: ObservedStatus::Restarting,
+            cause: None,
+            at: at(0),
+            failure: Some(StepFailure { step: Step::Health, error: "no answer".into() }),
         },
         E::AgentPauseRequested {},
         E::AgentDeleteRequested {},

@@ -112,6 +112,15 @@ pub enum Step {
     Announce,
 }
 
+/// A step that failed, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepFailure {
+    /// Which.
+    pub step: Step,
+    /// Why, in words.
+    pub error: String,
+}
+
 /// Why an agent stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,7 +4,7 @@ use super::{
     AgentDetail, AgentRecord, AgentRow, AgentStatus, Failure, Folders, GitSync, ReadOnly,
     Resources, SharedWith, SlotCounts,
 };
-use crate::domain::agent::{Life, Phase};
+use crate::domain::agent::Life;
 use crate::projections::Viewer;
 
 impl AgentRecord {
@@ -21,7 +21,7 @@ impl AgentRecord {
             kind: config.kind,
             status: self.phase.into(),
             phase: self.phase,
-            failure: failure.filter(|_| self.phase == Phase::Failed).map(|(step, error)| Failure {
+            failure: failure.map(|(step, error)| Failure {
                 step: <&'static str>::from(step).to_owned(),
                 error,
             }),

@@ -52,16 +52,16 @@ fn a_crash_for_want_of_memory_is_named_to_the_end() {
         |second| C::RecordObserved { status: ObservedStatus::Stopped, cause, at: at(second) };
     let mut history = running([]);
     for second in 0..5 {
-        let observed = E::AgentStatusObserved { status, cause, at: at(second) };
+        let observed = E::AgentStatusObserved { status, cause, at: at(second), failure: None };
         given::<Agent>(history.clone()).when(crash(second)).then([observed.clone()]);
         history.extend([observed, started()]);
     }
-    let ended = E::AgentStopped { reason: StopReason::OutOfMemory, exit_code: None };
+    let ended = E::AgentStopped { reason: StopReason::OutOfMemory, exit_code: None, failure: None };
     given::<Agent>(history.clone()).when(crash(5)).then([ended.clone()]);
     let life = after::<Agent>(history.iter().cloned().chain([ended])).life.unwrap();
     assert!(life.loss().contains("out of memory"), "{}", life.loss());
     let killed = C::RecordObserved { status: ObservedStatus::Stopped, cause: None, at: at(5) };
-    let ended = E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None };
+    let ended = E::AgentStopped { reason: StopReason::CrashLoop, exit_code: None, failure: None };
     given::<Agent>(history).when(killed).then([ended]);
 }
 

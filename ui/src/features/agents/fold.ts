@@ -57,6 +57,11 @@ const STATUS_OF: Partial<Record<Phase, Agent["status"]>> = {
   restarting: "restarting",
 };
 
+/** What the restart failed at of which an event tells, if it does. */
+function failed(event: LogEvent): Agent["failure"] {
+  return (event.data.failure ?? null) as Agent["failure"];
+}
+
 /** How an event moves an agent through its life. */
 function moved(agent: Agent, event: LogEvent): Partial<Agent> {
   const to = (phase: Phase, rest: Partial<Agent> = {}): Partial<Agent> => ({
@@ -80,10 +85,11 @@ function moved(agent: Agent, event: LogEvent): Partial<Agent> {
     case "AgentStopRequested":
       return to(agent.phase === "creating" ? "creating" : "stopping");
     case "AgentStopped":
-      return to("stopped");
+      return to("stopped", { failure: failed(event) });
     case "AgentStatusObserved": {
       const { status } = event.data as { status: string };
-      return to(status === "running" || status === "paused" ? status : "restarting");
+      const phase = status === "running" || status === "paused" ? status : "restarting";
+      return to(phase, { failure: failed(event) });
     }
     case "AgentDeleteRequested":
       return to("deleting");
