@@ -353,6 +353,10 @@ impl AgentHost for DockerHost {
         self.engine.outage()
     }
 
+    fn unreached(&self) -> u64 {
+        self.engine.unreached()
+    }
+
     fn isolation_plan(&self) -> &IsolationPlan {
         &self.plan
     }
@@ -407,10 +411,8 @@ impl AgentHost for DockerHost {
         let change = self.change(incarnation);
         let _one_at_a_time = change.lock().await;
         let docker = self.engine.client().await?;
-        match self.find(&docker, incarnation).await? {
-            Some(found) => self.end(&docker, &found, grace).await,
-            None => Ok(()),
-        }
+        let Some(found) = self.find(&docker, incarnation).await? else { return Ok(()) };
+        self.end(&docker, &found, grace).await
     }
 
     async fn pause(&self, incarnation: Uuid) -> Result<(), Error> {

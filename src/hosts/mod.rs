@@ -52,6 +52,10 @@ pub trait AgentHost: Send + Sync {
     /// Tells why this host cannot be reached, if the last attempt to reach it failed.
     fn outage(&self) -> Option<String>;
 
+    /// How many attempts to reach this host have failed so far. Whoever finds more of them than when it
+    /// began cannot take what has failed meanwhile for an answer of the host.
+    fn unreached(&self) -> u64;
+
     /// Tells what keeps the agents apart that are started from now on.
     fn isolation_plan(&self) -> &IsolationPlan;
 

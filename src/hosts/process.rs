@@ -320,6 +320,10 @@ impl AgentHost for ProcessHost {
         None
     }
 
+    fn unreached(&self) -> u64 {
+        0
+    }
+
     fn isolation_plan(&self) -> &IsolationPlan {
         &self.plan
     }

@@ -85,6 +85,11 @@ impl Failed {
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::Link(error) if error.is_silence())
     }
+
+    /// Tells whether the same may succeed later, as it is.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.is_away())
+    }
 }
 
 /// Gives a running agent its credentials whenever they have changed.

@@ -17,6 +17,7 @@ use crate::commands::{reports, runs};
 use crate::domain::agent::{AgentConfig, CrashCause, ObservedStatus, Phase, Step};
 use crate::domain::execution::CancelReason;
 use crate::hosts::{self, AgentSpec, ContainerSpec, Status, WorkspaceFile};
+use crate::vault;
 
 /// The wait before the first restart after a crash; it doubles with every further crash.
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(500);
@@ -31,17 +32,28 @@ const CONFIG_HASH: &str = "trinity.config-hash";
 struct Failure {
     step: Step,
     error: String,
+    /// Whether a store was away, so that the same may succeed later.
+    is_passing: bool,
 }
 
 impl Failure {
     fn at<E: std::error::Error + 'static>(step: Step) -> impl FnOnce(E) -> Self {
-        move |error| Self { step, error: chain(&error) }
+        move |error| Self { step, error: chain(&error), is_passing: false }
+    }
+
+    /// A failure of what needs the stores.
+    fn of_stores<E: std::error::Error + 'static>(
+        step: Step,
+        is_away: fn(&E) -> bool,
+    ) -> impl FnOnce(E) -> Self {
+        move |error| Self { is_passing: is_away(&error), ..Self::at(step)(error) }
     }
 }
 
 /// Makes the agent's place: the steps from the template to the container.
 pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
     let Look { context, life_ref, life, cause, .. } = look;
+    let unreached = context.host.unreached();
     // What runs in the place that is to go ends like that of an agent that is stopped.
     if life.rebuild_wanted && !runs_have_ended(look, CancelReason::AgentStopped).await? {
         return Ok(Next::Wait);
@@ -52,10 +64,10 @@ pub(super) async fn provision(look: &Look<'_>) -> anyhow::Result<Next> {
             reports::provisioned(&context.log, life_ref, host_ref, cause).await?;
             Ok(Next::Again)
         }
-        Err(Failure { step, error }) => {
-            wait_for_host(look)?;
-            wait_for_library(look, step)?;
-            tracing::warn!(agent = %life_ref.name, "could not be made: {error}");
+        Err(failure) => {
+            wait_for_what_passes(look, &failure, unreached)?;
+            let Failure { step, error, .. } = failure;
+            tracing::warn!(agent = %life_ref.name, ?step, "could not be made: {error}");
             reports::provision_failed(&context.log, life_ref, step, error, cause).await?;
             Ok(Next::Wait)
         }
@@ -73,7 +85,8 @@ async fn make_anew(look: &Look<'_>) -> Result<String, Failure> {
         // What it says is a setting by now, from which the file is written.
         files.remove(mcp::TEMPLATE_FILE);
     }
-    own_key::ensure(look).await.map_err(Failure::at(Step::Key))?;
+    let has_key = own_key::ensure(look).await;
+    has_key.map_err(Failure::of_stores(Step::Key, own_key::Failed::is_away))?;
     files.extend(instructions(look));
     if look.life.rebuild_wanted {
         let removed = look.context.host.remove(look.life_ref.incarnation.0).await;
@@ -114,22 +127,32 @@ async fn make(
     })
 }
 
-/// Fails while the host is away, so that what failed with it is tried again and not recorded.
-fn wait_for_host(look: &Look<'_>) -> anyhow::Result<()> {
-    match look.context.host.outage() {
-        Some(outage) => Err(anyhow::anyhow!("waits for its host: {outage}")),
-        None => Ok(()),
+/// Fails when what failed may pass by itself, so that it is tried again and not recorded.
+///
+/// `unreached` is how often the host had not been reached when it began.
+fn wait_for_what_passes(look: &Look<'_>, failure: &Failure, unreached: u64) -> anyhow::Result<()> {
+    wait_for_host(look, unreached)?;
+    if failure.is_passing {
+        anyhow::bail!("waits for the stores: {}", failure.error);
     }
-}
-
-/// Fails while it is not known whether the library can be copied, so that what failed for want of it is
-/// tried again and not recorded.
-fn wait_for_library(look: &Look<'_>, step: Step) -> anyhow::Result<()> {
-    let needs_library = matches!(step, Step::Template | Step::EnvFiles);
+    let needs_library = matches!(failure.step, Step::Template | Step::EnvFiles);
     if needs_library && look.context.library.is_awaited() {
         anyhow::bail!("waits for the library, which is being copied");
     }
     Ok(())
+}
+
+/// Fails when the host is away, or was meanwhile: that it answers somebody else by now says nothing of
+/// what failed with it.
+fn wait_for_host(look: &Look<'_>, unreached: u64) -> anyhow::Result<()> {
+    let host = &look.context.host;
+    match host.outage() {
+        Some(outage) => Err(anyhow::anyhow!("waits for its host: {outage}")),
+        None if host.unreached() > unreached => {
+            Err(anyhow::anyhow!("is tried again: its host was away"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The file in which the agent's CLI looks for the instructions of its creator.
@@ -177,6 +200,7 @@ fn created(life_ref: &LifeRef) -> Option<String> {
 /// Brings the agent up: its place, its repository, its script, what is written for it, its health.
 pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
     let Look { context, life_ref, cause, .. } = look;
+    let unreached = context.host.unreached();
     match bring_up(look).await {
         Ok(up) => {
             let now = context.log.now();
@@ -185,13 +209,11 @@ pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
             tracing::info!(agent = %life_ref.name, "running");
             Ok(Next::Again)
         }
-        Err(Failure { step, error }) => {
-            wait_for_host(look)?;
-            wait_for_library(look, step)?;
+        Err(failure) => {
+            wait_for_what_passes(look, &failure, unreached)?;
+            let Failure { step, error, .. } = failure;
             tracing::warn!(agent = %life_ref.name, ?step, "did not start: {error}");
-            if step == Step::Health {
-                end_what_is_mute(look).await;
-            }
+            end_without_runs(look).await;
             let now = context.log.now();
             reports::start_failed(&context.log, life_ref, step, error, now, cause).await?;
             Ok(Next::Wait)
@@ -199,9 +221,9 @@ pub(super) async fn start(look: &Look<'_>) -> anyhow::Result<Next> {
     }
 }
 
-/// Ends an agent server that gives no answer, so that the next start is one. With runs on it, it is left to
-/// them: it may hear again.
-async fn end_what_is_mute(look: &Look<'_>) {
+/// Ends what a failed start has left of the agent, so that nothing runs of one that is shown as stopped, and
+/// the next start is one. With runs on it, its agent server is left to them: one that is mute may hear again.
+async fn end_without_runs(look: &Look<'_>) {
     if !look.slots.active.is_empty() {
         return;
     }
@@ -241,14 +263,14 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
         Some(_) => own_key::ensure(look).await,
         None => own_key::renew(look).await,
     };
-    has_key.map_err(Failure::at(Step::Key))?;
+    has_key.map_err(Failure::of_stores(Step::Key, own_key::Failed::is_away))?;
     let was_up = goes_on.is_some();
     let made_with = goes_on.and_then(|mut before| before.labels.remove(CONFIG_HASH));
     let Serving { host_ref, info, went_on } = come_up(look, was_up).await?;
     let made_with = made_with.filter(|_| went_on);
     let config_hash = made_with.unwrap_or_else(|| config_hash(look));
     let read = context.vault.read(incarnation).await;
-    let credentials = read.map_err(Failure::at(Step::Credentials))?;
+    let credentials = read.map_err(Failure::of_stores(Step::Credentials, vault::Error::is_away))?;
     // Whoever starts an agent learns now what would fail with each of its runs.
     let variables = dispatch::variables(context, &credentials);
     dispatch::mcp_config(look.life, &variables).map_err(Failure::at(Step::Credentials))?;
@@ -256,11 +278,12 @@ async fn bring_up(look: &Look<'_>) -> Result<Up, Failure> {
     cloned.map_err(Failure::at(Step::Repository))?;
     let script = startup::run(look, &info, &credentials).await;
     script.map_err(|failed| match failed {
-        startup::Failed::Script(error) => Failure { step: Step::Startup, error },
+        startup::Failed::Script(error) => Failure { step: Step::Startup, error, is_passing: false },
         startup::Failed::Silence(error) => Failure::at(Step::Health)(error),
     })?;
     credentials::inject(look, &credentials).await.map_err(|error| {
-        Failure::at(if error.is_silence() { Step::Health } else { Step::EnvFiles })(error)
+        let step = if error.is_silence() { Step::Health } else { Step::EnvFiles };
+        Failure::of_stores(step, credentials::Failed::is_away)(error)
     })?;
     // Whatever its script has done, and it was given.
     link.info().await.map_err(Failure::at(Step::Health))?;
@@ -294,7 +317,7 @@ async fn come_up(look: &Look<'_>, was_up: bool) -> Result<Serving, Failure> {
         match link.info().await {
             Err(error) if went_on && error.is_silence() && context.host.outage().is_none() => {
                 tracing::warn!(agent = %life_ref.name, "was up, and is mute: {}", chain(&error));
-                end_what_is_mute(look).await;
+                end_without_runs(look).await;
                 went_on = false;
             }
             info => {
@@ -309,10 +332,11 @@ async fn come_up(look: &Look<'_>, was_up: bool) -> Result<Serving, Failure> {
 pub(super) async fn observe(look: &Look<'_>, phase: Phase) -> anyhow::Result<Next> {
     let Look { context, life_ref, life, cause, .. } = look;
     let incarnation = life_ref.incarnation.0;
+    let unreached = context.host.unreached();
     if life.pause_wanted
         && let Err(error) = context.host.pause(incarnation).await
     {
-        wait_for_host(look)?;
+        wait_for_host(look, unreached)?;
         tracing::warn!(agent = %life_ref.name, "cannot be paused: {}", chain(&error));
     }
     let shown = context.host.inspect(incarnation).await?;

@@ -28,6 +28,22 @@ pub(super) enum Failed {
     Log(#[from] LogError),
 }
 
+impl Failed {
+    /// Tells whether the same may succeed later, as it is.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Vault(error) => error.is_away(),
+            Self::Record(error) => matches!(
+                error,
+                ExecuteError::Unavailable(_)
+                    | ExecuteError::Conflict
+                    | ExecuteError::Log(LogError::Unavailable(_))
+            ),
+            Self::Log(error) => matches!(error, LogError::Unavailable(_)),
+        }
+    }
+}
+
 /// Makes sure that the agent has a key that works.
 pub(super) async fn ensure(look: &Look<'_>) -> Result<(), Failed> {
     if let Some(api_key) = known(look).await? {
@@ -79,4 +95,35 @@ async fn end(look: &Look<'_>) -> Result<(), Failed> {
 
 async fn known(look: &Look<'_>) -> Result<Option<SecretText>, vault::Error> {
     Ok(look.context.vault.read(look.life_ref.incarnation.0).await?.api_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db;
+    use crate::event_log::Unavailable;
+
+    #[test]
+    fn a_store_that_is_away_passes_and_what_it_refuses_does_not() {
+        let away = || db::Error::Unavailable("restarting".to_owned());
+        let passing = [
+            Failed::Vault(away().into()),
+            Failed::Vault(vault::Error::Busy),
+            Failed::Record(ExecuteError::Unavailable(Unavailable::new("restarting"))),
+            Failed::Record(ExecuteError::Conflict),
+            Failed::Log(LogError::Unavailable(Unavailable::new("restarting"))),
+        ];
+        for failed in passing {
+            assert!(failed.is_away(), "{failed}");
+        }
+        let staying = [
+            Failed::Vault(db::Error::Damaged("no database".to_owned()).into()),
+            Failed::Vault(vault::Error::Rotated),
+            Failed::Record(ExecuteError::Refused(Refusal::Account(AccountError::NotFound))),
+            Failed::Log(LogError::Hole { expected: 7 }),
+        ];
+        for failed in staying {
+            assert!(!failed.is_away(), "{failed}");
+        }
+    }
 }

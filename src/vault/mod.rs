@@ -53,7 +53,7 @@ pub enum Error {
     #[error(transparent)]
     Db(#[from] crate::db::Error),
     /// Something stored does not open.
-    #[error("credential {name} of agent incarnation {incarnation} cannot be opened")]
+    #[error("{} of agent incarnation {incarnation} cannot be opened", sealed(.name))]
     Damaged {
         /// Whose it is.
         incarnation: Uuid,
@@ -74,6 +74,13 @@ pub enum Error {
     /// Others changed the same agent again and again.
     #[error("the credentials of this agent are being changed by somebody else; try again")]
     Busy,
+}
+
+impl Error {
+    /// Whether the same may succeed later, as it is.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Db(crate::db::Error::Unavailable(_)) | Self::Busy)
+    }
 }
 
 /// The vault of this installation. A clone is another handle to the same.
@@ -309,6 +316,11 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// What does not open, in words.
+fn sealed(name: &str) -> String {
+    if name.is_empty() { "the data key".to_owned() } else { format!("credential {name}") }
 }
 
 fn damaged(incarnation: Uuid, name: &str) -> impl FnOnce(cipher::Sealed) -> Error {

@@ -2,9 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use trinity::db::Statement;
 
 use crate::credentials::{assert_stored_nowhere, workspace};
 use crate::server::{Answer, Server, until};
+use crate::vault::state_of;
 
 /// Sends a request with another key than the administrator's token.
 async fn with_key(server: &Server, key: &str, method: Method, path: &str, body: Value) -> Answer {
@@ -160,5 +162,43 @@ async fn each_start_gives_an_agent_another_key_and_its_deletion_ends_the_last() 
         validate(&server, key).await.problem(401, "not-authenticated");
     }
     assert_eq!(listed(&server).await, Vec::<Value>::new());
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_made_fails_creation_and_start_by_the_name_of_the_step() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    ask(&server, "scout", "stop", "stopped").await;
+    let state = state_of(&server.data_dir, server.database_url.as_deref()).await;
+    let run = async |statement: &'static str| {
+        state.execute(Statement::new(statement)).await.unwrap();
+    };
+    let fails = async |name: &str| {
+        let failed = server.until_phase(name, "failed").await;
+        assert_eq!(failed["failure"]["step"], "key", "{failed}");
+        failed["failure"]["error"].as_str().unwrap().to_owned()
+    };
+
+    run("CREATE TABLE aside AS SELECT * FROM vault_agents").await;
+    run("UPDATE vault_agents SET wrapped_key = substr(wrapped_key, 2)").await;
+    let refused = server.post("/api/agents/scout/start", json!({})).await.expect(503);
+    assert_eq!(refused["step"], "key", "{refused}");
+    let why = fails("scout").await;
+    assert!(why.starts_with("the data key of agent"), "{why}");
+    let mend = "UPDATE vault_agents SET wrapped_key = (SELECT aside.wrapped_key FROM aside \
+                WHERE aside.incarnation = vault_agents.incarnation)";
+    run(mend).await;
+    ask(&server, "scout", "start", "running").await;
+    validate(&server, &key_of_a_run(&server, "scout").await).await.expect(200);
+
+    run("ALTER TABLE vault_agents RENAME TO elsewhere").await;
+    let body = json!({"name": "second", "runtime": "demo"});
+    server.post("/api/agents?start=false", body).await.expect(201);
+    let why = fails("second").await;
+    assert!(why.contains("vault_agents"), "{why}");
+    run("ALTER TABLE elsewhere RENAME TO vault_agents").await;
+    ask(&server, "second", "start", "running").await;
+    validate(&server, &key_of_a_run(&server, "second").await).await.expect(200);
     server.audit().await;
 }

@@ -360,6 +360,7 @@ async fn a_startup_script_that_fails_is_said_and_runs_again_at_the_next_start() 
     assert_eq!(refused["step"], "startup", "{refused}");
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains("code 3") && detail.contains("not yet"), "{detail}");
+    assert!(docker::is_chosen() || server.agent_server().is_none(), "nothing of it runs on");
     server.post("/api/agents/scout/start", json!({})).await.expect(200);
     let next = server.script("scout", &["say on"]).await;
     assert_eq!(server.until_ended(&next).await["status"], "completed");
@@ -380,8 +381,9 @@ async fn a_startup_whose_files_cannot_be_written_is_said_and_done_again() {
     assert_eq!(refused["step"], "env-files", "{refused}");
     assert!(refused["detail"].as_str().unwrap().contains(".env"), "{refused}");
     if docker::is_chosen() {
-        let remove = "rm -r /agent/workspace/.env";
-        docker::docker(&["exec", "agent-scout", "/bin/sh", "-c", remove]);
+        let (volume, image) = ("agent-scout-workspace:/workspace", docker::image());
+        let remove = ["/bin/rm", "-r", "/workspace/.env"];
+        docker::docker(&[&["run", "--rm", "-v", volume, &image], &remove as &[&str]].concat());
     } else {
         let workspace = crate::credentials::workspace(&server, "scout").await;
         std::fs::remove_dir_all(workspace.join(".env")).unwrap();

@@ -47,7 +47,8 @@ impl World {
     }
 }
 
-async fn state_of(dir: &Path, url: Option<&str>) -> Db {
+/// The database of a server's state, which may be running.
+pub async fn state_of(dir: &Path, url: Option<&str>) -> Db {
     match url {
         None => State::open_sqlite(dir).await.unwrap().db,
         Some(url) => {

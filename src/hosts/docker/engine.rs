@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,14 +33,22 @@ pub(super) struct Engine {
     client: Mutex<Option<Docker>>,
     /// Why the last call did not reach it.
     outage: Mutex<Option<String>>,
+    /// How many calls did not reach it.
+    unreached: AtomicU64,
 }
 
 impl Engine {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, client: Mutex::default(), outage: Mutex::default() }
+        Self {
+            endpoint,
+            client: Mutex::default(),
+            outage: Mutex::default(),
+            unreached: AtomicU64::default(),
+        }
     }
 
-    /// The client; the first one agrees with the engine on a version of the API.
+    /// The client; the first one agrees with the engine on a version of the API, and so does the first
+    /// one after an outage: another engine may have come back.
     ///
     /// # Errors
     /// [`Error::Unavailable`] while the engine is not there.
@@ -97,6 +106,8 @@ impl Engine {
         if is_unreachable(error) {
             let text = format!("{}: {}", self.endpoint.address, in_words(error));
             *lock(&self.outage) = Some(text.clone());
+            lock(&self.client).take();
+            self.unreached.fetch_add(1, Ordering::Relaxed);
             return Error::Unavailable(text);
         }
         lock(&self.outage).take();
@@ -106,6 +117,11 @@ impl Engine {
     /// Why the last call did not reach the engine.
     pub(super) fn outage(&self) -> Option<String> {
         lock(&self.outage).clone()
+    }
+
+    /// How many calls did not reach the engine so far.
+    pub(super) fn unreached(&self) -> u64 {
+        self.unreached.load(Ordering::Relaxed)
     }
 }
 

@@ -24,10 +24,20 @@ pub enum Endpoint {
     Tls,
 }
 
+/// What becomes of containers when their engine ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Containers {
+    /// They end when it comes back.
+    End,
+    /// They run on, and it finds them again.
+    Outlive,
+}
+
 /// A running engine with data of its own and no network.
 pub struct Engine {
     folder: TempDir,
     endpoint: Endpoint,
+    containers: Containers,
     port: u16,
     daemon: Child,
 }
@@ -35,6 +45,11 @@ pub struct Engine {
 impl Engine {
     /// Starts one that has the image of tests.
     pub async fn start(endpoint: Endpoint) -> Self {
+        Self::start_with(endpoint, Containers::End).await
+    }
+
+    /// Starts one that has the image of tests, and containers that may outlive it.
+    pub async fn start_with(endpoint: Endpoint, containers: Containers) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = match endpoint {
             Endpoint::Socket => 0,
@@ -44,8 +59,8 @@ impl Engine {
                 free.local_addr().unwrap().port()
             }
         };
-        let daemon = spawn(folder.path(), endpoint, port);
-        let engine = Self { folder, endpoint, port, daemon };
+        let daemon = spawn(folder.path(), endpoint, containers, port);
+        let engine = Self { folder, endpoint, containers, port, daemon };
         engine.until_ready().await;
         let load = format!(
             "set -eo pipefail; docker -H {} save {} | docker -H {} load",
@@ -110,7 +125,7 @@ impl Engine {
             (!lives).then_some(())
         })
         .await;
-        self.daemon = spawn(self.folder.path(), self.endpoint, self.port);
+        self.daemon = spawn(self.folder.path(), self.endpoint, self.containers, self.port);
         self.until_ready().await;
     }
 
@@ -158,7 +173,7 @@ impl Drop for Engine {
     }
 }
 
-fn spawn(folder: &Path, endpoint: Endpoint, port: u16) -> Child {
+fn spawn(folder: &Path, endpoint: Endpoint, containers: Containers, port: u16) -> Child {
     let path = |name: &str| folder.join(name).display().to_string();
     let log =
         std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
@@ -170,6 +185,9 @@ fn spawn(folder: &Path, endpoint: Endpoint, port: u16) -> Child {
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log);
+    if containers == Containers::Outlive {
+        command.arg("--live-restore");
+    }
     if endpoint == Endpoint::Tls {
         command
             .args(["--host", &format!("tcp://127.0.0.1:{port}"), "--tlsverify"])

@@ -5,7 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::engine::{Endpoint, Engine};
+use super::engine::{Containers, Endpoint, Engine};
 use super::{ask, delete, fresh_name, server, state};
 use crate::docker::{address, docker, image};
 use crate::server::{Server, until};
@@ -43,18 +43,49 @@ fn bridges(name: &str) -> Vec<i32> {
     listed.lines().filter(is_bridge).map(pid).collect()
 }
 
+/// How many lines a run says for some seconds.
+const LINES: usize = 40;
+
+/// Starts a run that says them.
+async fn talk(server: &Server, name: &str) -> String {
+    let ops: Vec<String> =
+        (0..LINES).flat_map(|n| [format!("say line {n}"), "sleep 0.1".to_owned()]).collect();
+    server.script(name, &ops.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+async fn until_heard(server: &Server, run: &str, lines: usize) {
+    until("more is heard", async || (server.lines(run).await.len() > lines).then_some(())).await;
+}
+
+/// The run ends as it should, each of its lines is there once and in order, and its agent never went down.
+async fn was_heard(server: &Server, run: &str) {
+    let ended = server.until_ended(run).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let mut said: Vec<String> = (0..LINES).map(|n| format!("line {n}")).collect();
+    assert_eq!(ended["response"], said.join("\n"));
+    // The result says all of it once more.
+    said.push(said.join("\n"));
+    let lines = server.lines(run).await;
+    let text = |line: &Value| line["blocks"][0]["text"].as_str().map(str::to_owned);
+    let heard: Vec<_> = lines.iter().filter_map(text).filter(|t| t.starts_with("line ")).collect();
+    assert_eq!(heard, said);
+    let events = server.events().await;
+    let name = &ended["agent_name"];
+    let of_agent = events.iter().filter(|event| event["stream_id"] == *name);
+    let moves = ["AgentStarted", "AgentStartFailed", "AgentStatusObserved", "AgentStopped"];
+    let moves: Vec<_> =
+        of_agent.filter(|event| moves.iter().any(|m| event["type"] == *m)).collect();
+    assert!(moves.len() == 1 && moves[0]["type"] == "AgentStarted", "{moves:?}");
+}
+
 #[tokio::test]
 async fn a_link_that_breaks_while_a_run_speaks_loses_and_repeats_no_line() {
-    const LINES: usize = 40;
     let server = server().await;
     let name = fresh_name();
     server.agent(&name).await;
-    let ops: Vec<String> =
-        (0..LINES).flat_map(|n| [format!("say line {n}"), "sleep 0.1".to_owned()]).collect();
-    let run = server.script(&name, &ops.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let run = talk(&server, &name).await;
     for heard in [5, 15, 25] {
-        until("more is heard", async || (server.lines(&run).await.len() > heard).then_some(()))
-            .await;
+        until_heard(&server, &run, heard).await;
         let carried = bridges(&name);
         assert!(!carried.is_empty(), "the link is up");
         for bridge in carried {
@@ -62,19 +93,22 @@ async fn a_link_that_breaks_while_a_run_speaks_loses_and_repeats_no_line() {
             let _gone = kill(Pid::from_raw(bridge), Signal::SIGKILL);
         }
     }
-    let ended = server.until_ended(&run).await;
-    assert_eq!(ended["status"], "completed", "{ended}");
-    let mut said: Vec<String> = (0..LINES).map(|n| format!("line {n}")).collect();
-    assert_eq!(ended["response"], said.join("\n"));
-    // The result says all of it once more.
-    said.push(said.join("\n"));
-    let lines = server.lines(&run).await;
-    let text = |line: &Value| line["blocks"][0]["text"].as_str().map(str::to_owned);
-    let heard: Vec<_> = lines.iter().filter_map(text).filter(|t| t.starts_with("line ")).collect();
-    assert_eq!(heard, said);
-    let events = server.events().await;
-    assert!(events.iter().all(|event| event["type"] != "AgentFailed"), "nothing was started anew");
+    was_heard(&server, &run).await;
     delete(&server, &name).await;
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn an_engine_whose_containers_outlive_it_takes_no_line_of_a_run_with_it() {
+    let mut engine = Engine::start_with(Endpoint::Socket, Containers::Outlive).await;
+    let server = on(&engine).await;
+    server.agent("scout").await;
+    let run = talk(&server, "scout").await;
+    until_heard(&server, &run, 5).await;
+    engine.kill();
+    engine.start_again().await;
+    was_heard(&server, &run).await;
+    delete(&server, "scout").await;
     server.audit().await;
 }
 
@@ -112,6 +146,10 @@ async fn an_engine_that_is_killed_amid_starts_and_runs_loses_no_execution() {
     assert!(up < late.len(), "no start was in flight");
     let refused = server.post("/api/agents/a0/stop?wait_ms=2000", json!({})).await.expect(503);
     assert_eq!(refused["code"], "host-unavailable", "{refused}");
+    for asked in ["logs", "stats", "files"] {
+        let refused = server.get(&format!("/api/agents/a1/{asked}")).await.expect(503);
+        assert_eq!(refused["code"], "host-unavailable", "{asked}: {refused}");
+    }
     engine.start_again().await;
 
     for name in late {

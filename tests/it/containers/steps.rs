@@ -59,6 +59,32 @@ async fn a_template_that_is_gone_when_its_agent_is_made_is_named() {
 }
 
 #[tokio::test]
+async fn a_start_that_fails_leaves_nothing_up_and_the_next_one_has_the_limits_of_then() {
+    let server = server().await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let id = || docker(&["inspect", "-f", "{{.Id}}", &format!("agent-{name}")]);
+    let path = format!("/api/agents/{name}/files?path=startup.sh");
+    let script = "test -e .once && exit; touch .once; exit 3";
+    let written = server.request(reqwest::Method::PUT, &path).body(script);
+    server.try_send(written).await.unwrap().expect(201);
+    ask(&server, &name, "stop", "stopped").await;
+    let before = id();
+
+    let (step, why) = fails(&server, &name).await;
+    assert_eq!(step, "startup", "{why}");
+    assert_eq!((state(&name).as_str(), id() == before), ("exited", true));
+    let limits = json!({"cpu": null, "memory": "128m"});
+    server.put(&format!("/api/agents/{name}/resources"), limits).await.expect(200);
+    ask(&server, &name, "start", "running").await;
+    assert_ne!(id(), before, "made anew, as its limits are others");
+    let resources = server.get(&format!("/api/agents/{name}/resources")).await.expect(200);
+    assert_eq!(resources["restart_needed"], false, "{resources}");
+    delete(&server, &name).await;
+    server.audit().await;
+}
+
+#[tokio::test]
 async fn a_startup_script_that_silences_its_supervisor_fails_the_health_of_its_agent() {
     let server = server().await;
     let name = fresh_name();
