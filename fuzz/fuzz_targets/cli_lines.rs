@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trinity::adapters::Adapters;
+use trinity::adapters::{Adapters, Launcher};
 use trinity::domain::agent::Runtime;
 use trinity_agent_protocol::{Exit, LineStream};
 
 fuzz_target!(|data: &[u8]| {
     let Some((code, output)) = data.split_first() else { return };
-    let command = || vec!["cli".to_owned()];
+    let command = || Launcher::new(vec!["cli".to_owned()]);
     let adapters = Adapters::new(command(), command(), command());
     let runtime = if *code < 128 { Runtime::ClaudeCode } else { Runtime::GeminiCli };
     let mut parser = adapters.get(runtime).parser();
