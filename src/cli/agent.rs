@@ -66,7 +66,7 @@ enum Command {
     Timeout(settings::TimeoutArgs),
     /// Show or set the model that tasks use when they name none
     Model(settings::ModelArgs),
-    /// Show or set whether schedules may start work
+    /// Show or set whether schedules may start work; there are none yet
     Autonomy(settings::AutonomyArgs),
     /// Show or set the limits of an agent's container
     Resources(settings::ResourcesArgs),
@@ -174,7 +174,7 @@ struct CreateArgs {
     /// The only tools that tasks may use
     #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
     tools: Vec<String>,
-    /// Let schedules start work
+    /// Let schedules start work, once there are some
     #[arg(long)]
     autonomy: bool,
     /// Processors that its container may use, such as 1.5
