@@ -1,10 +1,11 @@
 //! What the tests of every adapter need.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use proptest::prelude::*;
-use trinity_agent_protocol::{Exit, LineStream, StopReason};
+use trinity_agent_protocol::{Exit, LineStream, OutputLine, StopReason};
 
 use super::tools::ToolSet;
+use super::transcript::{self, Entry};
 use super::{Adapter, Conclusion, Env, Event, Parser, RunUser, Session, Surroundings, TaskSpec};
 use crate::domain::execution::{ErrorClass, Verdict};
 
@@ -22,6 +23,13 @@ pub(super) use fixture;
 pub fn lines(fixtures: &[Fixture], name: &str) -> Vec<&'static [u8]> {
     let (_, bytes) = fixtures.iter().find(|(fixture, _)| *fixture == name).unwrap();
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect()
+}
+
+/// What the API shows of a line that was printed so.
+pub fn entry(seq: u64, at: DateTime<Utc>, stream: LineStream, bytes: &[u8]) -> Entry {
+    let (line, raw) = OutputLine::text_and_raw(bytes);
+    let (truncated, partial, dropped) = (None, false, None);
+    transcript::entry(&OutputLine { seq, at, stream, line, raw, truncated, partial, dropped })
 }
 
 /// An exit nobody asked for.

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use trinity_agent_protocol::LineStream;
+use trinity_agent_protocol::{LineStream, OutputLine};
 
 use super::{claude, gemini, line};
 
@@ -27,6 +27,29 @@ pub struct Entry {
     /// replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
+    /// The length of the whole line in bytes, when only its beginning was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<u64>,
+    /// What was left out between the line before and this one, when the run printed more than is
+    /// kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Dropped>,
+}
+
+/// Output that was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Dropped {
+    /// How many lines; they have no numbers.
+    pub lines: u64,
+    /// How many bytes, newlines not counted.
+    pub bytes: u64,
+}
+
+impl From<trinity_agent_protocol::Dropped> for Dropped {
+    fn from(dropped: trinity_agent_protocol::Dropped) -> Self {
+        let trinity_agent_protocol::Dropped { lines, bytes } = dropped;
+        Self { lines, bytes }
+    }
 }
 
 impl Entry {
@@ -108,13 +131,22 @@ fn rfc3339_millis<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S:
 }
 
 /// Turns a line as it was printed into its entry.
-pub fn entry(seq: u64, at: DateTime<Utc>, stream: LineStream, bytes: &[u8]) -> Entry {
+pub fn entry(line: &OutputLine) -> Entry {
+    let OutputLine { seq, at, stream, line: text, truncated, dropped, .. } = line;
     let (kind, blocks, is_whole) = match stream {
-        LineStream::Stdout => stdout(bytes),
-        LineStream::Stderr => (Kind::Stderr, vec![Block::Text { text: lossy(bytes) }], true),
+        LineStream::Stdout => stdout(text.as_bytes()),
+        LineStream::Stderr => (Kind::Stderr, vec![Block::Text { text: text.clone() }], true),
     };
-    let raw = (!is_whole).then(|| lossy(bytes));
-    Entry { seq, at, stream, kind, blocks, raw }
+    Entry {
+        seq: *seq,
+        at: *at,
+        stream: *stream,
+        kind,
+        blocks,
+        raw: (!is_whole).then(|| text.clone()),
+        truncated: *truncated,
+        dropped: dropped.map(Dropped::from),
+    }
 }
 
 /// Reads a line of whichever CLI: each has types of lines that no other has.
@@ -158,8 +190,4 @@ fn conversation(kind: Kind, message: line::Message) -> (Kind, Vec<Block>, bool) 
     let blocks: Vec<Block> = message.blocks.into_iter().filter_map(block).collect();
     let is_whole = count > 0 && blocks.len() == count;
     (kind, blocks, is_whole)
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -4,7 +4,7 @@ use console::style;
 use serde_json::Value;
 
 use super::text::{clean, one_line};
-use super::wire::{Block, Entry};
+use super::wire::{Block, Dropped, Entry};
 
 /// How much of a line is shown that is no answer, in columns; `--json` has all of it.
 const WORK_COLUMNS_MAX: usize = 2_000;
@@ -27,8 +27,24 @@ pub enum Voice {
     Work,
 }
 
-/// Makes the lines of one entry: answers in full, the work around them in short.
+/// Makes the lines of one entry, and says what is missing around them.
 pub fn lines(entry: &Entry) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(Dropped { lines: count, bytes }) = &entry.dropped {
+        let noun = if *count == 1 { "line" } else { "lines" };
+        let text = format!("{count} {noun} left out here, {bytes} bytes: the run printed too much");
+        lines.push(work(&style("…").yellow(), &text));
+    }
+    lines.extend(printed(entry));
+    if let Some(bytes) = entry.truncated {
+        let text = format!("the line before goes on: of its {bytes} bytes the first are kept");
+        lines.push(work(&style("…").yellow(), &text));
+    }
+    lines
+}
+
+/// What was printed: answers in full, the work around them in short.
+fn printed(entry: &Entry) -> Vec<Line> {
     match entry.kind.as_str() {
         "assistant" | "user" => entry.blocks.iter().filter_map(|b| block(&entry.kind, b)).collect(),
         "stderr" => texts(entry).map(|text| work(&style("!").yellow(), text.trim_end())).collect(),
@@ -166,5 +182,23 @@ mod tests {
         let later = json!({"seq": 1, "kind": "assistant", "blocks": [{"type": "image", "x": 1}]});
         assert_eq!(shown(later), []);
         assert_eq!(shown(json!({"seq": 1, "kind": "hologram", "blocks": []})), []);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_where_it_is_missing() {
+        let entry = json!({"seq": 9, "kind": "raw", "blocks": [], "raw": "xx",
+            "truncated": 20_000_000, "dropped": {"lines": 12, "bytes": 3_456}});
+        let lines: Vec<String> = shown(entry).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(
+            lines,
+            [
+                "… 12 lines left out here, 3456 bytes: the run printed too much",
+                "· xx",
+                "… the line before goes on: of its 20000000 bytes the first are kept",
+            ]
+        );
+        let dropped = json!({"lines": 1, "bytes": 7});
+        let one = json!({"seq": 9, "kind": "system", "blocks": [], "dropped": dropped});
+        assert!(shown(one)[0].1.starts_with("… 1 line left out here, 7 bytes"));
     }
 }

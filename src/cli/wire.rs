@@ -172,6 +172,15 @@ pub struct Entry {
     #[serde(default)]
     pub blocks: Vec<Block>,
     pub raw: Option<String>,
+    pub truncated: Option<u64>,
+    pub dropped: Option<Dropped>,
+}
+
+/// Output that was left out before a line.
+#[derive(Debug, Deserialize)]
+pub struct Dropped {
+    pub lines: u64,
+    pub bytes: u64,
 }
 
 /// A piece of a line.

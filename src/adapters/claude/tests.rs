@@ -6,7 +6,7 @@ use serde_json::json;
 use trinity_agent_protocol::{Exit, LineStream, StopReason};
 
 use super::super::testing::{self, exited, failure, fixture, kind, stopped, task};
-use super::super::transcript::{self, Block, Kind};
+use super::super::transcript::{Block, Kind};
 use super::super::{Conclusion, Env, Event, RunResult};
 use super::*;
 use crate::domain::execution::{ErrorClass, Usage, Verdict};
@@ -467,7 +467,7 @@ fn a_result_without_a_verdict_is_an_error() {
 #[test]
 fn entries_show_each_kind_of_line() {
     let at = DateTime::from_timestamp_millis(1_795_000_000_120).unwrap();
-    let entry = |line| transcript::entry(3, at, LineStream::Stdout, line);
+    let entry = |line| testing::entry(3, at, LineStream::Stdout, line);
     let run = lines("tool_allowed");
     assert_eq!(entry(run[0]).kind, Kind::System);
     assert_eq!(entry(run[0]).raw.unwrap().as_bytes(), run[0]);
@@ -501,7 +501,7 @@ fn entries_show_each_kind_of_line() {
     let broken = entry(b"half \xff");
     assert_eq!((broken.kind, broken.blocks.len()), (Kind::Raw, 0));
     assert_eq!(broken.raw.as_deref(), Some("half \u{fffd}"));
-    let stderr = transcript::entry(4, at, LineStream::Stderr, b"{\"type\":\"result\"}");
+    let stderr = testing::entry(4, at, LineStream::Stderr, b"{\"type\":\"result\"}");
     assert_eq!(stderr.kind, Kind::Stderr);
     assert_eq!(stderr.raw, None);
 }
@@ -518,7 +518,7 @@ proptest! {
         let mut parser = claude().parser();
         for (line, seq) in lines.iter().zip(1..) {
             prop_assert!(!parser.parse(seq, LineStream::Stdout, line).is_empty());
-            let entry = transcript::entry(seq, DateTime::UNIX_EPOCH, LineStream::Stdout, line);
+            let entry = testing::entry(seq, DateTime::UNIX_EPOCH, LineStream::Stdout, line);
             prop_assert!(entry.raw.is_some() || !entry.blocks.is_empty());
         }
         let conclusion = parser.finish(&exited(code));

@@ -7,7 +7,7 @@ use trinity_agent_protocol::{Exit, LineStream, StopReason};
 
 use super::super::testing::{self, exited, failure, fixture, kind, stopped, task};
 use super::super::tools::ToolSet;
-use super::super::transcript::{self, Block, Kind};
+use super::super::transcript::{Block, Kind};
 use super::super::{Conclusion, Env, Event, RunUser};
 use super::*;
 use crate::domain::execution::{Usage, Verdict};
@@ -424,7 +424,7 @@ fn a_line_of_three_megabytes_is_read_and_half_of_one_changes_nothing() {
 #[test]
 fn entries_show_each_kind_of_line() {
     let at = DateTime::from_timestamp_millis(1_795_000_000_120).unwrap();
-    let entry = |line| transcript::entry(3, at, LineStream::Stdout, line);
+    let entry = |line| testing::entry(3, at, LineStream::Stdout, line);
     let run = lines("g_tool_yolo");
     let kinds: Vec<Kind> = run.iter().map(|line| entry(line).kind).collect();
     let (tool, said) = (Kind::User, Kind::Assistant);
@@ -448,7 +448,7 @@ proptest! {
         let mut parser = gemini().parser();
         for (line, seq) in lines.iter().zip(1..) {
             prop_assert!(!parser.parse(seq, LineStream::Stdout, line).is_empty());
-            let entry = transcript::entry(seq, DateTime::UNIX_EPOCH, LineStream::Stdout, line);
+            let entry = testing::entry(seq, DateTime::UNIX_EPOCH, LineStream::Stdout, line);
             prop_assert!(entry.raw.is_some() || !entry.blocks.is_empty());
         }
         let conclusion = parser.finish(&exited(code));

@@ -13,8 +13,9 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::log::{entry, refuse_removed};
+use super::log::refuse_removed;
 use super::{OnExecution, state_of};
+use crate::adapters::transcript::entry;
 use crate::api::ApiState;
 use crate::api::auth::{Caller, Gate, Rights, on_origin};
 use crate::api::error::{Problem, Result};

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::filter::TEXT_CHARS_MAX;
 use super::{OnExecution, state_of};
-use crate::adapters::transcript::{self, Entry};
+use crate::adapters::transcript::{Entry, entry};
 use crate::api::ApiState;
 use crate::api::error::{ApiError, Code, Problem, Result};
 use crate::api::extract::ReadQuery;
@@ -170,9 +170,4 @@ impl Needle {
 /// The lines as clients see them.
 pub(in crate::api) fn entries(lines: &[OutputLine]) -> Vec<Entry> {
     lines.iter().map(entry).collect()
-}
-
-/// A line as clients see it.
-pub(super) fn entry(line: &OutputLine) -> Entry {
-    transcript::entry(line.seq, line.at, line.stream, line.line.as_bytes())
 }

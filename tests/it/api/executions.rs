@@ -1,8 +1,10 @@
 //! Lists, records, counts, transcripts, and ends of executions.
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 use trinity::domain::ExecutionId;
 use trinity::domain::execution::{ErrorClass, Verdict};
+use trinity_agent_protocol::{Dropped, LineStream, OutputLine};
 
 use crate::support::{TestApp, said};
 
@@ -286,6 +288,35 @@ async fn a_transcript_opens_at_its_end_and_is_read_in_both_directions() {
     assert_eq!(log("?q=nowhere").await, (vec![], 120));
     let both = format!("/api/agents/scout/executions/{id}/log?after=1&before=3");
     t.admin().get(&both).await.problem(400, "invalid-parameter");
+}
+
+#[tokio::test]
+async fn what_of_a_transcript_is_missing_is_said_at_the_line() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 1).await;
+    let id = t.submit(&t.admin(), &life.name, "talk").await;
+    let line = |seq, truncated, dropped| OutputLine {
+        seq,
+        at: DateTime::UNIX_EPOCH,
+        stream: LineStream::Stderr,
+        line: format!("line {seq}"),
+        raw: None,
+        truncated,
+        partial: false,
+        dropped,
+    };
+    let left_out = Dropped { lines: 12, bytes: 3_456 };
+    let lines = [line(1, None, None), line(2, Some(77), None), line(3, None, Some(left_out))];
+    t.app.state.transcripts.append(id, &lines).await.unwrap();
+    for query in ["", "?after=0", "?q=line"] {
+        let path = format!("/api/agents/scout/executions/{id}/log{query}");
+        let log = t.admin().get(&path).await.expect(200);
+        let marks = |entry: &Value| (entry["truncated"].clone(), entry["dropped"].clone());
+        let marks: Vec<_> = log["entries"].as_array().unwrap().iter().map(marks).collect();
+        let dropped = json!({"lines": 12, "bytes": 3_456});
+        let (none, truncated) = (|| (json!(null), json!(null)), (json!(77), json!(null)));
+        assert_eq!(marks, [none(), truncated, (json!(null), dropped)], "{query}");
+    }
 }
 
 #[tokio::test]

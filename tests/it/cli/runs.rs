@@ -4,6 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use trinity_agent_protocol::LINE_BYTES_MAX;
 
 use super::support::{User, finish};
 use crate::server::{Server, until};
@@ -180,6 +181,33 @@ async fn a_long_log_is_printed_whole() {
     let seqs: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
     assert!(seqs.len() > 2_300);
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_line_that_was_too_long_is_marked_wherever_it_is_shown() {
+    let (server, user) = server_with_scout().await;
+    let big = format!("big {LINE_BYTES_MAX}");
+    let id = server.script("scout", &["say before", &big, "say after"]).await;
+    server.until_ended(&id).await;
+    let marked = |lines: &[serde_json::Value]| {
+        let marked = lines.iter().filter(|line| !line["truncated"].is_null());
+        marked.map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let printed = user.run(&["exec", "logs", &id]).await.exits(0).json_lines();
+    let seqs = marked(&printed);
+    assert!(!seqs.is_empty() && seqs.len() < printed.len(), "{seqs:?}");
+    let text = user.run(&["exec", "logs", &id, "--text"]).await.exits(0).stdout;
+    for seq in &seqs {
+        let path = format!("/api/agents/scout/executions/{id}/log?after={}&limit=1", seq - 1);
+        let line = server.get(&path).await.expect(200)["entries"][0].take();
+        // The words, and the JSON around them.
+        let bytes = line["truncated"].as_u64().unwrap();
+        assert!(bytes > LINE_BYTES_MAX as u64, "{bytes}");
+        assert_eq!(line["raw"].as_str().unwrap().len(), LINE_BYTES_MAX);
+        assert!(text.contains(&format!("of its {bytes} bytes the first are kept")));
+    }
+    let followed = user.run(&["exec", "logs", &id, "-f"]).await.exits(0).json_lines();
+    assert_eq!(marked(&followed), seqs, "the stream marks what the pages mark");
 }
 
 #[tokio::test]

@@ -2656,6 +2656,19 @@ export interface components {
              */
             data_dir_total_bytes: number | null;
         };
+        /** @description Output that was left out. */
+        Dropped: {
+            /**
+             * Format: int64
+             * @description How many bytes, newlines not counted.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description How many lines; they have no numbers.
+             */
+            lines: number;
+        };
         /** @description A queue that was emptied. */
         EmptiedQueue: {
             agent: string;
@@ -2675,6 +2688,7 @@ export interface components {
             at: string;
             /** @description Its content. */
             blocks: components["schemas"]["Block"][];
+            dropped?: components["schemas"]["Dropped"] | null;
             /** @description What kind of line it is. */
             kind: components["schemas"]["Kind"];
             /**
@@ -2692,6 +2706,11 @@ export interface components {
              * @example stdout
              */
             stream: string;
+            /**
+             * Format: int64
+             * @description The length of the whole line in bytes, when only its beginning was kept.
+             */
+            truncated?: number | null;
         };
         /** @description An event as recorded. */
         Event: {

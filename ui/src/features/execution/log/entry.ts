@@ -1,4 +1,5 @@
 import type { Schemas } from "@/api/client";
+import { formatBytes, formatCount } from "@/lib/format";
 
 /** A line of a run, as the API has it. */
 export type Entry = Schemas["Entry"];
@@ -16,6 +17,26 @@ export function isFailure({ kind, blocks }: Entry): boolean {
 /** A line as a terminal would have it: as it was printed, or the texts of its blocks. */
 export function lineText({ raw, blocks }: Entry): string {
   return raw ?? blocks.map(blockText).join("\n");
+}
+
+/** What was left out before a line, in words; null when nothing was. */
+export function droppedText({ dropped }: Entry): string | null {
+  if (!dropped) return null;
+  const noun = dropped.lines === 1 ? "line" : "lines";
+  const size = formatBytes(dropped.bytes);
+  return `… ${formatCount(dropped.lines)} ${noun} left out here, ${size}: the run printed too much`;
+}
+
+/** What of a line itself was left out, in words; null when nothing was. */
+export function truncatedText({ truncated }: Entry): string | null {
+  if (truncated == null) return null;
+  return `… this line goes on: of its ${formatBytes(truncated)} only the beginning was kept`;
+}
+
+/** A line for a file: what was printed, and what is missing around it. */
+export function savedText(entry: Entry): string {
+  const texts = [droppedText(entry), lineText(entry), truncatedText(entry)];
+  return texts.filter((text) => text !== null).join("\n");
 }
 
 function blockText(block: Block): string {

@@ -47,6 +47,8 @@ describe("the lines of a log", () => {
     expect(log.isFolded(answer)).toBe(true);
     expect([7, 8].map((seq) => log.shape(seq))).toEqual([SHAPE.unknown, SHAPE.call]);
     expect(log.answer("t1")).toMatchObject({ seq: 9, content: "ok" });
+    const dropped = { lines: 3, bytes: 40 };
+    expect(log.isFolded({ ...answer, dropped }), "it says what is missing before it").toBe(false);
   });
 
   it("let go of what is far away", () => {

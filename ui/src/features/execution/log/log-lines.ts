@@ -56,9 +56,10 @@ export class LogLines {
   }
 
   /** Whether a line has nothing of its own to show: all of it is shown with the calls it answers. */
-  isFolded({ blocks, raw }: Entry): boolean {
+  isFolded({ blocks, raw, dropped }: Entry): boolean {
     return (
       !raw &&
+      !dropped &&
       blocks.length > 0 &&
       blocks.every((block) => block.type === "tool_result" && this.hasCall(block.tool_use_id))
     );

@@ -6,7 +6,7 @@ import { notifyDone, notifyError } from "@/components/notify";
 import type { Execution } from "@/features/executions/fold";
 import { copyText } from "@/lib/clipboard";
 import { saveText } from "@/lib/download";
-import { type Entry, lineText } from "./entry";
+import { type Entry, savedText } from "./entry";
 import { LINES_PER_PAGE } from "./log-lines";
 import type { LogSource } from "./log-source";
 import type { LogHandle } from "./log-view";
@@ -25,7 +25,7 @@ export function LogMenu({ execution, source, handle }: LogMenuProps) {
     const texts: string[] = [];
     for (let seq = first; seq <= last; seq += 1) {
       const entry = source.lines.get(seq);
-      if (entry) texts.push(lineText(entry));
+      if (entry) texts.push(savedText(entry));
     }
     copyText(texts.join("\n")).then(
       () => notifyDone(`${texts.length} lines are copied`),
@@ -87,6 +87,6 @@ async function saveAll({ agent_name, id, incarnation }: Execution, ending: "txt"
 
 function savedLine(entry: Entry, ending: "txt" | "ndjson"): string {
   return ending === "txt"
-    ? `${entry.at} ${entry.stream} ${lineText(entry)}\n`
+    ? `${entry.at} ${entry.stream} ${savedText(entry)}\n`
     : `${JSON.stringify(entry)}\n`;
 }

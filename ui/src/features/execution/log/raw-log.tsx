@@ -5,6 +5,7 @@ import { type Entry, lineText } from "./entry";
 import { LineNumber } from "./line-number";
 import classes from "./log.module.css";
 import { LogPanel } from "./log-panel";
+import { Marked } from "./marked";
 
 const LINE_HEIGHT = 20;
 
@@ -29,7 +30,11 @@ const RawRow = memo(function RawRow({ entry, isTarget }: { entry: Entry; isTarge
   return (
     <div className={classes.raw} data-stream={entry.stream} data-target={isTarget || undefined}>
       <LineNumber seq={entry.seq} at={entry.at} />
-      <ClippedText text={lineText(entry)} name={`line-${entry.seq}`} />
+      <div className={classes.marked}>
+        <Marked entry={entry}>
+          <ClippedText text={lineText(entry)} name={`line-${entry.seq}`} />
+        </Marked>
+      </div>
     </div>
   );
 });

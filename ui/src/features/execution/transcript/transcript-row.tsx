@@ -5,6 +5,7 @@ import { ClippedText } from "../log/clipped-text";
 import type { Block, Entry } from "../log/entry";
 import { LineNumber } from "../log/line-number";
 import type { ToolAnswer } from "../log/log-lines";
+import { Marked } from "../log/marked";
 import { ToolCall } from "./tool-call";
 import classes from "./transcript.module.css";
 
@@ -29,7 +30,9 @@ export const TranscriptRow = memo(
       <div className={classes.row} data-kind={entry.kind} data-target={isTarget || undefined}>
         <LineNumber seq={entry.seq} at={entry.at} />
         <div className={classes.pieces}>
-          <Pieces {...props} />
+          <Marked entry={entry}>
+            <Pieces {...props} />
+          </Marked>
         </div>
       </div>
     );
