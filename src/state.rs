@@ -56,6 +56,12 @@ const TRANSCRIPTS: Migrations = Migrations {
     ],
 };
 
+/// The tables of the state, each with its file in the data directory on SQLite.
+pub const STORES: [(&str, Migrations); 2] = [(STATE_FILE, STATE), (TRANSCRIPTS_FILE, TRANSCRIPTS)];
+
+const STATE_FILE: &str = "state.db";
+const TRANSCRIPTS_FILE: &str = "transcripts.db";
+
 /// Everything durable that is not an event. A clone is another handle to the same.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -83,10 +89,10 @@ impl State {
     /// # Errors
     /// When a file cannot be opened, or a newer build has written it.
     pub async fn open_sqlite(dir: &Path) -> anyhow::Result<Self> {
-        let state = open_file(&dir.join("state.db"), Durability::Full, STATE).await?;
+        let state = open_file(&dir.join(STATE_FILE), Durability::Full, STATE).await?;
         // A line that is lost with the power is still in the agent server's own file, unless that
         // went with the power too, and then the run is lost anyway.
-        let transcripts = dir.join("transcripts.db");
+        let transcripts = dir.join(TRANSCRIPTS_FILE);
         let transcripts = open_file(&transcripts, Durability::Normal, TRANSCRIPTS).await?;
         Ok(Self::on(&state, transcripts))
     }

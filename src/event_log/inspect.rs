@@ -1,17 +1,17 @@
-//! A look at a log from outside, for whoever wants to know whether it can be used: reads alone,
-//! changes nothing, and needs no server to be stopped.
+//! A look at a log, and at other tables, from outside, for whoever wants to know whether they can be
+//! used: reads alone, changes nothing, and needs no server to be stopped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection as SqliteConnection, OpenFlags};
+use rusqlite::{Connection as SqliteConnection, OpenFlags, OptionalExtension as _};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::migrations::SELECT_VERSION;
-use super::{MIGRATIONS, time};
+use super::{MIGRATIONS, Migrations, time};
 
 /// How long a database may take to answer at all.
 const ANSWER_MS_MAX: u64 = 5_000;
@@ -22,6 +22,7 @@ const HAS_TABLE_SQLITE: &str =
     "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
 const HAS_LOG_POSTGRES: &str = "SELECT to_regclass('schema_version') IS NOT NULL \
      AND to_regclass('event_log_head') IS NOT NULL";
+const HAS_VERSIONS_POSTGRES: &str = "SELECT to_regclass('schema_version') IS NOT NULL";
 
 /// How a log stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +48,21 @@ pub struct Head {
     pub recorded_at: DateTime<Utc>,
 }
 
-/// Why a log could not be looked at.
+/// How the tables of a component stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// The version of the tables; 0 when there are none yet.
+    pub found: i64,
+    /// The version that this build knows.
+    pub known: i64,
+}
+
+/// Why a database could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// The file cannot be read as a log.
-    #[error("SQLite cannot read the log")]
-    Sqlite(#[source] rusqlite::Error),
+    /// The file cannot be read as a database of ours.
+    #[error("SQLite cannot read {}", .0.display())]
+    Sqlite(PathBuf, #[source] rusqlite::Error),
     /// The database cannot be reached or read.
     #[error("Postgres cannot be asked")]
     Postgres(#[source] sqlx::Error),
@@ -67,23 +77,13 @@ pub enum InspectError {
 /// When the file cannot be read as a log.
 pub fn inspect_sqlite(path: &Path) -> Result<Inspection, InspectError> {
     let look = || {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = SqliteConnection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_millis(ANSWER_MS_MAX))?;
-        let has = |table: &str| {
-            connection.query_row(HAS_TABLE_SQLITE, [table], |row| row.get::<_, bool>(0))
-        };
-        let component = [MIGRATIONS.component];
-        let schema = if has("schema_version")? {
-            connection.query_row(SELECT_VERSION, component, |row| row.get(0))?
-        } else {
-            0
-        };
+        let connection = open_sqlite(path)?;
+        let schema = found_sqlite(&connection, MIGRATIONS.component)?;
         let read_head = |row: &rusqlite::Row<'_>| {
             let recorded_at = time::from_micros(row.get(2)?);
             Ok(Head { log_id: row.get(0)?, position: row.get(1)?, recorded_at })
         };
-        let head = if has("event_log_head")? {
+        let head = if has_sqlite(&connection, "event_log_head")? {
             Some(connection.query_row(SELECT_HEAD, [], read_head)?)
         } else {
             None
@@ -91,7 +91,37 @@ pub fn inspect_sqlite(path: &Path) -> Result<Inspection, InspectError> {
         let engine = format!("SQLite {}", rusqlite::version());
         Ok(Inspection { engine, schema, schema_known: MIGRATIONS.known_sqlite(), head })
     };
-    look().map_err(InspectError::Sqlite)
+    look().map_err(|error| InspectError::Sqlite(path.to_owned(), error))
+}
+
+/// Looks at the tables of a component in a SQLite file, which must exist. Blocks.
+///
+/// # Errors
+/// When the file cannot be read as a database.
+pub fn version_sqlite(path: &Path, of: &Migrations) -> Result<SchemaVersion, InspectError> {
+    let found = open_sqlite(path).and_then(|connection| found_sqlite(&connection, of.component));
+    let found = found.map_err(|error| InspectError::Sqlite(path.to_owned(), error))?;
+    Ok(SchemaVersion { found, known: of.known_sqlite() })
+}
+
+/// Reads alone: a server that runs goes on writing, and what is not there is not made.
+fn open_sqlite(path: &Path) -> rusqlite::Result<SqliteConnection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = SqliteConnection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(ANSWER_MS_MAX))?;
+    Ok(connection)
+}
+
+fn has_sqlite(connection: &SqliteConnection, table: &str) -> rusqlite::Result<bool> {
+    connection.query_row(HAS_TABLE_SQLITE, [table], |row| row.get(0))
+}
+
+fn found_sqlite(connection: &SqliteConnection, component: &str) -> rusqlite::Result<i64> {
+    if !has_sqlite(connection, "schema_version")? {
+        return Ok(0);
+    }
+    let found = connection.query_row(SELECT_VERSION, [component], |row| row.get(0));
+    Ok(found.optional()?.unwrap_or(0))
 }
 
 /// Looks at a log in a Postgres database.
@@ -99,8 +129,39 @@ pub fn inspect_sqlite(path: &Path) -> Result<Inspection, InspectError> {
 /// # Errors
 /// When the database cannot be reached, does not answer in time, or cannot be read.
 pub async fn inspect_postgres(url: &str) -> Result<Inspection, InspectError> {
-    let limit = Duration::from_millis(ANSWER_MS_MAX);
-    let looked = tokio::time::timeout(limit, look_at_postgres(url)).await;
+    in_time(look_at_postgres(url)).await
+}
+
+/// Looks at the tables of components in a Postgres database, in their order.
+///
+/// # Errors
+/// When the database cannot be reached, does not answer in time, or cannot be read.
+pub async fn versions_postgres(
+    url: &str,
+    of: &[Migrations],
+) -> Result<Vec<SchemaVersion>, InspectError> {
+    in_time(async {
+        let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+        let has_any: bool =
+            sqlx::query_scalar(HAS_VERSIONS_POSTGRES).fetch_one(&mut connection).await?;
+        let mut versions = Vec::new();
+        for migrations in of {
+            let mut found = None;
+            if has_any {
+                let select = sqlx::query_scalar(SELECT_VERSION).bind(migrations.component);
+                found = select.fetch_optional(&mut connection).await?;
+            }
+            let (found, known) = (found.unwrap_or(0), migrations.known_postgres());
+            versions.push(SchemaVersion { found, known });
+        }
+        connection.close().await?;
+        Ok(versions)
+    })
+    .await
+}
+
+async fn in_time<T>(look: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, InspectError> {
+    let looked = tokio::time::timeout(Duration::from_millis(ANSWER_MS_MAX), look).await;
     looked.map_err(|_| InspectError::Silent)?.map_err(InspectError::Postgres)
 }
 

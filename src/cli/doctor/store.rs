@@ -1,49 +1,96 @@
-//! The event log, and the clock against it.
+//! The event log, the clock against it, and the state beside it.
+
+use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Check;
 use crate::clock;
 use crate::config::Config;
-use crate::event_log::{InspectError, Inspection, inspect_postgres, inspect_sqlite};
+use crate::event_log::{
+    InspectError, Inspection, SchemaVersion, inspect_postgres, inspect_sqlite, version_sqlite,
+    versions_postgres,
+};
+use crate::state::STORES;
 
 /// How far the clock may be behind the last event: two machines never quite agree.
 const CLOCK_BEHIND_MAX: TimeDelta = TimeDelta::seconds(1);
 
-/// Looks at the log where the settings say it is.
+/// What to do about a file that a later build has written.
+const NEWER: &str = "a newer build wrote it; run that one";
+
+/// Looks at the log and the state where the settings say they are.
 pub(super) async fn look(config: &Config) -> Vec<Check> {
-    let name = "event log";
-    let inspected = if let Some(url) = &config.database_url {
-        inspect_postgres(url.expose()).await
-    } else {
-        let path = config.data_dir.join("log.db");
-        if !path.exists() {
-            let detail = format!("there is no log at {} yet", path.display());
-            return vec![Check::warn(name, detail, "trinity serve")];
-        }
-        match tokio::task::spawn_blocking(move || inspect_sqlite(&path)).await {
-            Ok(inspected) => inspected,
-            Err(error) => return vec![Check::fail(name, error.to_string(), "look again")],
-        }
-    };
-    match inspected {
-        Ok(found) => {
-            let clock = found.head.as_ref().map(|head| clock_check(head.recorded_at, clock::now()));
-            [schema(&found)].into_iter().chain(clock).collect()
-        }
-        Err(error) => vec![unreachable(config, &error)],
+    if let Some(url) = &config.database_url {
+        return look_at_database(url.expose()).await;
+    }
+    let dir = config.data_dir.clone();
+    match tokio::task::spawn_blocking(move || look_at_files(&dir)).await {
+        Ok(checks) => checks,
+        Err(error) => vec![Check::fail("event log", error.to_string(), "look again")],
     }
 }
 
-fn unreachable(config: &Config, error: &InspectError) -> Check {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    let detail = format!("{error}{}", cause.unwrap_or_default());
-    let hint = if config.database_url.is_some() {
-        "check --database-url, and that the database runs"
-    } else {
-        "run as the server's user; if the file is broken, restore it from a backup"
+async fn look_at_database(url: &str) -> Vec<Check> {
+    let hint = "check --database-url, and that the database runs";
+    let mut checks = match inspect_postgres(url).await {
+        Ok(found) => log_checks(&found),
+        Err(error) => return vec![unreadable("event log", &error, hint)],
     };
-    Check::fail("event log", detail, hint)
+    let all = STORES.map(|(_, migrations)| migrations);
+    match versions_postgres(url, &all).await {
+        Ok(versions) => {
+            let named = all.iter().map(|migrations| migrations.component).zip(versions);
+            checks.extend(named.map(|(name, version)| tables(name, "the tables have", version)));
+        }
+        Err(error) => checks.push(unreadable("state", &error, hint)),
+    }
+    checks
+}
+
+/// Looks at each file by itself, so that all that are broken are named.
+fn look_at_files(dir: &Path) -> Vec<Check> {
+    let hint = "run as the server's user; if the file is broken, restore it from a backup";
+    let log = dir.join("log.db");
+    let has_log = log.exists();
+    let mut checks = match has_log.then(|| inspect_sqlite(&log)) {
+        None => {
+            let detail = format!("there is no log at {} yet", log.display());
+            vec![Check::warn("event log", detail, "trinity serve")]
+        }
+        Some(Ok(found)) => log_checks(&found),
+        Some(Err(error)) => vec![unreadable("event log", &error, hint)],
+    };
+    for (file, migrations) in STORES {
+        let (name, path) = (migrations.component, dir.join(file));
+        match path.exists().then(|| version_sqlite(&path, &migrations)) {
+            // Before the first start nothing is missing.
+            None if !has_log => {}
+            None => {
+                let detail = format!("{} is missing; a start makes an empty one", path.display());
+                checks.push(Check::warn(name, detail, "restore it from a backup"));
+            }
+            Some(Ok(version)) => checks.push(tables(name, &format!("{file} has"), version)),
+            Some(Err(error)) => checks.push(unreadable(name, &error, hint)),
+        }
+    }
+    checks
+}
+
+fn log_checks(found: &Inspection) -> Vec<Check> {
+    let clock = found.head.as_ref().map(|head| clock_check(head.recorded_at, clock::now()));
+    [schema(found)].into_iter().chain(clock).collect()
+}
+
+fn unreadable(name: &'static str, error: &InspectError, hint: &str) -> Check {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    Check::fail(name, format!("{error}{}", cause.unwrap_or_default()), hint)
+}
+
+fn tables(name: &'static str, place: &str, version: SchemaVersion) -> Check {
+    let SchemaVersion { found, known } = version;
+    let detail = format!("{place} schema {found} of {known}");
+    if found > known { Check::fail(name, detail, NEWER) } else { Check::ok(name, detail) }
 }
 
 fn schema(found: &Inspection) -> Check {
@@ -55,7 +102,7 @@ fn schema(found: &Inspection) -> Check {
     };
     let detail = format!("{engine}, schema {schema} of {schema_known}; {end}");
     if schema > schema_known {
-        return Check::fail(name, detail, "a newer build wrote it; run that one");
+        return Check::fail(name, detail, NEWER);
     }
     Check::ok(name, detail)
 }

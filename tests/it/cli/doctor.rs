@@ -7,6 +7,8 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::process::Command;
+use trinity::event_log::EventLog;
+use trinity::state::State;
 
 use super::support::{User, finish};
 use crate::server::{Server, beside};
@@ -44,7 +46,8 @@ async fn a_running_server_its_store_and_its_isolation_are_looked_at() {
     let store = server.store_arguments();
     let words = ["doctor", "--json"].into_iter().chain(store.iter().map(String::as_str));
     let report = user.run(&words.collect::<Vec<_>>()).await.exits(0).json();
-    for name in ["settings", "data directory", "disk space", "event log", "clock", "server"] {
+    let store_checks = ["event log", "clock", "state", "transcripts"];
+    for name in ["settings", "data directory", "disk space", "server"].iter().chain(&store_checks) {
         assert_eq!(check(&report, name)["status"], "ok", "{report}");
     }
     let log = check(&report, "event log")["detail"].as_str().unwrap();
@@ -98,6 +101,53 @@ async fn a_log_that_is_none_is_a_failure() {
     let data = data.display().to_string();
     let report = user.run(&["doctor", "--json", "--data-dir", &data]).await.exits(1).json();
     assert_eq!(check(&report, "event log")["status"], "fail");
+}
+
+#[tokio::test]
+async fn every_file_that_is_broken_newer_or_gone_is_named() {
+    let user = User::new().with("TRINITY_LISTEN", free_address());
+    let made = tempfile::tempdir().unwrap();
+    let _log = EventLog::open_sqlite(&made.path().join("log.db")).await.unwrap();
+    let _state = State::open_sqlite(made.path()).await.unwrap();
+    // Copies that nobody has open may be broken.
+    let copy = user.path("data");
+    std::fs::create_dir_all(&copy).unwrap();
+    for file in ["log.db", "state.db", "transcripts.db"] {
+        let from = rusqlite::Connection::open(made.path().join(file)).unwrap();
+        from.execute("VACUUM INTO ?1", [copy.join(file).to_str().unwrap()]).unwrap();
+    }
+    let copy_path = copy.display().to_string();
+    let look = async |code: i32| {
+        let words = ["doctor", "--json", "--data-dir", &copy_path];
+        user.run(&words).await.exits(code).json()
+    };
+    let sound = look(0).await;
+    assert_eq!(check(&sound, "state")["status"], "ok");
+    assert_eq!(check(&sound, "transcripts")["status"], "ok");
+
+    let state = rusqlite::Connection::open(copy.join("state.db")).unwrap();
+    state.execute("UPDATE schema_version SET version = 99", []).unwrap();
+    drop(state);
+    let transcripts = std::fs::OpenOptions::new().write(true).open(copy.join("transcripts.db"));
+    let transcripts = transcripts.unwrap();
+    transcripts.set_len(transcripts.metadata().unwrap().len() / 2).unwrap();
+    let report = look(1).await;
+    assert_eq!(check(&report, "event log")["status"], "ok", "each file is looked at by itself");
+    let newer = check(&report, "state");
+    assert_eq!(newer["status"], "fail", "{newer}");
+    assert!(newer["detail"].as_str().unwrap().contains("state.db has schema 99 of"), "{newer}");
+    assert!(newer["hint"].as_str().unwrap().contains("newer build"), "{newer}");
+    let broken = check(&report, "transcripts");
+    assert_eq!(broken["status"], "fail", "{broken}");
+    assert!(broken["detail"].as_str().unwrap().contains("transcripts.db"), "{broken}");
+    assert!(broken["hint"].as_str().unwrap().contains("backup"), "{broken}");
+
+    let nonsense = "this is no database, and long enough to be none";
+    std::fs::write(copy.join("state.db"), nonsense).unwrap();
+    std::fs::remove_file(copy.join("transcripts.db")).unwrap();
+    let report = look(1).await;
+    assert_eq!(check(&report, "state")["status"], "fail");
+    assert_eq!(check(&report, "transcripts")["status"], "warn");
 }
 
 #[tokio::test]
