@@ -14,6 +14,7 @@ use super::output::{Form, cell, number, print, status};
 use super::run::detached;
 use super::server::Common;
 use super::text::{UNKNOWN, ago, cost, duration, one_line, short_id};
+use super::when;
 use super::wire::{Execution, Terminated};
 use crate::api::executions::ExecutionQuery;
 use crate::clock;
@@ -36,6 +37,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List executions, the newest first
+    #[command(mut_arg("from", as_people_say_it), mut_arg("to", as_people_say_it))]
     Ls(LsArgs),
     /// Show an execution with its answer
     Show(IdArgs),
@@ -84,6 +86,12 @@ struct StopArgs {
     /// Kill it at once instead of asking it to end
     #[arg(long, short)]
     force: bool,
+}
+
+/// Lets a time be given in words; the query of REST, which these flags are, takes none.
+fn as_people_say_it(time: clap::Arg) -> clap::Arg {
+    let help = time.get_help().map(|help| format!("{help}, such as \"yesterday 10:00\""));
+    time.value_parser(when::time).help(help.unwrap_or_default())
 }
 
 impl Args {

@@ -29,14 +29,27 @@ impl fmt::Display for Place {
     }
 }
 
-/// What a place may look like.
-const FORMS: &str = "a position such as 41, or a time: 2026-11-20T10:00, 2026-11-20, 10:00, \
-                     yesterday 10:00, today, \"2 hours ago\", now";
+/// What a time may look like.
+const TIMES: &str = "a time: 2026-11-20T10:00, 2026-11-20, 10:00, yesterday 10:00, today, \
+                     \"2 hours ago\", now";
 
 /// Nobody can tell what is meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is not {FORMS}")]
+#[error("it is not a position such as 41, or {TIMES}")]
 pub struct Unknown;
+
+/// What is meant is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is not {TIMES}")]
+pub struct NoTime;
+
+/// Reads a time where a position would mean nothing.
+pub fn time(text: &str) -> Result<DateTime<Utc>, NoTime> {
+    match text.parse() {
+        Ok(Place::Time(at)) => Ok(at),
+        Ok(Place::Position(_)) | Err(Unknown) => Err(NoTime),
+    }
+}
 
 impl FromStr for Place {
     type Err = Unknown;
@@ -137,6 +150,13 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(read_then(text).as_deref(), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_position_is_no_time() {
+        assert_eq!(time("41"), Err(NoTime));
+        assert_eq!(time("noon"), Err(NoTime));
+        assert_eq!(time("2026-11-20T10:00:00Z").unwrap().timestamp(), 1_795_168_800);
     }
 
     #[test]

@@ -23,7 +23,7 @@ async fn what_cannot_be_meant_is_a_usage_error_that_names_it() {
         (&["run", "scout", "hi", "--detach", "--wait"], "--detach"),
         (&["run", "scout", "hi", "--parent", "7"], "--parent"),
         (&["exec", "show", "../etc"], "trinity exec ls"),
-        (&["exec", "ls", "--from", "yesterday"], "yesterday"),
+        (&["exec", "ls", "--from", "41"], "yesterday 10:00"),
         (&["agent", "ls", "--json", "--text"], "--json"),
         (&["rebuild", "a/b"], "a/b"),
         (&["agent", "ls", "--url", "ftp://a"], "http://"),

@@ -65,6 +65,22 @@ async fn what_happened_is_played_again_as_text_and_as_lines() {
     user.run(&["replay", "--from", "noon"]).await.exits(2).says("2026-11-20T10:00");
 }
 
+#[tokio::test]
+async fn executions_are_listed_between_times_in_words() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let user = User::of(&server);
+    user.run(&["run", "scout", "#!demo\nsay hello"]).await.exits(0);
+    let list = async |words: &[&str]| {
+        let list = user.run(&[&["exec", "ls"], words].concat()).await.exits(0).json();
+        list.as_array().unwrap().len()
+    };
+    assert_eq!(list(&["--from", "yesterday 10:00", "--to", "now"]).await, 1);
+    assert_eq!(list(&["--from", "2 hours ago"]).await, 1);
+    assert_eq!(list(&["--to", "yesterday 10:00"]).await, 0);
+    user.run(&["exec", "ls", "--to", "41"]).await.exits(2).says("2026-11-20T10:00");
+}
+
 /// How much time passes between the two events that are played again.
 const APART: Duration = Duration::from_secs(2);
 
