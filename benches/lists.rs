@@ -1,4 +1,5 @@
-//! Measures what a page of executions costs the server, from few rows to very many, on both stores.
+//! Measures what a read model takes to answer with a page of executions, a page of activities or one
+//! execution, from few rows to very many, on both stores.
 //!
 //! `TRINITY_BENCH_ROWS` names the sizes, separated by commas; ten thousand and a million unless it does.
 //! Rows are made by the read model's own fold, its indexes after them. What is measured is the query with its rows as values;
@@ -16,8 +17,12 @@ use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use sqlx::postgres::PgPoolOptions;
 use trinity::db::{Db, Durability, Statement};
+use trinity::domain::ExecutionId;
 use trinity::domain::execution::{Status, Trigger};
 use trinity::event_log::EventLog;
+use trinity::projections::activities::{
+    ActivityFilter, ActivityState, ActivityType, ENTRIES_PER_EVENT_MAX,
+};
 use trinity::projections::executions::ExecutionFilter;
 use trinity::projections::{Cost, Filter as _, Order, Place, Viewer, Views};
 
@@ -34,6 +39,8 @@ enum Ask {
     List(Viewer, Box<ExecutionFilter>, Option<i64>),
     Facets(Box<ExecutionFilter>),
     Totals(Box<ExecutionFilter>),
+    Detail(ExecutionId),
+    Activities(Viewer, Box<ActivityFilter>, Option<i64>),
 }
 
 /// What is asked for, in words.
@@ -99,6 +106,41 @@ fn cases(count: u64) -> Vec<(&'static str, Ask)> {
     ]
 }
 
+/// What is asked for besides lists of executions, in words.
+fn other_cases(count: u64) -> Vec<(&'static str, Ask)> {
+    let none = ActivityFilter::default;
+    let list = |filter| Ask::Activities(Viewer::System, Box::new(filter), None);
+    let middle = Sample::of(count / 2, count);
+    let deep = |filter| {
+        Ask::Activities(
+            Viewer::System,
+            Box::new(filter),
+            Some(middle.row_no() * ENTRIES_PER_EVENT_MAX),
+        )
+    };
+    let agent_state = ActivityFilter {
+        agent: vec![name(17)],
+        activity_state: vec![ActivityState::Failed],
+        ..none()
+    };
+    let ends = ActivityFilter { activity_type: vec![ActivityType::ScheduleEnd], ..none() };
+    let rare = ActivityFilter { activity_type: vec![ActivityType::ExecutionCancelled], ..none() };
+    vec![
+        ("one execution", Ask::Detail(middle.id)),
+        ("activities: first page", list(none())),
+        ("activities: page in the middle", deep(none())),
+        ("activities: agent, state", list(agent_state)),
+        ("activities: type", list(ends.clone())),
+        ("activities: type, page in the middle", deep(ends)),
+        ("activities: rare type", list(rare)),
+        ("activities: as a user", Ask::Activities(Viewer::User(owner()), Box::new(none()), None)),
+        (
+            "activities: of one execution",
+            list(ActivityFilter { related_execution_id: Some(middle.id), ..none() }),
+        ),
+    ]
+}
+
 async fn ask(views: &Views, ask: &Ask) -> Result<usize> {
     Ok(match ask {
         Ask::List(viewer, filter, place) => {
@@ -113,6 +155,12 @@ async fn ask(views: &Views, ask: &Ask) -> Result<usize> {
         Ask::Totals(filter) => {
             let totals = views.statistics().totals(&Viewer::System, filter).await?;
             totals.status.len()
+        }
+        Ask::Detail(id) => usize::from(views.executions().get(*id).await?.is_some()),
+        Ask::Activities(viewer, filter, place) => {
+            let at = |row_no| filter.cursor_at(Place { created_at: 0, row_no });
+            let page = filter.page(Some(PAGE), place.map(at).as_deref())?;
+            views.activities().list(viewer, filter, &page).await?.items.len()
         }
     })
 }
@@ -134,13 +182,17 @@ async fn measure(views: &Views, case: &Ask) -> Result<(f64, f64, usize)> {
 }
 
 /// Drops what no fold looks into; gives the statements that make it again.
+///
+/// The fold of activities looks for what is open by the execution that it is about.
 async fn drop_indexes(db: &Db) -> Result<Vec<String>> {
     let select = if db.is_sqlite() {
         "SELECT name, sql FROM sqlite_schema \
-         WHERE type = 'index' AND sql IS NOT NULL AND tbl_name LIKE 'execution%'"
+         WHERE type = 'index' AND sql IS NOT NULL AND sql NOT LIKE '%(related_execution_id%' \
+             AND (tbl_name LIKE 'execution%' OR tbl_name LIKE 'activit%')"
     } else {
         "SELECT indexname::text, indexdef FROM pg_indexes \
-         WHERE tablename LIKE 'execution%' AND indexname NOT LIKE '%_pkey'"
+         WHERE indexname NOT LIKE '%_pkey' AND indexdef NOT LIKE '%(related_execution_id%' \
+             AND (tablename LIKE 'execution%' OR tablename LIKE 'activit%')"
     };
     let mut indexes = Vec::new();
     for mut row in db.query(Statement::new(select)).await? {
@@ -166,16 +218,16 @@ async fn lines(server_url: Option<&str>, count: u64) -> Result<Vec<String>> {
     let views = Views::start(log.clone(), db.clone()).await?;
     let begun = Instant::now();
     let indexes = drop_indexes(&db).await?;
-    fill(&db, &["agents", "executions"], count).await?;
+    fill(&db, &["agents", "executions", "activities"], count).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = count as f64 / begun.elapsed().as_secs_f64();
-    println!("{count} executions folded, {rate:.0} per second");
+    println!("{count} executions and their activities folded, {rate:.0} per second");
     for index in indexes {
         db.execute(Statement::new(index)).await?;
     }
     println!("{:.0} s with their indexes", begun.elapsed().as_secs_f64());
     let mut lines = Vec::new();
-    for (what, case) in cases(count) {
+    for (what, case) in cases(count).into_iter().chain(other_cases(count)) {
         let (p50_ms, p99_ms, rows) = measure(&views, &case).await?;
         lines.push(format!("{what} ({rows}): {p50_ms:.2} / {p99_ms:.2}"));
     }

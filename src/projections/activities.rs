@@ -31,6 +31,7 @@ use crate::domain::execution::Source;
 use crate::domain::{AccountId, AgentName, EventId, ExecutionId, IncarnationId};
 
 pub(super) use fold::ActivitiesProjection;
+pub use fold::ENTRIES_PER_EVENT_MAX;
 pub use past::{LOOKED_AT_MAX, PastActivities};
 
 /// How much of a message or an error an entry shows, in characters.
@@ -212,23 +213,12 @@ impl Activities<'_> {
             range = range.after(row_no, order);
         }
         if let Some(execution) = filter.related_execution_id {
-            let mut select = Statement::new(format!("SELECT a.row_no FROM {table} a WHERE 1 = 1"));
-            select.push(" AND a.related_execution_id = ").bind(execution);
-            select.push(" AND a.row_no + 0 >= ").bind(range.from);
-            select.push(" AND a.row_no + 0 < ").bind(range.to);
+            let mut select = about(execution, range);
             narrow(&mut select, filter, lives.as_deref());
             select.push(" ORDER BY a.row_no + 0 DESC LIMIT ").bind(page.limit() + 1);
             return Ok(Found::of(self.0.fetch_column(select).await?, page.limit()));
         }
-        let mut columns = Vec::new();
-        if let Some(lives) = lives {
-            columns.push(("incarnation", keyset::values(&lives)));
-        }
-        if !filter.activity_type.is_empty() || !filter.activity_state.is_empty() {
-            columns.push(("activity_type", keyset::any_of(&filter.activity_type)));
-            columns.push(("activity_state", keyset::any_of(&filter.activity_state)));
-        }
-        let branches = Branches { table, columns };
+        let branches = branches(filter, lives.as_deref());
         let row_nos = branches.first(self.0, range, order, page.limit() + 1).await?;
         Ok(Found::of(row_nos, page.limit()))
     }
@@ -244,6 +234,29 @@ impl Activities<'_> {
         select.push(" AND a.id = ").bind(id);
         Ok(self.0.fetch(select).await?.pop())
     }
+}
+
+/// The SELECT of the rows about an execution; it ends in a condition.
+fn about(execution: ExecutionId, range: Range) -> Statement {
+    let table = ActivityRow::TABLE;
+    let mut select = Statement::new(format!("SELECT a.row_no FROM {table} a WHERE 1 = 1"));
+    select.push(" AND a.related_execution_id = ").bind(execution);
+    select.push(" AND a.row_no + 0 >= ").bind(range.from);
+    select.push(" AND a.row_no + 0 < ").bind(range.to);
+    select
+}
+
+/// The combinations of columns that a list is merged from.
+fn branches(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branches<'static> {
+    let mut columns = Vec::new();
+    if let Some(lives) = lives {
+        columns.push(("incarnation", keyset::values(lives)));
+    }
+    if !filter.activity_type.is_empty() || !filter.activity_state.is_empty() {
+        columns.push(("activity_type", keyset::any_of(&filter.activity_type)));
+        columns.push(("activity_state", keyset::any_of(&filter.activity_state)));
+    }
+    Branches { table: ActivityRow::TABLE, columns }
 }
 
 /// The SELECT of all columns; it ends in a condition that always holds.
@@ -266,5 +279,44 @@ fn narrow(select: &mut Statement, filter: &ActivityFilter, lives: Option<&[Incar
             select.push(" AND 1 = 0");
         }
         lives => one_of("incarnation", keyset::values(lives.unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projections::testing;
+
+    #[tokio::test]
+    async fn every_combination_is_read_from_an_index_in_its_order() {
+        let (_folder, db) = testing::empty(&ActivitiesProjection).await;
+        let life = [IncarnationId(uuid::Uuid::nil())];
+        for lives in [None, Some(&life[..])] {
+            for activity_type in [vec![], vec![ActivityType::TaskStart, ActivityType::ToolCall]] {
+                for activity_state in [vec![], vec![ActivityState::Failed]] {
+                    let activity_type = activity_type.clone();
+                    let none = ActivityFilter::default();
+                    let filter = ActivityFilter { activity_type, activity_state, ..none };
+                    let branches = branches(&filter, lives);
+                    let statement = branches.statement(0..1, Range::ALL, Order::NewestFirst, 51);
+                    let plan = testing::plan(&db, &statement).await;
+                    let reads = plan.iter().find(|line| line.contains(" e ")).unwrap();
+                    assert!(reads.starts_with("SEARCH e USING"), "{branches:?}: {plan:?}");
+                    let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE")).count();
+                    // The merge of the branches is sorted; it is as long as a page.
+                    assert!(sorts <= 1, "{branches:?}: {plan:?}");
+                    for (column, _) in &branches.columns {
+                        assert!(reads.contains(&format!("{column}=?")), "{column}: {plan:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_about_an_execution_is_read_from_its_index() {
+        let (_folder, db) = testing::empty(&ActivitiesProjection).await;
+        let plan = testing::plan(&db, &about(ExecutionId(uuid::Uuid::nil()), Range::ALL)).await;
+        assert!(plan[0].contains("related_execution_id=?"), "{plan:?}");
     }
 }

@@ -18,6 +18,8 @@ pub mod permissions;
 mod runner;
 pub mod slots;
 pub mod statistics;
+#[cfg(test)]
+mod testing;
 mod views;
 mod wire;
 

@@ -18,7 +18,7 @@ use crate::projections::wire::preview;
 use crate::projections::{Build, FoldError, Projection, TableDef, Timestamp};
 
 /// Entries that one event makes at most; their numbers stand in `row_no` below its position.
-const ENTRIES_PER_EVENT_MAX: i64 = 4;
+pub const ENTRIES_PER_EVENT_MAX: i64 = 4;
 
 /// The pair of entries that an execution has.
 fn types_of(request: &Request) -> (ActivityType, ActivityType) {

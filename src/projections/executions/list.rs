@@ -183,10 +183,10 @@ fn looking_at(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::Durability;
     use crate::domain::execution::{Status, Trigger};
+    use crate::projections::executions::ExecutionsProjection;
     use crate::projections::page::Order;
-    use crate::projections::{Build, Cost, Projection as _};
+    use crate::projections::{Build, Cost, testing};
 
     /// Every combination of columns that a list is narrowed by.
     fn combinations() -> Vec<Branches<'static>> {
@@ -209,38 +209,9 @@ mod tests {
         found
     }
 
-    /// An empty list in a folder of its own.
-    async fn empty_list() -> (tempfile::TempDir, Db) {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Db::open_sqlite(&folder.path().join("views.db"), Durability::Off).unwrap();
-        for table in crate::projections::executions::ExecutionsProjection.tables() {
-            let (create, indexes) = table.on(true);
-            db.execute(Statement::new(create(table.name))).await.unwrap();
-            for (number, columns) in indexes.iter().enumerate() {
-                let (table, index) = (table.name, format!("{}_{number}", table.name));
-                let create = format!("CREATE INDEX {index} ON {table} {columns}");
-                db.execute(Statement::new(create)).await.unwrap();
-            }
-        }
-        (folder, db)
-    }
-
-    /// How SQLite goes about a statement, line by line.
-    async fn plan(db: &Db, statement: &Statement) -> Vec<String> {
-        let mut explain = Statement::new("EXPLAIN QUERY PLAN ");
-        explain.append(statement);
-        let mut plan = Vec::new();
-        for mut row in db.query(explain).await.unwrap() {
-            let _ids: (i64, i64, i64) =
-                (row.take().unwrap(), row.take().unwrap(), row.take().unwrap());
-            plan.push(row.take::<String>().unwrap());
-        }
-        plan
-    }
-
     #[tokio::test]
     async fn rows_are_looked_at_by_their_numbers_alone() {
-        let (_folder, db) = empty_list().await;
+        let (_folder, db) = testing::empty(&ExecutionsProjection).await;
         let life = [IncarnationId(uuid::Uuid::nil())];
         let filter = ExecutionFilter {
             status: vec![Status::Failed],
@@ -249,7 +220,7 @@ mod tests {
             ..ExecutionFilter::default()
         };
         let offered: Vec<i64> = (0..512).collect();
-        let plan = plan(&db, &looking_at(&db, &offered, &filter, Some(&life))).await;
+        let plan = testing::plan(&db, &looking_at(&db, &offered, &filter, Some(&life))).await;
         let reads: Vec<_> = plan.iter().filter(|line| line.contains("USING")).collect();
         assert!(
             matches!(reads[..], [read] if read.contains("row_no=?") || read.contains("rowid=?"))
@@ -258,12 +229,12 @@ mod tests {
 
     #[tokio::test]
     async fn every_combination_is_read_from_an_index_in_its_order() {
-        let (_folder, db) = empty_list().await;
+        let (_folder, db) = testing::empty(&ExecutionsProjection).await;
         assert_eq!(Build::Live.table::<ExecutionRow>(), ExecutionRow::TABLE);
         for branches in combinations() {
             for order in [Order::NewestFirst, Order::OldestFirst] {
                 let statement = branches.statement(0..1, Range::ALL, order, 51);
-                let plan = plan(&db, &statement).await;
+                let plan = testing::plan(&db, &statement).await;
                 let reads = plan.iter().find(|line| line.contains(" e ")).unwrap();
                 assert!(reads.starts_with("SEARCH e USING"), "{branches:?}: {plan:?}");
                 let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE")).count();

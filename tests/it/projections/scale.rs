@@ -6,10 +6,12 @@ use trinity::db::{Db, Durability, Statement};
 use trinity::domain::execution::{Status, Trigger};
 use trinity::domain::{AccountId, ExecutionId};
 use trinity::event_log::EventLog;
-use trinity::projections::activities::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
+use trinity::projections::activities::{
+    ActivityFilter, ActivityRow, ActivityState, ActivityType, ENTRIES_PER_EVENT_MAX,
+};
 use trinity::projections::executions::ExecutionFilter;
 use trinity::projections::statistics::{BucketWidth, FacetCounts, Span};
-use trinity::projections::{Cost, Filter, Order, PageRequest, Timestamp, Viewer, Views};
+use trinity::projections::{Cost, Filter, Order, PageRequest, Place, Timestamp, Viewer, Views};
 use uuid::Uuid;
 
 use super::fill::{Sample, begin, fill, life, name, owner};
@@ -336,35 +338,42 @@ async fn the_course_of_things_is_that_of_the_rows() {
     }
 }
 
-/// Rows of the lists' tables that have been read so far, by scanning and by an index, on Postgres.
-async fn rows_read(db: &Db) -> (i64, i64) {
+/// Rows of one list's tables that have been read so far, by scanning and by an index, on Postgres.
+async fn rows_read(db: &Db, tables: &str) -> (i64, i64) {
     let flush = Statement::new("SELECT CAST(pg_stat_force_next_flush() AS TEXT)");
     db.query(flush).await.unwrap();
     let select = "SELECT CAST(SUM(seq_tup_read) AS BIGINT), CAST(SUM(idx_tup_fetch) AS BIGINT) \
-                  FROM pg_stat_user_tables WHERE relname LIKE 'execution%'";
-    let mut row = db.query(Statement::new(select)).await.unwrap().pop().unwrap();
+                  FROM pg_stat_user_tables WHERE relname LIKE ";
+    let mut select = Statement::new(select);
+    select.bind(tables);
+    let mut row = db.query(select).await.unwrap().pop().unwrap();
     (row.take().unwrap(), row.take().unwrap())
+}
+
+/// The same read models over one connection, so that what it has counted is what they have read;
+/// `None` on SQLite.
+async fn over_one_connection(long: &Long) -> Option<(Views, Db)> {
+    let options = (*long.db.pool()?.connect_options()).clone();
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let db = Db::postgres(pool, Durability::Normal);
+    let views = Views::start_with(long.log.clone(), db.clone(), vec![]).await.unwrap();
+    Some((views, db))
 }
 
 /// The plans of SQLite are tried beside the statements; here Postgres tells what it has read.
 #[tokio::test]
 async fn a_page_reads_about_as_many_rows_as_it_shows() {
     let long = long().await;
-    let Some(pool) = long.db.pool() else { return };
-    // One connection, so that what it has counted is what these requests have read.
-    let options = (*pool.connect_options()).clone();
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let db = Db::postgres(pool, Durability::Normal);
-    let views = Views::start_with(long.log.clone(), db.clone(), vec![]).await.unwrap();
+    let Some((views, db)) = over_one_connection(&long).await else { return };
     for filter in filters() {
         let page = PageRequest::first(20);
         // A connection plans a statement for its values a few times, and then once for all.
         for _ in 0..6 {
             views.executions().list(&Viewer::System, &filter, &page).await.unwrap();
         }
-        let before = rows_read(&db).await;
+        let before = rows_read(&db, "execution%").await;
         let found = views.executions().list(&Viewer::System, &filter, &page).await.unwrap();
-        let after = rows_read(&db).await;
+        let after = rows_read(&db, "execution%").await;
         let (scanned, fetched) = (after.0 - before.0, after.1 - before.1);
         assert_eq!(scanned, 0, "{filter:?}");
         // Every branch of the filter offers a page at most; where rows are looked at one by one, a
@@ -390,16 +399,11 @@ async fn entries(views: &Views, filter: &ActivityFilter, limit: u32) -> Vec<Acti
     }
 }
 
-#[tokio::test]
-async fn every_filter_of_activities_finds_what_the_whole_list_has() {
-    let long = long().await;
+/// Filters of every kind that activities have, each with something to find.
+fn activity_filters(long: &Long) -> Vec<ActivityFilter> {
     let none = ActivityFilter::default;
-    let all = entries(&long.views, &none(), 1_000).await;
-    assert!(all.len() > 10_000, "{}", all.len());
-    let is_newest_first = |pair: &[ActivityRow]| pair[0].row_no > pair[1].row_no;
-    assert!(all.windows(2).all(is_newest_first));
     let (started, failed) = (ActivityState::Started, ActivityState::Failed);
-    let filters = [
+    vec![
         ActivityFilter { activity_state: vec![started], ..none() },
         ActivityFilter { activity_type: vec![ActivityType::ExecutionCancelled], ..none() },
         ActivityFilter { agent: vec![name(18), name(19)], activity_state: vec![failed], ..none() },
@@ -417,8 +421,18 @@ async fn every_filter_of_activities_finds_what_the_whole_list_has() {
             ..none()
         },
         ActivityFilter { related_execution_id: Some(long.samples[77].id), ..none() },
-    ];
-    for filter in filters {
+    ]
+}
+
+#[tokio::test]
+async fn every_filter_of_activities_finds_what_the_whole_list_has() {
+    let long = long().await;
+    let none = ActivityFilter::default;
+    let all = entries(&long.views, &none(), 1_000).await;
+    assert!(all.len() > 10_000, "{}", all.len());
+    let is_newest_first = |pair: &[ActivityRow]| pair[0].row_no > pair[1].row_no;
+    assert!(all.windows(2).all(is_newest_first));
+    for filter in activity_filters(&long) {
         let wanted = |row: &&ActivityRow| {
             let time = row.created_at.0;
             (filter.activity_type.is_empty() || filter.activity_type.contains(&row.activity_type))
@@ -436,4 +450,43 @@ async fn every_filter_of_activities_finds_what_the_whole_list_has() {
         let found: Vec<_> = found.iter().map(|row| row.id).collect();
         assert_eq!(found, expected, "{filter:?}");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_activities_reads_about_as_many_rows_as_it_shows() {
+    let long = long().await;
+    let Some((views, db)) = over_one_connection(&long).await else { return };
+    for filter in activity_filters(&long).into_iter().chain([ActivityFilter::default()]) {
+        // From the beginning and from the middle, which is as deep as any.
+        let row_no = long.samples[3_000].row_no() * ENTRIES_PER_EVENT_MAX;
+        let cursor = filter.cursor_at(Place { created_at: 0, row_no });
+        for page in [PageRequest::first(20), filter.page(Some(20), Some(&cursor)).unwrap()] {
+            for _ in 0..6 {
+                views.activities().list(&Viewer::System, &filter, &page).await.unwrap();
+            }
+            let before = rows_read(&db, "activit%").await;
+            let found = views.activities().list(&Viewer::System, &filter, &page).await.unwrap();
+            let after = rows_read(&db, "activit%").await;
+            let (scanned, fetched) = (after.0 - before.0, after.1 - before.1);
+            assert_eq!(scanned, 0, "{filter:?}");
+            // Every branch of the filter offers a page at most: of each agent each type in each state.
+            let branches = 9 * 3 * i64::try_from(filter.agent.len().max(1)).unwrap();
+            let shown = found.items.len();
+            assert!(fetched <= branches * 21 + 100, "{fetched} rows to show {shown}: {filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_execution_is_shown_by_reading_one_row() {
+    let long = long().await;
+    let Some((views, db)) = over_one_connection(&long).await else { return };
+    let id = long.samples[3_000].id;
+    for _ in 0..6 {
+        views.executions().get(id).await.unwrap();
+    }
+    let before = rows_read(&db, "execution%").await;
+    assert!(views.executions().get(id).await.unwrap().is_some());
+    let after = rows_read(&db, "execution%").await;
+    assert_eq!((after.0 - before.0, after.1 - before.1), (0, 1));
 }

@@ -1,0 +1,32 @@
+//! What the tests of several read models need.
+
+use super::Projection;
+use crate::db::{Db, Durability, Statement};
+
+/// The tables of a read model with their indexes, empty, in a folder of their own.
+pub async fn empty(projection: &dyn Projection) -> (tempfile::TempDir, Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Db::open_sqlite(&folder.path().join("views.db"), Durability::Off).unwrap();
+    for table in projection.tables() {
+        let (create, indexes) = table.on(true);
+        db.execute(Statement::new(create(table.name))).await.unwrap();
+        for (number, columns) in indexes.iter().enumerate() {
+            let (table, index) = (table.name, format!("{}_{number}", table.name));
+            let create = format!("CREATE INDEX {index} ON {table} {columns}");
+            db.execute(Statement::new(create)).await.unwrap();
+        }
+    }
+    (folder, db)
+}
+
+/// How SQLite goes about a statement, line by line.
+pub async fn plan(db: &Db, statement: &Statement) -> Vec<String> {
+    let mut explain = Statement::new("EXPLAIN QUERY PLAN ");
+    explain.append(statement);
+    let mut plan = Vec::new();
+    for mut row in db.query(explain).await.unwrap() {
+        let _ids: (i64, i64, i64) = (row.take().unwrap(), row.take().unwrap(), row.take().unwrap());
+        plan.push(row.take::<String>().unwrap());
+    }
+    plan
+}
