@@ -1,5 +1,7 @@
 //! What is asked of an agent, decided by the agent and its slots in one append.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::reports::{LifeRef, decide_with_admission};
@@ -7,8 +9,8 @@ use super::tasks::SubmitError;
 use super::{Refusal, Result, Target};
 use crate::domain::agent::{Agent, AgentCommand, AgentError, Create, Setting};
 use crate::domain::slots::{Slots, SlotsCommand};
-use crate::domain::{Metadata, StreamId};
-use crate::event_log::{Decision, EventLog, ExecuteError, Plan, Receipt};
+use crate::domain::{Metadata, Recorded, StreamId};
+use crate::event_log::{Decision, EventLog, ExecuteError, LogError, Plan, Receipt};
 
 /// How many events a creation appends at most, beside the first two.
 const CREATION_EVENTS_MAX: usize = 16;
@@ -67,18 +69,32 @@ pub async fn create(
 
 /// The answer to a creation that was asked for before under the same key.
 async fn replay(log: &EventLog, life: LifeRef, body_sha256: Option<String>) -> Result<Created> {
+    let before = match body_sha256 {
+        Some(body_sha256) => created_before(log, life, &body_sha256).await?,
+        None => None,
+    };
+    before.ok_or_else(|| ExecuteError::Refused(SubmitError::KeyReused.into()))
+}
+
+/// What a request with this very body made before: a life whose id derives from its key.
+///
+/// # Errors
+/// When the log does not answer.
+pub async fn created_before(
+    log: &EventLog,
+    life: LifeRef,
+    body_sha256: &str,
+) -> std::result::Result<Option<Created>, LogError> {
     // The stream of a life's slots begins in the append that creates the agent.
     let first = log.stream(&StreamId::of::<Slots>(life.incarnation), 0, 1).await?.pop();
-    match first {
-        Some(first) if body_sha256.is_some() && first.metadata.body_sha256 == body_sha256 => {
-            let command_id = &first.metadata.command_id;
-            let next = log.after(first.position, CREATION_EVENTS_MAX).await?;
-            let same = next.iter().rfind(|next| next.metadata.command_id == *command_id);
-            let position = same.map_or(first.position, |last| last.position);
-            Ok(Created { life, position, is_replay: true })
-        }
-        _ => Err(ExecuteError::Refused(SubmitError::KeyReused.into())),
-    }
+    let is_same =
+        |first: &Arc<Recorded>| first.metadata.body_sha256.as_deref() == Some(body_sha256);
+    let Some(first) = first.filter(is_same) else { return Ok(None) };
+    let command_id = &first.metadata.command_id;
+    let next = log.after(first.position, CREATION_EVENTS_MAX).await?;
+    let same = next.iter().rfind(|next| next.metadata.command_id == *command_id);
+    let position = same.map_or(first.position, |last| last.position);
+    Ok(Some(Created { life, position, is_replay: true }))
 }
 
 /// Asks for the agent to run.

@@ -15,11 +15,13 @@ use crate::api::git;
 use crate::api::idempotency;
 use crate::api::mcp_servers::invalid;
 use crate::api::reply::Reply;
+use crate::commands::agents::Created;
+use crate::commands::reports::LifeRef;
 use crate::commands::{agents, ids};
 use crate::domain::agent::{
-    AgentConfig, Create, McpServers, ReadOnly, Resources, Runtime, Setting,
+    Agent, AgentConfig, Create, McpServers, ReadOnly, Resources, Runtime, Setting,
 };
-use crate::domain::{AccountId, AgentName};
+use crate::domain::{AccountId, AgentName, IncarnationId};
 use crate::library::templates::{Manifest, Template, TemplateError};
 use crate::projections::agents::AgentRow;
 
@@ -156,41 +158,80 @@ pub(super) async fn create(
     Query(query): Query<CreateQuery>,
     body: Body<CreateAgent>,
 ) -> Result<Reply<AgentRow>> {
-    let (mut asked, manifest) = with_template(&state, body.value).await?;
+    let actor = caller.actor().to_string();
+    let key = idempotency::key(&headers, &actor, uri.path())?;
+    let incarnation = ids::incarnation_id(key);
+    let (name, start) = (body.value.name.clone(), query.start.unwrap_or(true));
+    let made = match plan(&state, &caller, body.value, (incarnation, start)).await {
+        Ok((create, settings)) => {
+            let metadata = caller.metadata_with_body(&body.sha256);
+            let (log, now) = (&state.app.log, state.app.log.now());
+            agents::create(log, create, settings, metadata, now).await?
+        }
+        Err(refused) => {
+            let log = &state.app.log;
+            let before = match (key, name.parse()) {
+                (Some(_), Ok(name)) => {
+                    let life = LifeRef { name, incarnation };
+                    agents::created_before(log, life, &body.sha256).await?
+                }
+                _ => None,
+            };
+            // What it is checked against may have changed since the same request made its agent.
+            before.ok_or(refused)?
+        }
+    };
+    let mut row = row(&state, &caller, &made).await?;
+    add_isolation(&state, &mut row);
+    let location = format!("/api/agents/{}", row.name);
+    let reply = Reply::ok(made.position, row).status(StatusCode::CREATED);
+    Ok(reply.location(&location).replayed(made.is_replay).ignored(&body.legacy))
+}
+
+/// What is written for an agent that may be made as asked.
+async fn plan(
+    state: &ApiState,
+    caller: &Caller,
+    asked: CreateAgent,
+    (incarnation, start): (IncarnationId, bool),
+) -> Result<(Create, Vec<Setting>)> {
+    let (mut asked, manifest) = with_template(state, asked).await?;
     let servers = asked.mcp_servers.take().unwrap_or_default();
     mcp::check(&servers).map_err(|error| invalid(&error))?;
     let synchronise = synchronise(&asked)?;
-    refuse_more(&state, &caller, &asked).await?;
-    let config = config(&state, asked)?;
-    let name = config.name.clone();
-    let actor = caller.actor().to_string();
-    let key = idempotency::key(&headers, &actor, uri.path())?;
-    let create = Create {
-        incarnation: ids::incarnation_id(key),
-        owner: owner(&state, &caller).await?,
-        is_system: false,
-        node_id: Some(state.app.node_id),
-        config,
-        start: query.start.unwrap_or(true),
-    };
-    let metadata = caller.metadata_with_body(&body.sha256);
+    refuse_more(state, caller, &asked).await?;
+    let config = config(state, asked)?;
+    let owner = owner(state, caller).await?;
+    let node_id = Some(state.app.node_id);
+    let create = Create { incarnation, owner, is_system: false, node_id, config, start };
     let settings = [
         Setting::SetSkills { names: manifest.skills },
         Setting::SetTags { tags: manifest.tags },
         Setting::SetMcpServers { servers },
     ];
-    let settings = settings.into_iter().chain(synchronise).collect();
-    let (log, now) = (&state.app.log, state.app.log.now());
-    let made = agents::create(log, create, settings, metadata, now).await?;
+    Ok((create, settings.into_iter().chain(synchronise).collect()))
+}
+
+/// The row of the life that was made, and of no other: a repeat may come when that one is over and
+/// the name is free or another's.
+async fn row(state: &ApiState, caller: &Caller, made: &Created) -> Result<AgentRow> {
+    let LifeRef { name, incarnation } = &made.life;
     let fresh = Fresh { min_position: Some(made.position), ..Fresh::default() };
     state.caught_up(fresh, super::VIEWS).await?;
-    let viewer = state.viewer_of_agents(&caller).await?;
-    let row = state.app.views.agents().get(&viewer, &name).await?;
-    let mut row = row.ok_or_else(|| not_shown_yet(made.position))?;
-    add_isolation(&state, &mut row);
-    let reply = Reply::ok(made.position, row).status(StatusCode::CREATED);
-    let location = format!("/api/agents/{name}");
-    Ok(reply.location(&location).replayed(made.is_replay).ignored(&body.legacy))
+    let viewer = state.viewer_of_agents(caller).await?;
+    let row = state.app.views.agents().get(&viewer, name).await?;
+    if let Some(row) = row.filter(|row| row.incarnation == *incarnation) {
+        return Ok(row);
+    }
+    let agent = state.app.log.state::<Agent>(name).await?;
+    if agent.state.life.is_some_and(|life| life.incarnation == *incarnation) {
+        return Err(not_shown_yet(made.position));
+    }
+    let detail = format!(
+        "the agent `{name}` that this request made is gone; its executions are at \
+         /api/agents/{name}/executions?incarnation={incarnation}"
+    );
+    Err(ApiError::new(Code::NotFound, detail).with("incarnation", incarnation.to_string()))
 }
 
 /// What was asked for, completed by the template that it names, and that template.
@@ -237,7 +278,7 @@ async fn refuse_more(state: &ApiState, caller: &Caller, asked: &CreateAgent) -> 
     if asked.full_capabilities != Some(true) {
         return Ok(());
     }
-    let agent = state.app.log.state::<crate::domain::agent::Agent>(&life.name).await?;
+    let agent = state.app.log.state::<Agent>(&life.name).await?;
     if agent.state.life.is_some_and(|life| life.config.full_capabilities) {
         return Ok(());
     }
@@ -251,7 +292,7 @@ async fn owner(state: &ApiState, caller: &Caller) -> Result<AccountId> {
         Identity::User { id, .. } => Ok(*id),
         Identity::System => Ok(ids::user_id(FIRST_USER)),
         Identity::Agent(life) => {
-            let agent = state.app.log.state::<crate::domain::agent::Agent>(&life.name).await?;
+            let agent = state.app.log.state::<Agent>(&life.name).await?;
             let owner = agent.state.life.map(|life| life.owner);
             owner.ok_or_else(|| crate::api::auth::no_agent(&life.name))
         }

@@ -165,6 +165,53 @@ async fn creating_twice_under_one_key_is_creating_once() {
 }
 
 #[tokio::test]
+async fn a_creation_repeated_when_its_agent_is_gone_says_so_and_shows_no_other() {
+    let t = TestApp::start().await;
+    let (one, two) = ["k1", "k2"].map(|key| t.admin().with_header("idempotency-key", key)).into();
+    let body = || json!({"name": "scout", "runtime": "demo"});
+    let made = create(&one, body()).await.expect(201);
+    let incarnation = made["incarnation"].as_str().unwrap().parse().unwrap();
+    let life = LifeRef { name: "scout".parse().unwrap(), incarnation };
+    t.report_running(&life).await;
+    t.admin().delete("/api/agents/scout?wait_ms=0").await.expect(202);
+    assert_eq!(create(&one, body()).await.expect(201)["phase"], "deleting", "it is there still");
+    t.report_deleted(&life).await;
+    let gone = async || {
+        let gone = create(&one, body()).await.problem(404, "not-found");
+        assert_eq!(gone["incarnation"], made["incarnation"]);
+        let detail = gone["detail"].as_str().unwrap();
+        let left = &detail[detail.find("/api/").unwrap()..];
+        t.admin().get(left).await.expect(200);
+    };
+    gone().await;
+    let another = create(&two, body()).await.expect(201);
+    assert_ne!(another["incarnation"], made["incarnation"]);
+    gone().await;
+    let again = create(&two, body()).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.expect(201), another);
+}
+
+#[tokio::test]
+async fn a_creation_is_repeated_even_when_its_template_is_gone() {
+    let t = TestApp::start().await;
+    let template = t.app.data_dir.join("templates/writer");
+    std::fs::create_dir_all(&template).unwrap();
+    let manifest = "description: Writes notes.\nruntime: demo\n";
+    std::fs::write(template.join("template.yaml"), manifest).unwrap();
+    let admin = t.admin().with_header("idempotency-key", "k1");
+    let body = || json!({"name": "scribe", "template": "writer"});
+    let made = create(&admin, body()).await.expect(201);
+    std::fs::remove_dir_all(&template).unwrap();
+    let again = create(&admin, body()).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.expect(201), made);
+    let other = json!({"name": "scribe", "template": "writer", "type": "other"});
+    create(&admin, other).await.problem(400, "invalid-parameter");
+    create(&t.admin(), body()).await.problem(400, "invalid-parameter");
+}
+
+#[tokio::test]
 async fn starting_twice_is_a_no_op() {
     let t = TestApp::start().await;
     t.running_agent("scout", 1).await;
