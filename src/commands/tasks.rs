@@ -1,6 +1,7 @@
 //! Tasks: an execution and the slots of its agent, decided in one append.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -17,7 +18,7 @@ use crate::domain::slots::{
 use crate::domain::{
     AgentName, Event, ExecutionId, IncarnationId, Metadata, Recorded, StreamId, StreamType,
 };
-use crate::event_log::{Decision, EventLog, ExecuteError, Plan};
+use crate::event_log::{Decision, EventLog, ExecuteError, LogError, Plan};
 
 /// How deep calls between executions nest: the ancestors that an execution may have.
 pub const CALL_DEPTH_MAX: usize = 8;
@@ -279,14 +280,28 @@ async fn replay(
     execution_id: ExecutionId,
     body_sha256: Option<String>,
 ) -> Result<Submitted> {
+    let before = match body_sha256 {
+        Some(body_sha256) => submitted_before(log, execution_id, &body_sha256).await?,
+        None => None,
+    };
+    before.ok_or_else(|| ExecuteError::Refused(SubmitError::KeyReused.into()))
+}
+
+/// What became of a request with this very body that came before: of the execution whose id derives
+/// from its key.
+///
+/// # Errors
+/// When the log does not answer.
+pub async fn submitted_before(
+    log: &EventLog,
+    execution_id: ExecutionId,
+    body_sha256: &str,
+) -> std::result::Result<Option<Submitted>, LogError> {
     let stream = StreamId::of::<Execution>(execution_id);
     let first = log.stream(&stream, 0, 1).await?.pop();
-    let Some(first) = first else {
-        return Err(ExecuteError::Refused(ExecutionError::NotFound.into()));
-    };
-    if body_sha256.is_none() || first.metadata.body_sha256 != body_sha256 {
-        return Err(ExecuteError::Refused(SubmitError::KeyReused.into()));
-    }
+    let is_same =
+        |first: &Arc<Recorded>| first.metadata.body_sha256.as_deref() == Some(body_sha256);
+    let Some(first) = first.filter(is_same) else { return Ok(None) };
     let written = log.after(first.position - 1, SUBMIT_EVENTS_MAX).await?;
     let command_id = &first.metadata.command_id;
     let own: Vec<_> =
@@ -298,7 +313,7 @@ async fn replay(
         _ => None,
     };
     let position = own.last().map_or(first.position, |recorded| recorded.position);
-    Ok(Submitted { execution_id, queue_position, position, is_replay: true })
+    Ok(Some(Submitted { execution_id, queue_position, position, is_replay: true }))
 }
 
 fn acquires(recorded: &Recorded, id: ExecutionId) -> bool {
@@ -309,7 +324,7 @@ fn acquires(recorded: &Recorded, id: ExecutionId) -> bool {
 /// The place in the queue that an entry had when it came: how many before it had not left yet.
 ///
 /// Read backwards from the entry, over as many entries as a queue holds by default.
-async fn place_at(log: &EventLog, enqueued: &Recorded) -> Result<usize> {
+async fn place_at(log: &EventLog, enqueued: &Recorded) -> std::result::Result<usize, LogError> {
     let (mut left, mut waiting, mut entries) = (HashSet::new(), 0, 0);
     let mut before = enqueued.version - 1;
     while before > 0 && entries < QUEUE_LENGTH_MAX {

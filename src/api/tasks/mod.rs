@@ -20,6 +20,7 @@ use super::idempotency;
 use super::reply::Reply;
 use crate::adapters::claude::SYSTEM_PROMPT_BYTES_MAX;
 use crate::adapters::tools::ToolSet;
+use crate::commands::ids::IdempotencyKey;
 use crate::commands::tasks::{Submit, SubmitError, Submitted, Waits};
 use crate::commands::{Refusal, ids, tasks};
 use crate::domain::execution::{Request, Source, Trigger};
@@ -132,19 +133,40 @@ async fn submit(
     body: Body<Task>,
 ) -> Result<Response> {
     let task = body.value;
-    check(&state, &on, &task)?;
     let actor = caller.actor().to_string();
-    let execution_id = ids::execution_id(idempotency::key(&headers, &actor, uri.path())?);
+    let key = idempotency::key(&headers, &actor, uri.path())?;
+    let execution_id = ids::execution_id(key);
     let waits = if task.async_mode { Waits::ForNothing } else { Waits::ForTheEnd };
     // Before the task is there, so that its end cannot be missed.
     let changes = state.watchers.watch(execution_id);
-    let (request, metadata) =
-        (request(&caller, &on, task), caller.metadata_with_body(&body.sha256));
-    let submitted = send(&state, &caller, execution_id, request, waits, metadata).await?;
+    let submitted = match check(&state, &on, &task) {
+        Ok(()) => {
+            let (request, metadata) =
+                (request(&caller, &on, task), caller.metadata_with_body(&body.sha256));
+            send(&state, &caller, execution_id, request, waits, metadata).await?
+        }
+        Err(refused) => taken_before(&state, key, &body.sha256, refused).await?,
+    };
     match waits {
         Waits::ForNothing => Ok(taken(&on, &submitted).into_response()),
         Waits::ForTheEnd => answer::at_the_end(&state, &submitted, changes).await,
     }
+}
+
+/// What became of a request that would be refused now, if it was taken before under its key: what it
+/// is checked against may have changed since.
+async fn taken_before(
+    state: &ApiState,
+    key: Option<IdempotencyKey<'_>>,
+    body_sha256: &str,
+    refused: ApiError,
+) -> Result<Submitted> {
+    if key.is_none() {
+        return Err(refused);
+    }
+    let id = ids::execution_id(key);
+    let before = tasks::submitted_before(&state.app.log, id, body_sha256).await?;
+    before.ok_or(refused)
 }
 
 /// Sends what is wanted to the log, on behalf of the caller.

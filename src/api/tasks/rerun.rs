@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Taken, Task, check, request, send, taken};
+use super::{Taken, Task, check, request, send, taken, taken_before};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, OnAgent, no_execution};
 use crate::api::error::Result;
@@ -53,11 +53,14 @@ async fn rerun(
         return Err(no_execution(id));
     };
     let task = again(before);
-    check(&state, &on, &task)?;
+    let actor = caller.actor().to_string();
+    let key = idempotency::key(&headers, &actor, uri.path())?;
+    if let Err(refused) = check(&state, &on, &task) {
+        return Ok(taken(&on, &taken_before(&state, key, &body.sha256, refused).await?));
+    }
     let tags = before.tags.clone();
     let request = Request { tags, ..request(&caller, &on, task) };
-    let actor = caller.actor().to_string();
-    let execution_id = ids::execution_id(idempotency::key(&headers, &actor, uri.path())?);
+    let execution_id = ids::execution_id(key);
     let metadata = Metadata {
         causation_id: Some(first.event_id.to_string()),
         ..caller.metadata_with_body(&body.sha256)

@@ -87,6 +87,21 @@ async fn the_same_key_is_one_rerun() {
 }
 
 #[tokio::test]
+async fn a_repeat_is_answered_as_one_whatever_its_agent_allows_since() {
+    let t = TestApp::start().await;
+    t.running_agent("scout", 3).await;
+    let id = submit(&t).await;
+    let admin = t.admin().with_header("idempotency-key", "k1");
+    let first = rerun(&admin, "scout", &id).await.expect(202);
+    t.admin().put("/api/agents/scout/tools", json!({"tools": ["Bash"]})).await.expect(200);
+    let again = rerun(&admin, "scout", &id).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.expect(202), first);
+    let refused = rerun(&t.admin(), "scout", &id).await.problem(422, "invalid-field");
+    assert_eq!(refused["errors"][0]["pointer"], "/allowed_tools");
+}
+
+#[tokio::test]
 async fn what_the_agent_does_not_allow_any_more_is_refused() {
     let t = TestApp::start().await;
     t.running_agent("scout", 3).await;

@@ -183,6 +183,25 @@ async fn the_same_key_and_body_are_one_task_and_the_same_answer() {
 }
 
 #[tokio::test]
+async fn a_repeat_is_answered_as_one_whatever_its_agent_allows_since() {
+    let t = TestApp::start().await;
+    t.running_agent("scout", 1).await;
+    let admin = t.admin().with_header("idempotency-key", "k1");
+    let body =
+        |message: &str| json!({"message": message, "async_mode": true, "allowed_tools": ["Bash"]});
+    let first = task(&admin, body("one")).await.expect(202);
+    t.admin().put("/api/agents/scout/tools", json!({"tools": ["Read"]})).await.expect(200);
+    let again = task(&admin, body("one")).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.expect(202), first);
+    let other = t.admin().with_header("idempotency-key", "k2");
+    for (client, message) in [(&admin, "two"), (&other, "one"), (&t.admin(), "one")] {
+        let refused = task(client, body(message)).await.problem(422, "invalid-field");
+        assert_eq!(refused["errors"][0]["pointer"], "/allowed_tools");
+    }
+}
+
+#[tokio::test]
 async fn a_synchronous_task_answers_with_what_can_be_read_at_once() {
     let t = TestApp::start().await;
     t.running_agent("scout", 1).await;
