@@ -76,6 +76,14 @@ impl<T> Reply<T> {
     }
 }
 
+/// The same answer, good or bad, saying whether it was given before.
+pub fn replayed(mut response: Response, is_replay: bool) -> Response {
+    if is_replay {
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
 impl<T: Serialize> Reply<T> {
     /// The answer, or 304 when the caller has that version already.
     pub fn unless_known(self, version: i64, known: &IfNoneMatch) -> Response {

@@ -191,6 +191,9 @@ async fn a_long_answer_is_cut_in_the_log_and_whole_wherever_it_is_asked_for() {
     assert_eq!(answer["response"], long.trim_end());
     let id = answer["execution_id"].as_str().unwrap();
     assert_eq!(server.execution(id).await["response"], long.trim_end());
+    let task = json!({"message": format!("{message}\nexit 3"), "async_mode": false});
+    let failed = server.post("/api/agents/scout/task", task).await;
+    assert_eq!(failed.problem(502, "execution-failed")["response"], long.trim_end());
     let events = server.events().await;
     let ended = events.iter().find(|event| event["type"] == "ExecutionCompleted").unwrap();
     let kept = ended["data"]["outcome"]["response"].as_str().unwrap();

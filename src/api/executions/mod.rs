@@ -287,11 +287,18 @@ async fn record(state: &ApiState, id: ExecutionId, fresh: Fresh) -> Result<Reply
     let position = state.caught_up(fresh, VIEWS).await?;
     let row = state.app.views.executions().get(id).await?;
     let mut row = row.ok_or_else(|| super::agents::not_shown_yet(position))?;
-    if row.response_ref.is_some() {
-        let whole = state.app.state.transcripts.response(id).await?;
-        row.response = whole.or(row.response);
-    }
+    complete_response(state, &mut row).await?;
     Ok(Reply::ok(position, row))
+}
+
+/// Puts the whole of a long answer where a row has only its beginning.
+pub(super) async fn complete_response(state: &ApiState, row: &mut ExecutionRow) -> Result<()> {
+    if row.response_ref.is_some()
+        && let Some(whole) = state.app.state.transcripts.response(row.id).await?
+    {
+        row.response = Some(whole);
+    }
+    Ok(())
 }
 
 /// Ends an execution: SIGINT, a grace, SIGKILL; one that waits is cancelled at once.

@@ -11,9 +11,9 @@ use super::ended_badly;
 use crate::adapters::transcript::Entry;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, Code, Result};
-use crate::api::executions::entries;
+use crate::api::executions::{complete_response, entries};
 use crate::api::extract::Fresh;
-use crate::api::reply::Reply;
+use crate::api::reply::{Reply, replayed};
 use crate::api::wire::millis;
 use crate::clock;
 use crate::commands::tasks::Submitted;
@@ -99,18 +99,19 @@ pub(super) async fn at_the_end(
     let caught_up = state.caught_up(fresh, &["executions", "activities"]).await;
     let position = caught_up.map_err(|lag| lag.with("execution_id", execution_id.to_string()))?;
     let row = state.app.views.executions().get(execution_id).await?;
-    let row = row.ok_or_else(|| {
+    let mut row = row.ok_or_else(|| {
         ApiError::internal(&anyhow::anyhow!("no row of execution {execution_id} at {position}"))
     })?;
-    match row.status {
+    complete_response(state, &mut row).await?;
+    let response = match row.status {
         Status::Completed => {
-            let answer = answer(state, row, position).await?;
-            Ok(Reply::ok(position, answer).replayed(submitted.is_replay).into_response())
+            Reply::ok(position, answer(state, row, position).await?).into_response()
         }
         Status::Failed | Status::Cancelled | Status::Pending | Status::Running => {
-            Err(failure(&row, position))
+            failure(row, position).into_response()
         }
-    }
+    };
+    Ok(replayed(response, submitted.is_replay))
 }
 
 /// Where in the log the event of that version of an execution's stream stands.
@@ -120,8 +121,8 @@ async fn position_of(state: &ApiState, id: ExecutionId, version: i64) -> Result<
     Ok(event.map_or_else(|| state.app.log.head(), |event| event.position))
 }
 
-fn failure(row: &ExecutionRow, position: i64) -> ApiError {
-    let error = row.error.clone().unwrap_or_else(|| "the run ended without a result".to_owned());
+fn failure(row: ExecutionRow, position: i64) -> ApiError {
+    let error = row.error.unwrap_or_else(|| "the run ended without a result".to_owned());
     let (code, detail) = match (row.status, row.error_class) {
         (Status::Cancelled, _) => (Code::ExecutionCancelled, "the execution was cancelled".into()),
         (_, Some(ErrorClass::Timeout)) => (Code::ExecutionTimeout, error),
@@ -132,20 +133,15 @@ fn failure(row: &ExecutionRow, position: i64) -> ApiError {
     ended_badly(code, detail, row.id)
         .with("execution_status", status)
         .with("error_class", class)
-        .with("response", row.response.clone())
+        .with("response", row.response)
         .with("position", position)
 }
 
 async fn answer(state: &ApiState, row: ExecutionRow, position: i64) -> Result<Answer> {
-    let transcripts = &state.app.state.transcripts;
-    let response = match &row.response_ref {
-        Some(_) => transcripts.response(row.id).await?.or(row.response),
-        None => row.response,
-    };
-    let lines = transcripts.before(row.id, None, LOG_LINES_MAX).await?;
+    let lines = state.app.state.transcripts.before(row.id, None, LOG_LINES_MAX).await?;
     let usage = row.usage.as_ref().map(|usage| &usage.0);
     Ok(Answer {
-        response,
+        response: row.response,
         execution_log: entries(&lines),
         metadata: Metadata {
             cost_usd: row.cost,

@@ -201,6 +201,13 @@ async fn a_repeat_is_answered_as_one_whatever_its_agent_allows_since() {
     }
 }
 
+/// The answer to a repeat of a synchronous task that has ended, under its key.
+async fn repeated(client: &Client, message: &str) -> Answer {
+    let again = task(client, json!({"message": message})).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    again
+}
+
 #[tokio::test]
 async fn a_synchronous_task_answers_with_what_can_be_read_at_once() {
     let t = TestApp::start().await;
@@ -235,7 +242,7 @@ async fn synchronous_tasks_that_do_not_end_well_say_how_and_which() {
         ("slow", fails(ErrorClass::Timeout, "ran longer than 9 s"), 504, "execution-timeout"),
     ];
     for (message, verdict, status, code) in cases {
-        let admin = t.admin();
+        let admin = t.admin().with_header("idempotency-key", message);
         let world = async {
             let id = submitted(&t, message).await;
             let grant = t.report_started(id).await;
@@ -243,10 +250,13 @@ async fn synchronous_tasks_that_do_not_end_well_say_how_and_which() {
             id
         };
         let (answer, id) = tokio::join!(task(&admin, json!({"message": message})), world);
-        let problem = answer.problem(status, code);
-        assert_eq!(problem["execution_id"], id.to_string());
-        assert_eq!(problem["execution_status"], "failed");
-        assert_eq!(problem["response"], "partial");
+        assert_eq!(answer.header("idempotent-replayed"), None);
+        for answer in [answer, repeated(&admin, message).await] {
+            let problem = answer.problem(status, code);
+            assert_eq!(problem["execution_id"], id.to_string());
+            assert_eq!(problem["execution_status"], "failed");
+            assert_eq!(problem["response"], "partial");
+        }
     }
 }
 
@@ -254,7 +264,7 @@ async fn synchronous_tasks_that_do_not_end_well_say_how_and_which() {
 async fn a_cancelled_synchronous_task_is_a_conflict() {
     let t = TestApp::start().await;
     t.running_agent("scout", 1).await;
-    let admin = t.admin();
+    let admin = t.admin().with_header("idempotency-key", "k1");
     let world = async {
         let id = submitted(&t, "one").await;
         let grant = t.report_started(id).await;
@@ -265,8 +275,11 @@ async fn a_cancelled_synchronous_task_is_a_conflict() {
         id
     };
     let (answer, id) = tokio::join!(task(&admin, json!({"message": "one"})), world);
-    let problem = answer.problem(409, "execution-cancelled");
-    assert_eq!(problem["execution_id"], id.to_string());
+    assert_eq!(answer.header("idempotent-replayed"), None);
+    for answer in [answer, repeated(&admin, "one").await] {
+        let problem = answer.problem(409, "execution-cancelled");
+        assert_eq!(problem["execution_id"], id.to_string());
+    }
 }
 
 #[tokio::test]
