@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::causes::CAUSE_DISTANCE_MAX;
 use self::export::Format;
 use self::scan::{EventFilter, Scan};
 use super::ApiState;

@@ -15,13 +15,14 @@ use trinity::app::App;
 use trinity::clock;
 use trinity::commands::accounts::{self, NewKey};
 use trinity::commands::reports::{self, LifeRef};
-use trinity::commands::{Cause, agents, runs};
+use trinity::commands::{Cause, Refusal, agents, runs};
 use trinity::config::{Config, Settings};
 use trinity::domain::account::Scope;
-use trinity::domain::agent::{Agent, Setting};
+use trinity::domain::agent::{Agent, AgentCommand, Setting};
 use trinity::domain::execution::{Execution, ExitStatus, Outcome, Verdict};
 use trinity::domain::slots::Slots;
 use trinity::domain::{AgentName, ExecutionId, IncarnationId, Metadata};
+use trinity::event_log::{APPEND_EVENTS_MAX, Decision, Plan};
 use trinity_agent_protocol::{LineStream, OutputLine};
 use uuid::Uuid;
 
@@ -196,6 +197,24 @@ impl TestApp {
     /// Changes a setting that no route changes yet.
     pub async fn set(&self, life: &LifeRef, setting: Setting) {
         agents::set(&self.app.log, life, setting, metadata()).await.unwrap();
+        self.settle().await;
+    }
+
+    /// So many events of one agent, in as few appends as that takes.
+    pub async fn change_model(&self, life: &LifeRef, count: usize) {
+        for begun in (0..count).step_by(APPEND_EVENTS_MAX) {
+            let (name, last) = (life.name.clone(), count.min(begun + APPEND_EVENTS_MAX));
+            let plan = Plan::new().stream::<Agent>(&name);
+            let decide = move |d: &mut Decision<'_>| {
+                for number in begun..last {
+                    let model = Some(format!("model-{number}"));
+                    let command = AgentCommand::Configure(Setting::SetModel { model });
+                    d.decide::<Agent>(&name, command)?;
+                }
+                Ok::<_, Refusal>(())
+            };
+            self.app.log.transact(plan, metadata(), decide).await.unwrap();
+        }
         self.settle().await;
     }
 

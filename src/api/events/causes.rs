@@ -6,13 +6,16 @@ use super::scan::SCAN_PAGE_EVENTS;
 use crate::api::ApiState;
 use crate::api::auth::Gate;
 use crate::api::error::Result;
-use crate::domain::Recorded;
+use crate::domain::{Recorded, StreamId};
 
 /// How many events lead to one, at most, as far as they are shown.
 const CAUSES_MAX: usize = 64;
 
-/// How far back the cause of an event is looked for, in events.
-const CAUSE_DISTANCE_MAX: usize = 20_000;
+/// How far back the cause of an event is looked for, in events: in its own stream, and in the log.
+pub const CAUSE_DISTANCE_MAX: i64 = 20_000;
+
+/// How many events are read at once to find it.
+const PAGE_EVENTS: i64 = 500;
 
 /// How many events are shown that one has led to.
 const EFFECTS_MAX: usize = 64;
@@ -66,20 +69,49 @@ pub(super) async fn effects(
     Ok(effects)
 }
 
-/// The event that led to another one: before it, and in most cases not far.
+/// The event that led to another one: before it, and in most cases not far. What ended a long run was
+/// led to by its start, which is far away in the log and near in the run's own stream.
 async fn cause(state: &ApiState, of: &Recorded) -> Result<Option<Arc<Recorded>>> {
     let Some(id) = &of.metadata.causation_id else { return Ok(None) };
-    let mut before = of.position;
-    let mut looked_at = 0;
-    while before > 1 && looked_at < CAUSE_DISTANCE_MAX {
-        let page = i64::try_from(SCAN_PAGE_EVENTS).unwrap_or(i64::MAX).min(before - 1);
-        let count = usize::try_from(page).unwrap_or(SCAN_PAGE_EVENTS);
-        let events = state.app.log.after(before - 1 - page, count).await?;
-        if let Some(cause) = events.iter().rev().find(|event| event.event_id.to_string() == *id) {
+    let (log, stream) = (None, Some(&of.stream));
+    let places = [
+        (log, of.position, PAGE_EVENTS),
+        (stream, of.version, CAUSE_DISTANCE_MAX),
+        // However long a run is, its start is among the first events of its stream.
+        (stream, (of.version - CAUSE_DISTANCE_MAX).min(PAGE_EVENTS + 1), PAGE_EVENTS),
+        (log, of.position - PAGE_EVENTS, CAUSE_DISTANCE_MAX - PAGE_EVENTS),
+    ];
+    for (stream, before, distance_max) in places {
+        let cause = find_back(state, id, stream, before, distance_max).await?;
+        if cause.is_some() {
+            return Ok(cause);
+        }
+    }
+    Ok(None)
+}
+
+/// Looks for an event before a version of a stream or, without one, before a position of the log:
+/// both number their events from 1 without gaps.
+async fn find_back(
+    state: &ApiState,
+    id: &str,
+    stream: Option<&StreamId>,
+    mut before: i64,
+    distance_max: i64,
+) -> Result<Option<Arc<Recorded>>> {
+    let log = &state.app.log;
+    let first = (before - distance_max).max(1);
+    while before > first {
+        let after = (before - 1 - PAGE_EVENTS).max(first - 1);
+        let count = usize::try_from(before - 1 - after).unwrap_or(SCAN_PAGE_EVENTS);
+        let events = match stream {
+            Some(stream) => log.stream(stream, after, count).await?,
+            None => log.after(after, count).await?,
+        };
+        if let Some(cause) = events.iter().rfind(|event| event.event_id.to_string() == id) {
             return Ok(Some(Arc::clone(cause)));
         }
-        before -= page;
-        looked_at += count;
+        before = after + 1;
     }
     Ok(None)
 }

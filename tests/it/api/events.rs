@@ -2,9 +2,13 @@
 
 use serde_json::{Value, json};
 
+use trinity::api::CAUSE_DISTANCE_MAX;
+use trinity::clock;
 use trinity::commands::permissions::{self, Change};
 use trinity::commands::reports::LifeRef;
+use trinity::commands::{Cause, runs};
 use trinity::domain::agent::RevokeReason;
+use trinity::domain::execution::{Outcome, Verdict};
 
 use crate::support::{Answer, Client, TestApp, metadata};
 
@@ -207,6 +211,30 @@ async fn an_event_says_whether_its_chain_is_whole_and_what_it_led_to() {
             assert_eq!(effect["causation_id"], event["event_id"]);
         }
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_long_run_leads_back_to_its_start() {
+    let t = TestApp::start().await;
+    let life = t.running_agent("scout", 1).await;
+    let id = t.submit(&t.admin(), &life.name, "one").await;
+    let grant = t.report_started(id).await;
+    let start = t.app.log.head();
+    t.change_model(&life, usize::try_from(CAUSE_DISTANCE_MAX).unwrap() + 1).await;
+    let cause = Cause::of(&t.app.log.event(start).await.unwrap().unwrap());
+    let outcome = Outcome::ended(clock::now());
+    let end =
+        runs::record_exit(&t.app.log, grant, Verdict::Completed, outcome, clock::now(), &cause);
+    end.await.unwrap();
+    let ended = items(&t.admin(), &format!("?stream=execution:{id}&type=ExecutionCompleted")).await;
+    let path = format!("/api/events/{}", ended[0]["position"]);
+    let shown = t.admin().get(&path).await.expect(200);
+    let causes = shown["causes"].as_array().unwrap();
+    assert_eq!(
+        (&causes[0]["type"], &causes[0]["position"]),
+        (&json!("ExecutionStarted"), &json!(start))
+    );
+    assert_eq!(shown["is_complete"], true, "{shown}");
 }
 
 #[tokio::test]

@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use trinity::commands::Refusal;
-use trinity::domain::AgentName;
-use trinity::domain::agent::{Agent, AgentCommand, Setting};
+use trinity::domain::agent::Setting;
 use trinity::domain::execution::{ErrorClass, Verdict};
-use trinity::event_log::{APPEND_EVENTS_MAX, Decision, Plan};
 use trinity::projections::{FOLD_SPAN_POSITIONS, PASTS_MAX};
 
-use crate::support::{Client, TestApp, metadata, until};
+use crate::support::{Client, TestApp, until};
 
 /// The routes that can look back.
 const ROUTES: [&str; 14] = [
@@ -251,31 +248,13 @@ async fn the_rights_of_today_tell_whose_past_is_seen() {
     ada.get(&path).await.problem(404, "not-found");
 }
 
-/// So many events of one agent, as few appends as that takes.
-async fn change_model(t: &TestApp, name: &AgentName, count: usize) {
-    for begun in (0..count).step_by(APPEND_EVENTS_MAX) {
-        let (name, last) = (name.clone(), count.min(begun + APPEND_EVENTS_MAX));
-        let plan = Plan::new().stream::<Agent>(&name);
-        let decide = move |d: &mut Decision<'_>| {
-            for number in begun..last {
-                let model = Some(format!("model-{number}"));
-                let command = AgentCommand::Configure(Setting::SetModel { model });
-                d.decide::<Agent>(&name, command)?;
-            }
-            Ok::<_, Refusal>(())
-        };
-        t.app.log.transact(plan, metadata(), decide).await.unwrap();
-    }
-    t.settle().await;
-}
-
 #[tokio::test]
 async fn a_long_fold_goes_on_without_its_request_and_is_kept() {
     let t = TestApp::start().await;
     let life = t.create_agent("scout").await;
     let first = t.app.log.head();
     let count = FOLD_SPAN_POSITIONS * 2 + 100;
-    change_model(&t, &life.name, usize::try_from(count).unwrap()).await;
+    t.change_model(&life, usize::try_from(count).unwrap()).await;
     let head = t.app.log.head();
     assert_eq!(head, first + count);
     let path = with("/api/agents/scout?wait_ms=0", head);
