@@ -35,6 +35,13 @@ const API_ERROR: &str = concat!(
     r#""result":"API Error: 400 bad request","num_turns":1,"total_cost_usd":0}\n"#
 );
 
+/// Which scripts print a line that no adapter knows, and what is kept of it.
+const UNKNOWN_LINES: [(&str, &str); 3] = [
+    ("a novel event", r#"{"type":"novel","x":1}"#),
+    ("no JSON", "hello there"),
+    ("bytes", "\u{fffd}\u{fffd} broken"),
+];
+
 fn well_behaved() -> Vec<Scenario> {
     vec![
         scenario("words", &["say one", "say two"], "completed", None, |record| {
@@ -143,10 +150,31 @@ async fn every_script_ends_as_it_should_and_leaves_nothing() {
         (scenario.check)(&record);
         Server::until_gone(id).await;
     }
+    for (name, text) in UNKNOWN_LINES {
+        let (_, id) = started.iter().find(|(scenario, _)| scenario.name == name).unwrap();
+        let lines = server.lines(id).await;
+        let kept: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "raw").collect();
+        let texts: Vec<&Value> = kept.iter().map(|line| &line["raw"]).collect();
+        assert_eq!(texts, [text], "{name}");
+    }
     let slots = server.get("/api/agents/scout/capacity").await.expect(200);
     assert_eq!(slots["active_slots"], 0, "every slot is back");
     let next = server.script("scout", &["say next"]).await;
     assert_eq!(server.until_ended(&next).await["status"], "completed");
+    server.audit().await;
+}
+
+#[tokio::test]
+async fn a_task_ends_at_the_time_that_it_was_given_itself() {
+    let server = Server::start_with(&[("TRINITY_GRACE_MS", "500")]).await;
+    server.agent("scout").await;
+    let message = "#!demo\nsay begun\nhang";
+    let task = json!({"message": message, "async_mode": true, "timeout_seconds": 2});
+    let taken = server.post("/api/agents/scout/task", task).await.expect(202);
+    let id = taken["execution_id"].as_str().unwrap();
+    let ended = server.until_ended(id).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("timeout")));
+    Server::until_gone(id).await;
     server.audit().await;
 }
 
