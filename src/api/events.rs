@@ -7,7 +7,7 @@ mod scan;
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 pub use self::causes::CAUSE_DISTANCE_MAX;
 use self::export::Format;
+pub use self::scan::SCAN_EVENTS_MAX;
 use self::scan::{EventFilter, Scan};
 use super::ApiState;
 use super::auth::{Caller, Gate};
@@ -52,10 +53,12 @@ struct EventsQuery {
 /// A reading of the log, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 struct Events {
-    /// The events; empty at the end of the log.
+    /// The events; none of them may be wanted for a long way, so it can be empty before the end.
     items: Vec<WireEvent>,
     /// Where to go on: pass it as `after`.
     position: i64,
+    /// Whether the log ended here.
+    is_end: bool,
 }
 
 /// An event with what led to it and what it led to.
@@ -79,6 +82,9 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 }
 
 /// Reads the log: an administrator sees every event, others those of agents they may operate.
+///
+/// A page may have few events, or none, before the end of the log is reached. The header `Link` leads
+/// to the next one unless it is.
 #[utoipa::path(
     get, path = "/api/events", tag = "events",
     params(EventsQuery, super::extract::Fresh),
@@ -91,6 +97,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 async fn list(
     State(state): State<ApiState>,
     caller: Caller,
+    OriginalUri(uri): OriginalUri,
     query: ReadQuery<EventsQuery>,
 ) -> Result<Response> {
     let limit = page::limit(query.params.limit)?;
@@ -105,7 +112,8 @@ async fn list(
     }
     let mut scan = Scan::new(&state, caller, filter, (after, i64::MAX));
     let found = scan.next(limit).await?;
-    export::page(&found, scan.position, format)
+    let next = page::next_link_to(&uri, "after", &scan.position.to_string());
+    export::page(&found, scan.position, next.filter(|_| !scan.is_at_end), format)
 }
 
 /// Shows one event and the chain of events that led to it.

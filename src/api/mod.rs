@@ -52,7 +52,7 @@ mod watchers;
 mod wire;
 
 pub use error::{ApiError, Code, Problem};
-pub use events::CAUSE_DISTANCE_MAX;
+pub use events::{CAUSE_DISTANCE_MAX, SCAN_EVENTS_MAX};
 pub use state::ApiState;
 pub use stream::LAG_EVENTS_MAX;
 

@@ -54,10 +54,16 @@ pub fn limit(asked: Option<u32>) -> Result<usize> {
 
 /// The `Link` header that leads to the next page of a plain array.
 pub fn next_link(uri: &Uri, cursor: &str) -> Option<HeaderValue> {
+    next_link_to(uri, "cursor", cursor)
+}
+
+/// The `Link` header to the same with another value of the parameter that says where it begins.
+pub fn next_link_to(uri: &Uri, parameter: &str, place: &str) -> Option<HeaderValue> {
+    let of_this_page = [parameter, "min_position", "wait_ms"];
     let kept = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-        .filter(|(name, _)| !matches!(name.as_ref(), "cursor" | "min_position" | "wait_ms"));
+        .filter(|(name, _)| !of_this_page.contains(&name.as_ref()));
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(kept).append_pair("cursor", cursor);
+    query.extend_pairs(kept).append_pair(parameter, place);
     HeaderValue::from_str(&format!("<{}?{}>; rel=\"next\"", uri.path(), query.finish())).ok()
 }
 

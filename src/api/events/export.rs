@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
@@ -62,13 +62,19 @@ impl Format {
     }
 }
 
-/// A page of events; `position` is where the next one begins.
-pub(super) fn page(found: &[Arc<Recorded>], position: i64, format: Format) -> Result<Response> {
+/// A page of events; `position` is where the next one begins, which `next` leads to if the log goes on.
+pub(super) fn page(
+    found: &[Arc<Recorded>],
+    position: i64,
+    next: Option<HeaderValue>,
+    format: Format,
+) -> Result<Response> {
     let items = || found.iter().map(|recorded| WireEvent::new(recorded));
     let text = match format {
         Format::Json => {
             let items: Vec<WireEvent> = items().collect::<Result<_>>()?;
-            return Ok(Reply::ok(position, Events { items, position }).into_response());
+            let events = Events { items, position, is_end: next.is_none() };
+            return Ok(Reply::ok(position, events).link(next).into_response());
         }
         Format::Ndjson | Format::CloudeventsNdjson => format.lines(found)?,
         Format::Cloudevents => {
@@ -76,7 +82,11 @@ pub(super) fn page(found: &[Arc<Recorded>], position: i64, format: Format) -> Re
             json_text(&batch.collect::<Result<Vec<Value>>>()?)?
         }
     };
-    Ok(respond(position, format, Body::from(text)))
+    let mut response = respond(position, format, Body::from(text));
+    if let Some(next) = next {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
 }
 
 /// All events of a walk as lines, read as fast as the client takes them and never held together.
@@ -98,12 +108,11 @@ fn chunks(
 ) -> impl Stream<Item = Result<Bytes, axum::Error>> {
     async_stream::try_stream! {
         let _held = place;
-        loop {
+        while !scan.is_at_end {
             let found = scan.next(SCAN_PAGE_EVENTS).await.map_err(cut_off)?;
-            if found.is_empty() {
-                return;
+            if !found.is_empty() {
+                yield Bytes::from(format.lines(&found).map_err(cut_off)?);
             }
-            yield Bytes::from(format.lines(&found).map_err(cut_off)?);
             scan.renew().await.map_err(cut_off)?;
         }
     }

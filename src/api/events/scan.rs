@@ -11,8 +11,9 @@ use crate::domain::{Recorded, StreamId};
 /// How many events are read from the log at once.
 pub(super) const SCAN_PAGE_EVENTS: usize = 500;
 
-/// After how many events a page that has something to show is closed before it is full.
-const SCAN_EVENTS_MAX: usize = 20_000;
+/// After how many events a page is closed before it is full, so that no request goes through a whole
+/// log for the few events that are wanted, or for none.
+pub const SCAN_EVENTS_MAX: usize = 20_000;
 
 /// Which events are wanted.
 pub(super) struct EventFilter {
@@ -65,6 +66,8 @@ pub(super) struct Scan {
     filter: EventFilter,
     /// Everything up to here has been looked at.
     pub position: i64,
+    /// Whether nothing followed.
+    pub is_at_end: bool,
     /// Nothing after this is looked at.
     until: i64,
 }
@@ -77,7 +80,8 @@ impl Scan {
         filter: EventFilter,
         (after, until): (i64, i64),
     ) -> Self {
-        Self { state: state.clone(), gate: Gate::new(caller), filter, position: after, until }
+        let (state, gate) = (state.clone(), Gate::new(caller));
+        Self { state, gate, filter, position: after, is_at_end: false, until }
     }
 
     /// Asks anew who the caller is, which a long walk must do now and then.
@@ -88,17 +92,19 @@ impl Scan {
         self.gate.renew(&self.state).await
     }
 
-    /// Goes on until there are `limit` events or the log ends. No event at all would look like the
-    /// end of the log, so a walk with nothing to show is never closed early.
+    /// Goes on until there are `limit` events, the log ends or enough were looked at. What was found
+    /// may be nothing then: only `is_at_end` says that no more follows.
     pub async fn next(&mut self, limit: usize) -> Result<Vec<Arc<Recorded>>> {
         let (mut found, mut looked_at) = (Vec::new(), 0);
-        while found.is_empty() || looked_at < SCAN_EVENTS_MAX {
+        while looked_at < SCAN_EVENTS_MAX {
             let page = self.next_page().await?;
             if page.is_empty() {
+                self.is_at_end = true;
                 break;
             }
             for recorded in page {
                 if recorded.position > self.until {
+                    self.is_at_end = true;
                     return Ok(found);
                 }
                 looked_at += 1;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use trinity::api::CAUSE_DISTANCE_MAX;
+use trinity::api::{CAUSE_DISTANCE_MAX, SCAN_EVENTS_MAX};
 use trinity::clock;
 use trinity::commands::permissions::{self, Change};
 use trinity::commands::reports::LifeRef;
@@ -187,6 +187,43 @@ async fn lines_without_a_limit_are_the_whole_log_and_go_on_anywhere() {
     }
     let stranger = t.user("stranger").await;
     assert_eq!(lines(&stranger.get("/api/events?format=ndjson").await), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_page_without_events_leads_on_to_what_is_far_behind() {
+    let t = TestApp::start().await;
+    let life = t.create_agent("scout").await;
+    let begun = t.app.log.head();
+    t.change_model(&life, SCAN_EVENTS_MAX + 1_000).await;
+    for name in ["coder", "helper"] {
+        t.create_agent(name).await;
+    }
+    let begin = |format: &str| {
+        format!("/api/events?type=AgentCreated&after={begun}&limit=9&format={format}")
+    };
+    let next = |answer: &Answer| {
+        let link = answer.header("link")?;
+        Some(link[1..link.find('>').unwrap()].to_owned())
+    };
+    let page = t.admin().get(&begin("json")).await;
+    let rest = next(&page).unwrap();
+    let page = page.expect(200);
+    assert_eq!((&page["items"], &page["is_end"]), (&json!([]), &json!(false)));
+    assert!(rest.starts_with("/api/events?") && rest.contains("type=AgentCreated"), "{rest}");
+    assert!(rest.ends_with(&format!("after={}", page["position"])), "{rest}");
+    let page = t.admin().get(&rest).await;
+    assert_eq!(next(&page), None);
+    let page = page.expect(200);
+    assert_eq!((&page["items"][0]["stream_id"], &page["is_end"]), (&json!("coder"), &json!(true)));
+    for format in ["ndjson", "cloudevents-ndjson"] {
+        let page = t.admin().get(&begin(format)).await;
+        assert_eq!(lines(&page), Vec::<Value>::new());
+        let rest = t.admin().get(&next(&page).unwrap()).await;
+        assert_eq!((lines(&rest).len(), next(&rest)), (2, None));
+        // Without a limit it goes on by itself.
+        let whole = t.admin().get(&begin(format).replace("&limit=9", "")).await;
+        assert_eq!(lines(&whole).len(), 2);
+    }
 }
 
 #[tokio::test]

@@ -1108,7 +1108,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Reads the log: an administrator sees every event, others those of agents they may operate. */
+        /**
+         * Reads the log: an administrator sees every event, others those of agents they may operate.
+         * @description A page may have few events, or none, before the end of the log is reached. The header `Link` leads
+         *     to the next one unless it is.
+         */
         get: operations["get_events"];
         put?: never;
         post?: never;
@@ -2769,7 +2773,9 @@ export interface components {
         };
         /** @description A reading of the log, oldest first. */
         Events: {
-            /** @description The events; empty at the end of the log. */
+            /** @description Whether the log ended here. */
+            is_end: boolean;
+            /** @description The events; none of them may be wanted for a long way, so it can be empty before the end. */
             items: components["schemas"]["Event"][];
             /**
              * Format: int64

@@ -13,7 +13,8 @@ function logOf(events: readonly LogEvent[], end: number) {
     asked.push([after, limit]);
     const items = events.filter(({ position }) => position > after).slice(0, limit);
     const last = items.at(-1)?.position ?? Math.max(after, end);
-    return { items, position: items.length === limit ? last : Math.max(after, end) };
+    const is_end = items.length < limit;
+    return { items, position: is_end ? Math.max(after, end) : last, is_end };
   };
   return { read, asked };
 }
@@ -69,6 +70,16 @@ describe("reading the log forwards", () => {
       isHead: false,
     });
     expect(await readAfter(read, 200, () => 300)).toMatchObject({ until: 300, isHead: true });
+  });
+
+  it("reads on where the server has looked for long and found nothing", async () => {
+    const read: ReadLog = async (after) =>
+      after < 60_000
+        ? { items: [], position: after + 20_000, is_end: false }
+        : { items: [event(60_001, "A")], position: 60_001, is_end: true };
+    const page = await readAfter(read, 0, () => 90_000);
+    expect(page).toMatchObject({ after: 0, until: 60_001, isHead: true });
+    expect(page.items).toHaveLength(1);
   });
 
   it("is at the end after a position that does not exist yet", async () => {

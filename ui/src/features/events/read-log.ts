@@ -12,14 +12,18 @@ const READ_EVENTS_MAX = 1_000;
 /** Over how many positions at once is looked back where few events fit. */
 const SPAN_POSITIONS_MAX = 20_000;
 
-/** How many stretches are looked through for one page: further back only when asked to. */
+/** How many stretches are looked through for one page: further only when asked to. */
 const SPANS_MAX = 6;
 
-/** Reads a piece of the log; the answer's `position` is how far the server has looked. */
-export type ReadLog = (
-  after: number,
-  limit: number,
-) => Promise<{ items: readonly LogEvent[]; position: number }>;
+/** A piece of the log: `position` is how far the server has looked, `is_end` whether that is its end. */
+interface Piece {
+  readonly items: readonly LogEvent[];
+  readonly position: number;
+  readonly is_end: boolean;
+}
+
+/** Reads a piece of the log. */
+export type ReadLog = (after: number, limit: number) => Promise<Piece>;
 
 /** Reads pieces of the log as the server filters them. */
 export function serverLog(filter: EventFilter, floor: number, signal: AbortSignal): ReadLog {
@@ -59,7 +63,7 @@ async function readStretch(read: ReadLog, after: number, until: number): Promise
   while (position < until) {
     const piece = await read(position, Math.min(READ_EVENTS_MAX, until - position));
     found.push(...piece.items.filter((event) => event.position <= until));
-    if (piece.items.length === 0 || piece.position <= position) break;
+    if (piece.is_end || piece.position <= position) break;
     position = piece.position;
   }
   return found;
@@ -71,7 +75,11 @@ export async function readAfter(
   after: number,
   floor: () => number,
 ): Promise<EventsPage> {
-  const { items, position } = await read(after, PAGE_EVENTS);
-  const until = Math.max(position, after);
-  return { items, after, until, isHead: items.length === 0 || until >= floor() };
+  let piece = await read(after, PAGE_EVENTS);
+  // The server stops looking after a while, whether it has found something or not.
+  for (let spans = 1; spans < SPANS_MAX && !piece.is_end && piece.items.length === 0; spans += 1) {
+    piece = await read(piece.position, PAGE_EVENTS);
+  }
+  const until = Math.max(piece.position, after);
+  return { items: piece.items, after, until, isHead: piece.is_end || until >= floor() };
 }

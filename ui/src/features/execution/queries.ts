@@ -1,5 +1,5 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { api, load } from "@/api/client";
+import { api, load, type Schemas } from "@/api/client";
 import { keys } from "@/api/keys";
 import type { Execution } from "@/features/executions/fold";
 import type { LogEvent } from "@/live/event";
@@ -27,6 +27,8 @@ export function executionQuery(id: string, floor: number) {
 /** A part of what has happened to an execution, oldest first. */
 export interface EventsPage {
   readonly items: readonly LogEvent[];
+  /** How far the server has looked: where the next page begins. */
+  readonly until: number;
   /** Whether nothing followed when it was read: what happens since belongs to this page. */
   readonly isLast: boolean;
 }
@@ -46,14 +48,17 @@ export function eventsQuery(id: string, types: readonly string[], floor: number)
       };
       const page = await load(api.GET("/api/events", { params: { query }, signal }));
       // Of the formats, JSON is what is asked for.
-      const { items } = page.value as unknown as { items: readonly LogEvent[] };
-      const isLast = items.length < EVENTS_PER_PAGE;
-      const value: EventsPage = { items, isLast };
+      const { items, position, is_end } = page.value as Schemas["Events"];
+      const value: EventsPage = {
+        items: items as unknown as readonly LogEvent[],
+        until: position,
+        isLast: is_end,
+      };
       // The answer tells how far the stream was read; what it does not tell came after `floor`.
       return { ...page, value, position: Math.max(page.position, floor) };
     },
     initialPageParam: 0,
-    getNextPageParam: ({ value }) => (value.isLast ? null : value.items.at(-1)?.position),
+    getNextPageParam: ({ value }) => (value.isLast ? null : value.until),
   });
 }
 
