@@ -21,6 +21,9 @@ struct Cli {
     models: &'static str,
     shell: &'static str,
     reader: &'static str,
+    writer: &'static str,
+    /// Whether it has rules for single files.
+    has_file_rules: bool,
     /// What the CLI calls the tool of [`MCP_SERVER`].
     mcp_tool: &'static str,
     unknown_session: &'static str,
@@ -35,6 +38,8 @@ const CLAUDE: Cli = Cli {
     models: "claude-",
     shell: "Bash",
     reader: "Read",
+    writer: "Write",
+    has_file_rules: true,
     mcp_tool: "mcp__tides__height",
     unknown_session: "No conversation found with session ID",
 };
@@ -48,6 +53,8 @@ const GEMINI: Cli = Cli {
     models: "gemini-",
     shell: "run_shell_command",
     reader: "read_file",
+    writer: "write_file",
+    has_file_rules: false,
     mcp_tool: "mcp_tides_height",
     unknown_session: "Error resuming session",
 };
@@ -99,6 +106,7 @@ with_both!(
     a_task_with_a_tool_call_completes_with_its_cost_and_activities,
     a_tool_outside_the_list_is_refused_and_starts_no_process,
     the_tool_of_an_mcp_server_answers_and_only_a_task_that_may_use_it_is_told,
+    in_read_only_mode_its_own_tools_write_only_where_they_may,
     a_stop_in_mid_stream_cancels_and_leaves_no_process,
     a_stop_in_the_middle_of_a_tool_leaves_no_process,
     a_run_outlives_the_server,
@@ -279,6 +287,27 @@ async fn the_tool_of_an_mcp_server_answers_and_only_a_task_that_may_use_it_is_to
     let path = "/api/agents/coder/activities?activity_type=tool_call";
     let calls = server.get(path).await.expect(200)["activities"].clone();
     assert!(calls.to_string().contains(cli.mcp_tool), "{calls}");
+    server.audit().await;
+}
+
+async fn in_read_only_mode_its_own_tools_write_only_where_they_may(cli: &Cli) {
+    let server = cli.server().await;
+    let config = json!({"allowed_patterns": ["out/**"], "blocked_patterns": ["out/keep.txt"]});
+    let body = json!({"enabled": true, "config": config});
+    server.put("/api/agents/coder/read-only", body).await.expect(200);
+    let workspace = workspace(&server, "coder").await;
+    let is_written = async |path: &str| {
+        let file = workspace.join(path);
+        let input = json!({"file_path": file, "content": "made\n"});
+        let id = server.task("coder", &format!("[[tool:{} {input}]]", cli.writer)).await;
+        let record = server.until_ended(&id).await;
+        assert_eq!(record["status"], "completed", "{path}: {record}");
+        file.exists()
+    };
+    assert!(!is_written("elsewhere.txt").await, "the kernel refuses it");
+    assert!(is_written("out/made.txt").await, "the folder is allowed");
+    // Finer than folders are the rules of a CLI alone.
+    assert_eq!(is_written("out/keep.txt").await, !cli.has_file_rules);
     server.audit().await;
 }
 
