@@ -24,7 +24,7 @@ export function eventsQuery(search: EventSearch, hub: LiveHub) {
       const floor = hub.recent.position;
       const read = serverLog(filter, floor, signal);
       if (pageParam.side === "after") {
-        const value = await readAfter(read, pageParam.position, () => hub.recent.floor);
+        const value = await readAfter(read, pageParam.position, hub.recent);
         // What is past stays as it is, so it holds at whatever position is newest.
         return { value, position: value.isHead ? value.until : hub.recent.position, next: null };
       }

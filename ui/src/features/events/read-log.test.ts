@@ -22,6 +22,9 @@ function logOf(events: readonly LogEvent[], end: number) {
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => event(from + index, "Counted"));
 
+/** A tab that has heard of everything up to a position, and knows what came after `floor`. */
+const heard = (position: number, floor = position) => ({ floor, position });
+
 describe("reading the log backwards", () => {
   it("reads the page before a position with one request where every position counts", async () => {
     const { read, asked } = logOf(range(1, 1_000), 1_000);
@@ -65,11 +68,11 @@ describe("reading the log backwards", () => {
 describe("reading the log forwards", () => {
   it("is at the end of the log where the live stream tells the rest", async () => {
     const { read } = logOf(range(1, 300), 300);
-    expect(await readAfter(read, 0, () => 300)).toMatchObject({
+    expect(await readAfter(read, 0, heard(300))).toMatchObject({
       until: PAGE_EVENTS,
       isHead: false,
     });
-    expect(await readAfter(read, 200, () => 300)).toMatchObject({ until: 300, isHead: true });
+    expect(await readAfter(read, 200, heard(300))).toMatchObject({ until: 300, isHead: true });
   });
 
   it("reads on where the server has looked for long and found nothing", async () => {
@@ -77,14 +80,25 @@ describe("reading the log forwards", () => {
       after < 60_000
         ? { items: [], position: after + 20_000, is_end: false }
         : { items: [event(60_001, "A")], position: 60_001, is_end: true };
-    const page = await readAfter(read, 0, () => 90_000);
+    const page = await readAfter(read, 0, heard(60_000));
     expect(page).toMatchObject({ after: 0, until: 60_001, isHead: true });
     expect(page.items).toHaveLength(1);
   });
 
+  it("has looked as far as the tab has heard where the last event that fits is long ago", async () => {
+    const read: ReadLog = async () => ({ items: range(7, 7), position: 7, is_end: true });
+    expect(await readAfter(read, 5, heard(300, 100))).toMatchObject({ until: 300, isHead: true });
+  });
+
+  it("has looked no further than it has read where the live stream tells the rest", async () => {
+    const { read } = logOf(range(1, 300), 300);
+    const page = await readAfter(read, 0, heard(300, 100));
+    expect(page).toMatchObject({ until: PAGE_EVENTS, isHead: true });
+  });
+
   it("is at the end after a position that does not exist yet", async () => {
     const { read } = logOf(range(1, 3), 3);
-    const page = await readAfter(read, 99, () => 3);
+    const page = await readAfter(read, 99, heard(3));
     expect(page).toEqual({ items: [], after: 99, until: 99, isHead: true });
   });
 });

@@ -1,5 +1,6 @@
 import { api, load, type Schemas } from "@/api/client";
 import type { LogEvent } from "@/live/event";
+import type { RecentEvents } from "@/live/recent";
 import type { EventsPage } from "./pages";
 import { type EventFilter, hasFilter } from "./search";
 
@@ -69,17 +70,19 @@ async function readStretch(read: ReadLog, after: number, until: number): Promise
   return found;
 }
 
-/** Reads what is after a position; `floor` is from where on the live stream tells the rest. */
+/** Reads what is after a position; from the floor of `recent` on, the live stream tells the rest. */
 export async function readAfter(
   read: ReadLog,
   after: number,
-  floor: () => number,
+  recent: Pick<RecentEvents, "floor" | "position">,
 ): Promise<EventsPage> {
+  const heard = recent.position;
   let piece = await read(after, PAGE_EVENTS);
   // The server stops looking after a while, whether it has found something or not.
   for (let spans = 1; spans < SPANS_MAX && !piece.is_end && piece.items.length === 0; spans += 1) {
     piece = await read(piece.position, PAGE_EVENTS);
   }
-  const until = Math.max(piece.position, after);
-  return { items: piece.items, after, until, isHead: piece.is_end || until >= floor() };
+  // The end of a stream can be long ago; the server said so when it knew all that was heard of here.
+  const until = Math.max(piece.position, after, piece.is_end ? heard : 0);
+  return { items: piece.items, after, until, isHead: piece.is_end || until >= recent.floor };
 }
