@@ -27,18 +27,25 @@ export function EventList({ filter, goTo, log, onOpen, onClear }: EventListProps
   const lookEarlier = () => {
     if (!query.isFetching && !query.isFetchPreviousPageError) void query.fetchPreviousPage();
   };
+  const lookOn = () => {
+    if (!query.isFetching && !query.isFetchNextPageError) void query.fetchNextPage();
+  };
   if (query.isPending) return <SkeletonRows height={density === "compact" ? 36 : 44} />;
   if (query.isError && rows.length === 0) {
     return <ErrorState error={query.error} onRetry={() => void query.refetch()} />;
   }
   if (rows.length === 0) {
-    const lookedBackTo = query.hasPreviousPage ? query.data?.pages[0]?.value.after : undefined;
+    const pages = query.data?.pages;
+    const lookedBackTo = query.hasPreviousPage ? pages?.[0]?.value.after : undefined;
+    const lookedOnTo = query.hasNextPage ? pages?.at(-1)?.value.until : undefined;
     return (
       <NothingFits
         isFiltered={hasFilter(filter)}
         goTo={goTo}
         lookedBackTo={lookedBackTo}
-        onEarlier={() => void query.fetchPreviousPage()}
+        lookedOnTo={lookedOnTo}
+        onEarlier={lookEarlier}
+        onMore={lookOn}
         onClear={onClear}
       />
     );
@@ -58,9 +65,7 @@ export function EventList({ filter, goTo, log, onOpen, onClear }: EventListProps
       hasEarlier={query.hasPreviousPage}
       onNeedEarlier={lookEarlier}
       hasMore={query.hasNextPage}
-      onNeedMore={() => {
-        if (!query.isFetching && !query.isFetchNextPageError) void query.fetchNextPage();
-      }}
+      onNeedMore={lookOn}
       footer={
         query.isFetchNextPageError && (
           <ErrorState error={query.error} onRetry={() => void query.fetchNextPage()} />
@@ -73,17 +78,17 @@ export function EventList({ filter, goTo, log, onOpen, onClear }: EventListProps
 interface NothingFitsProps {
   isFiltered: boolean;
   goTo: number | null;
+  /** Where looking back stopped before the beginning of the log. */
   lookedBackTo: number | undefined;
+  /** Where looking on stopped before the end of the log. */
+  lookedOnTo: number | undefined;
   onEarlier: () => void;
+  onMore: () => void;
   onClear: () => void;
 }
 
 function NothingFits(props: NothingFitsProps) {
-  const { isFiltered, goTo, lookedBackTo, onEarlier, onClear } = props;
-  const where =
-    lookedBackTo !== undefined
-      ? `Looked back to position ${formatCount(lookedBackTo)}; there may be some before it.`
-      : "Take away a part of the filter above, or all of it.";
+  const { isFiltered, goTo, lookedBackTo, lookedOnTo } = props;
   if (!isFiltered && goTo === null) {
     return (
       <EmptyState title="Nothing has happened yet" command="trinity agent create scout">
@@ -93,21 +98,45 @@ function NothingFits(props: NothingFitsProps) {
   }
   return (
     <EmptyState
-      title={goTo === null ? "No events match" : `Nothing from position ${formatCount(goTo)} on`}
+      title={titleOf(props)}
       actions={
         <>
           {lookedBackTo !== undefined && (
-            <Button variant="default" onClick={onEarlier}>
+            <Button variant="default" onClick={props.onEarlier}>
               Look further back
             </Button>
           )}
-          <Button variant="default" onClick={onClear}>
+          {lookedOnTo !== undefined && (
+            <Button variant="default" onClick={props.onMore}>
+              Look further on
+            </Button>
+          )}
+          <Button variant="default" onClick={props.onClear}>
             {isFiltered ? "Clear the filter" : "Show the end of the log"}
           </Button>
         </>
       }
     >
-      <span className={classes.dim}>{where}</span>
+      <span className={classes.dim}>{whereLooked(props)}</span>
     </EmptyState>
   );
+}
+
+/** What is known to be empty: only what was looked through. */
+function titleOf({ goTo, lookedBackTo = 0, lookedOnTo }: NothingFitsProps): string {
+  if (lookedOnTo !== undefined) {
+    const [from, to] = [formatCount(lookedBackTo + 1), formatCount(lookedOnTo)];
+    return `Nothing between position ${from} and ${to} fits`;
+  }
+  return goTo === null ? "No events match" : `Nothing from position ${formatCount(goTo)} on`;
+}
+
+function whereLooked({ lookedBackTo, lookedOnTo }: NothingFitsProps): string {
+  const before = lookedBackTo !== undefined && formatCount(lookedBackTo);
+  const after = lookedOnTo !== undefined && formatCount(lookedOnTo);
+  const said = [
+    before && `Looked back to position ${before}; there may be some before it.`,
+    after && `Looked on to position ${after}; there may be some after it.`,
+  ].filter(Boolean);
+  return said.join(" ") || "Take away a part of the filter above, or all of it.";
 }
