@@ -131,7 +131,14 @@ async fn make(
 ///
 /// `unreached` is how often the host had not been reached when it began.
 fn wait_for_what_passes(look: &Look<'_>, failure: &Failure, unreached: u64) -> anyhow::Result<()> {
-    wait_for_host(look, unreached)?;
+    // These are answered without the host, or by what runs there.
+    let is_of_host = !matches!(
+        failure.step,
+        Step::Validate | Step::Template | Step::Key | Step::Credentials | Step::Startup
+    );
+    if is_of_host {
+        wait_for_host(look, unreached)?;
+    }
     if failure.is_passing {
         anyhow::bail!("waits for the stores: {}", failure.error);
     }
@@ -394,13 +401,25 @@ pub(super) async fn runs_have_ended(look: &Look<'_>, reason: CancelReason) -> an
     Ok(false)
 }
 
-/// What may still be open when an agent is down: runs whose end nobody will report.
+/// What may still be open when an agent is down: runs whose end nobody will report, and what a failed start
+/// has left, because runs were on it or it could not be ended then.
 pub(super) async fn down(look: &Look<'_>) -> anyhow::Result<Next> {
-    if look.slots.active.is_empty() || is_up(look).await? {
+    let has_runs = !look.slots.active.is_empty();
+    if !has_runs && look.life.failure.is_none() {
         return Ok(Next::Wait);
     }
-    give_up_runs(look).await?;
-    Ok(Next::Again)
+    match (has_runs, is_up(look).await?) {
+        (true, false) => {
+            give_up_runs(look).await?;
+            Ok(Next::Again)
+        }
+        (false, true) => {
+            let grace = Duration::from_millis(look.context.grace_ms);
+            look.context.host.stop(look.life_ref.incarnation.0, grace).await?;
+            Ok(Next::Wait)
+        }
+        (true, true) | (false, false) => Ok(Next::Wait),
+    }
 }
 
 async fn give_up_runs(look: &Look<'_>) -> anyhow::Result<()> {

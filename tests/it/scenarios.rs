@@ -412,9 +412,9 @@ async fn a_startup_whose_files_cannot_be_written_is_said_and_done_again() {
     assert_eq!(refused["step"], "env-files", "{refused}");
     assert!(refused["detail"].as_str().unwrap().contains(".env"), "{refused}");
     if docker::is_chosen() {
-        let (volume, image) = ("agent-scout-workspace:/workspace", docker::image());
-        let remove = ["/bin/rm", "-r", "/workspace/.env"];
-        docker::docker(&[&["run", "--rm", "-v", volume, &image], &remove as &[&str]].concat());
+        let (volume, image) = ("agent-scout-workspace:/agent", docker::image());
+        let run = ["run", "--rm", "--network", "none", "-v", volume, &image];
+        docker::docker(&[&run as &[&str], &["/bin/rm", "-r", "/agent/workspace/.env"]].concat());
     } else {
         let workspace = crate::credentials::workspace(&server, "scout").await;
         std::fs::remove_dir_all(workspace.join(".env")).unwrap();

@@ -1,7 +1,5 @@
 //! What the engine says of one container: its log, and what it uses.
 
-use std::io;
-
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -35,7 +33,8 @@ pub(super) async fn usage(docker: &Docker, id: &str) -> Result<Usage, Error> {
     let limit = |of: Option<i64>| of.and_then(|limit| u64::try_from(limit).ok()).filter(|l| *l > 0);
     let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
     let stats = docker.stats(id, Some(options)).next().await;
-    let stats = stats.ok_or_else(|| io::Error::other("the engine measured nothing"))??;
+    let nothing = || Error::DockerStreamError { error: "it measured nothing".to_owned() };
+    let stats = stats.ok_or_else(nothing)??;
     let cpu_ns = stats.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage);
     Ok(Usage {
         cpu_us: cpu_ns.unwrap_or_default() / 1_000,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{ask, delete, fresh_name, server, state};
 use crate::docker::docker;
-use crate::server::Server;
+use crate::server::{Server, until};
 
 /// Asks for a start that fails; gives the step and why.
 async fn fails(server: &Server, name: &str) -> (String, String) {
@@ -74,6 +74,9 @@ async fn a_start_that_fails_leaves_nothing_up_and_the_next_one_has_the_limits_of
     let (step, why) = fails(&server, &name).await;
     assert_eq!(step, "startup", "{why}");
     assert_eq!((state(&name).as_str(), id() == before), ("exited", true));
+    docker(&["start", &format!("agent-{name}")]);
+    until("what was started by hand is ended", async || (state(&name) == "exited").then_some(()))
+        .await;
     let limits = json!({"cpu": null, "memory": "128m"});
     server.put(&format!("/api/agents/{name}/resources"), limits).await.expect(200);
     ask(&server, &name, "start", "running").await;
