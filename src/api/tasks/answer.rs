@@ -13,7 +13,7 @@ use crate::api::ApiState;
 use crate::api::error::{ApiError, Code, Result};
 use crate::api::executions::{complete_response, entries};
 use crate::api::extract::Fresh;
-use crate::api::reply::{Reply, replayed};
+use crate::api::reply::Reply;
 use crate::api::wire::millis;
 use crate::clock;
 use crate::commands::tasks::Submitted;
@@ -103,15 +103,14 @@ pub(super) async fn at_the_end(
         ApiError::internal(&anyhow::anyhow!("no row of execution {execution_id} at {position}"))
     })?;
     complete_response(state, &mut row).await?;
-    let response = match row.status {
+    match row.status {
         Status::Completed => {
-            Reply::ok(position, answer(state, row, position).await?).into_response()
+            Ok(Reply::ok(position, answer(state, row, position).await?).into_response())
         }
         Status::Failed | Status::Cancelled | Status::Pending | Status::Running => {
-            failure(row, position).into_response()
+            Err(failure(row, position))
         }
-    };
-    Ok(replayed(response, submitted.is_replay))
+    }
 }
 
 /// Where in the log the event of that version of an execution's stream stands.

@@ -17,7 +17,7 @@ use super::auth::{Caller, Identity, OnAgent};
 use super::error::{ApiError, Code, Problem, Result};
 use super::extract::{Body, Fields, NoParams, Query};
 use super::idempotency;
-use super::reply::Reply;
+use super::reply::{Reply, replayed};
 use crate::adapters::claude::SYSTEM_PROMPT_BYTES_MAX;
 use crate::adapters::tools::ToolSet;
 use crate::commands::ids::IdempotencyKey;
@@ -149,7 +149,10 @@ async fn submit(
     };
     match waits {
         Waits::ForNothing => Ok(taken(&on, &submitted).into_response()),
-        Waits::ForTheEnd => answer::at_the_end(&state, &submitted, changes).await,
+        Waits::ForTheEnd => {
+            let answered = answer::at_the_end(&state, &submitted, changes).await;
+            Ok(replayed(answered.into_response(), submitted.is_replay))
+        }
     }
 }
 
