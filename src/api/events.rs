@@ -57,7 +57,8 @@ struct Events {
     items: Vec<WireEvent>,
     /// Where to go on: pass it as `after`.
     position: i64,
-    /// Whether the log ended here.
+    /// Whether the log ended here. A page with as many events as were asked for may be the last one
+    /// without saying so: then the next one is empty and says it.
     is_end: bool,
 }
 
@@ -113,7 +114,7 @@ async fn list(
     let mut scan = Scan::new(&state, caller, filter, (after, i64::MAX));
     let found = scan.next(limit).await?;
     let next = page::next_link_to(&uri, "after", &scan.position.to_string());
-    export::page(&found, scan.position, next.filter(|_| !scan.is_at_end), format)
+    export::page(&found, &scan, next.filter(|_| !scan.is_at_end), format)
 }
 
 /// Shows one event and the chain of events that led to it.

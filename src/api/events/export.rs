@@ -62,18 +62,19 @@ impl Format {
     }
 }
 
-/// A page of events; `position` is where the next one begins, which `next` leads to if the log goes on.
+/// A page of events that a scan has found, with the header that leads to the next one if the log goes on.
 pub(super) fn page(
     found: &[Arc<Recorded>],
-    position: i64,
+    scan: &Scan,
     next: Option<HeaderValue>,
     format: Format,
 ) -> Result<Response> {
+    let position = scan.position;
     let items = || found.iter().map(|recorded| WireEvent::new(recorded));
     let text = match format {
         Format::Json => {
             let items: Vec<WireEvent> = items().collect::<Result<_>>()?;
-            let events = Events { items, position, is_end: next.is_none() };
+            let events = Events { items, position, is_end: scan.is_at_end };
             return Ok(Reply::ok(position, events).link(next).into_response());
         }
         Format::Ndjson | Format::CloudeventsNdjson => format.lines(found)?,
