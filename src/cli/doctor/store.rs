@@ -70,6 +70,10 @@ fn look_at_files(dir: &Path) -> Vec<Check> {
                 let detail = format!("{} is missing; a start makes an empty one", path.display());
                 checks.push(Check::warn(name, detail, "restore it from a backup"));
             }
+            Some(Ok(version)) if has_log && version.found == 0 => {
+                let detail = format!("{} has no tables; a start makes them", path.display());
+                checks.push(Check::warn(name, detail, "restore it from a backup"));
+            }
             Some(Ok(version)) => checks.push(tables(name, &format!("{file} has"), version)),
             Some(Err(error)) => checks.push(unreadable(name, &error, hint)),
         }
