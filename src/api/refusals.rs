@@ -155,7 +155,10 @@ impl From<ConfigError> for ApiError {
 impl From<SlotsError> for ApiError {
     fn from(error: SlotsError) -> Self {
         match &error {
-            SlotsError::Suspended(_) => Self::new(Code::AgentNotRunning, error.to_string()),
+            SlotsError::Suspended(_) => {
+                let detail = format!("{error}; start it, then try again");
+                Self::new(Code::AgentNotRunning, detail)
+            }
             SlotsError::QueueFull { .. } => Self::new(Code::QueueFull, error.to_string()),
             SlotsError::TimeoutTooLong { .. } => Self::field("/timeout_seconds", error.to_string()),
             SlotsError::Config(error) => error.clone().into(),

@@ -188,7 +188,7 @@ fn decide(
     let queue_length_max = submit.queue_length_max;
     let enqueue = SlotsCommand::Enqueue { entry, queue_length_max, now: submit.now };
     d.decide::<Slots>(incarnation, enqueue).map_err(|refused| match refused {
-        // Its slots know only since when; the next step depends on what the agent does now.
+        // Its slots know only why; the next step depends on what the agent does now.
         SlotsError::Suspended(_) => {
             let phase = d.state::<Agent>(callee).phase;
             Refusal::from(SubmitError::NotRunning { agent: callee.clone(), phase })

@@ -125,7 +125,8 @@ pub struct AgentRow {
     pub status: AgentStatus,
     #[schema(schema_with = words::<Phase>)]
     pub phase: Phase,
-    /// The step of creation or start that failed, while the phase is `failed`.
+    /// The step of creation or start that failed, while the phase is `failed`; of a restart, until it
+    /// runs again or is asked to start or stop.
     #[schema(required = true)]
     pub failure: Option<Failure>,
     #[schema(schema_with = words::<Runtime>)]

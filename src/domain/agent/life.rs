@@ -57,7 +57,7 @@ pub struct Life {
     pub host_ref: Option<String>,
     /// The configuration it last started with.
     pub config_hash: Option<String>,
-    /// The step that failed, with its error, while the phase is `Failed`.
+    /// The step that failed, with its error, until the agent runs or is asked for something else.
     pub failure: Option<(Step, String)>,
     /// Who else may operate it.
     pub shares: BTreeSet<AccountId>,

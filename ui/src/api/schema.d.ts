@@ -2773,7 +2773,10 @@ export interface components {
         };
         /** @description A reading of the log, oldest first. */
         Events: {
-            /** @description Whether the log ended here. */
+            /**
+             * @description Whether the log ended here. A page with as many events as were asked for may be the last one
+             *     without saying so: then the next one is empty and says it.
+             */
             is_end: boolean;
             /** @description The events; none of them may be wanted for a long way, so it can be empty before the end. */
             items: components["schemas"]["Event"][];
