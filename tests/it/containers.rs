@@ -263,6 +263,28 @@ async fn a_paused_agent_stands_still_keeps_its_runs_and_goes_on() {
     server.audit().await;
 }
 
+#[tokio::test]
+async fn a_run_whose_time_is_up_while_its_agent_is_frozen_ends_once_it_goes_on() {
+    let server = server().await;
+    let name = fresh_name();
+    server.agent(&name).await;
+    let message = "#!demo\nsay begun\nhang";
+    let task = json!({"message": message, "async_mode": true, "timeout_seconds": 3});
+    let taken = server.post(&format!("/api/agents/{name}/task"), task).await.expect(202);
+    let id = taken["execution_id"].as_str().unwrap();
+    until("it has begun", async || (!server.lines(id).await.is_empty()).then_some(())).await;
+    ask(&server, &name, "pause", "paused").await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let frozen = server.execution(id).await;
+    assert_eq!(frozen["status"], "running", "its slot does not expire meanwhile: {frozen}");
+    ask(&server, &name, "unpause", "running").await;
+    let ended = server.until_ended(id).await;
+    assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("timeout")));
+    assert_eq!(server.script_ends(&name, &["say more"]).await["response"], "more");
+    delete(&server, &name).await;
+    server.audit().await;
+}
+
 /// The control group that holds a process to its memory.
 fn memory_group(pid: &str) -> String {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::docker;
@@ -24,6 +25,8 @@ const HISTORY: [&str; 12] = [
     "transcript_chunks",
     "transcript_responses",
 ];
+
+const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\nof a mole";
 
 /// Files and folders, containers, volumes and networks with one of the texts in their names or contents,
 /// the files of databases left out.
@@ -64,10 +67,16 @@ async fn only_the_history_of_a_deleted_agent_names_it() {
     let ada = json!({"username": "ada", "password": "12345678"});
     server.post("/api/users", ada).await.expect(201);
     server.post(&path("/share"), json!({"username": "ada"})).await.expect(200);
+    let picture = server.request(Method::PUT, &path("/avatar")).body(PICTURE);
+    server.try_send(picture).await.unwrap().expect(200);
+    let servers = json!({"maps": {"type": "http", "url": "https://maps.example/mcp"}});
+    server.put(&path("/mcp-servers"), json!({ "mcp_servers": servers })).await.expect(200);
     let ended = server.script_ends(&name, &["exec echo kept > note", "say done"]).await;
     assert_eq!(ended["status"], "completed", "{ended}");
     let hanging = server.script(&name, &["say busy", "hang"]).await;
     server.until_status(&hanging, "running").await;
+    let read_only = json!({"enabled": true, "config": {"allowed_patterns": ["out/**"]}});
+    server.put(&path("/read-only"), read_only).await.expect(200);
 
     assert!(!left_outside_of_stores(&server, &[&name, incarnation]).is_empty(), "while it lives");
 
@@ -89,6 +98,12 @@ async fn only_the_history_of_a_deleted_agent_names_it() {
         let shown = server.get(&path(below)).await.expect(200);
         assert_eq!(shown[list], json!([]), "{shown}");
     }
+    assert_eq!(again["avatar_sha256"], Value::Null);
+    let servers = server.get(&path("/mcp-servers")).await.expect(200);
+    assert_eq!(servers["mcp_servers"], json!({}), "{servers}");
+    let read_only = server.get(&path("/read-only")).await.expect(200);
+    assert_eq!(read_only["enabled"], false, "{read_only}");
+    assert_eq!(read_only["config"]["allowed_patterns"], json!([]), "{read_only}");
     let may = server.get(&path("/permissions")).await.expect(200);
     assert_eq!((&may["permitted_agents"], &may["callers"]), (&json!([]), &json!([])), "{may}");
     let ended = server.script_ends(&name, &["exec ls -A; cat note .env 2>&1 || true"]).await;
