@@ -234,11 +234,16 @@ async fn end_without_runs(look: &Look<'_>) {
     if !look.slots.active.is_empty() {
         return;
     }
+    if let Err(error) = end(look).await {
+        tracing::warn!(agent = %look.life_ref.name, "cannot be ended: {}", chain(&error));
+    }
+}
+
+/// Ends what runs in the agent's place, which stays.
+async fn end(look: &Look<'_>) -> Result<(), hosts::Error> {
     let Look { context, life_ref, .. } = look;
     let grace = Duration::from_millis(context.grace_ms);
-    if let Err(error) = context.host.stop(life_ref.incarnation.0, grace).await {
-        tracing::warn!(agent = %life_ref.name, "cannot be ended: {}", chain(&error));
-    }
+    context.host.stop(life_ref.incarnation.0, grace).await
 }
 
 /// Starts a crashed agent again, later each time.
@@ -374,8 +379,7 @@ pub(super) async fn stop(look: &Look<'_>) -> anyhow::Result<Next> {
     if !runs_have_ended(look, CancelReason::AgentStopped).await? {
         return Ok(Next::Wait);
     }
-    let grace = Duration::from_millis(context.grace_ms);
-    context.host.stop(life_ref.incarnation.0, grace).await?;
+    end(look).await?;
     reports::stopped(&context.log, life_ref, cause).await?;
     tracing::info!(agent = %life_ref.name, "stopped");
     Ok(Next::Again)
@@ -414,8 +418,7 @@ pub(super) async fn down(look: &Look<'_>) -> anyhow::Result<Next> {
             Ok(Next::Again)
         }
         (false, true) => {
-            let grace = Duration::from_millis(look.context.grace_ms);
-            look.context.host.stop(look.life_ref.incarnation.0, grace).await?;
+            end(look).await?;
             Ok(Next::Wait)
         }
         (true, true) | (false, false) => Ok(Next::Wait),
