@@ -1,15 +1,13 @@
 //! What is asked of an agent, decided by the agent and its slots in one append.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 
 use super::reports::{LifeRef, decide_with_admission};
 use super::tasks::SubmitError;
-use super::{Refusal, Result, Target};
+use super::{Refusal, Result, Target, begun_by};
 use crate::domain::agent::{Agent, AgentCommand, AgentError, Create, Setting};
 use crate::domain::slots::{Slots, SlotsCommand};
-use crate::domain::{Metadata, Recorded, StreamId};
+use crate::domain::{Metadata, StreamId};
 use crate::event_log::{Decision, EventLog, ExecuteError, LogError, Plan, Receipt};
 
 /// How many events a creation appends at most, beside the first two.
@@ -64,15 +62,7 @@ pub async fn create(
     if is_new {
         return Ok(Created { life, position: receipt.position, is_replay: false });
     }
-    replay(log, life, body_sha256).await
-}
-
-/// The answer to a creation that was asked for before under the same key.
-async fn replay(log: &EventLog, life: LifeRef, body_sha256: Option<String>) -> Result<Created> {
-    let before = match body_sha256 {
-        Some(body_sha256) => created_before(log, life, &body_sha256).await?,
-        None => None,
-    };
+    let before = created_before(log, life, body_sha256.as_deref()).await?;
     before.ok_or_else(|| ExecuteError::Refused(SubmitError::KeyReused.into()))
 }
 
@@ -83,13 +73,11 @@ async fn replay(log: &EventLog, life: LifeRef, body_sha256: Option<String>) -> R
 pub async fn created_before(
     log: &EventLog,
     life: LifeRef,
-    body_sha256: &str,
+    body_sha256: Option<&str>,
 ) -> std::result::Result<Option<Created>, LogError> {
     // The stream of a life's slots begins in the append that creates the agent.
-    let first = log.stream(&StreamId::of::<Slots>(life.incarnation), 0, 1).await?.pop();
-    let is_same =
-        |first: &Arc<Recorded>| first.metadata.body_sha256.as_deref() == Some(body_sha256);
-    let Some(first) = first.filter(is_same) else { return Ok(None) };
+    let stream = StreamId::of::<Slots>(life.incarnation);
+    let Some(first) = begun_by(log, &stream, body_sha256).await? else { return Ok(None) };
     let command_id = &first.metadata.command_id;
     let next = log.after(first.position, CREATION_EVENTS_MAX).await?;
     let same = next.iter().rfind(|next| next.metadata.command_id == *command_id);

@@ -1,6 +1,6 @@
 //! Commands that several aggregates decide together, in one append.
 //!
-//! Each is a thin function over [`EventLog::transact`](crate::event_log::EventLog::transact): it
+//! Each is a thin function over [`EventLog::transact`]: it
 //! names the streams, lets the aggregates decide in the order in which the log shows it, and says
 //! what came of it. Handlers, reactors and the command line share them.
 
@@ -17,11 +17,14 @@ pub mod tasks;
 pub use cause::Cause;
 pub use expected::{Expected, Target};
 
+use std::sync::Arc;
+
 use crate::domain::account::AccountError;
 use crate::domain::agent::AgentError;
 use crate::domain::execution::ExecutionError;
 use crate::domain::slots::SlotsError;
-use crate::event_log::ExecuteError;
+use crate::domain::{Recorded, StreamId};
+use crate::event_log::{EventLog, ExecuteError, LogError};
 
 /// Why a command over several aggregates is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +54,19 @@ pub enum Refusal {
 
 /// The outcome of a command over several aggregates.
 pub type Result<T> = std::result::Result<T, ExecuteError<Refusal>>;
+
+/// The first event of a stream, if a request with this very body wrote it; one without a digest is nobody's.
+async fn begun_by(
+    log: &EventLog,
+    stream: &StreamId,
+    body_sha256: Option<&str>,
+) -> std::result::Result<Option<Arc<Recorded>>, LogError> {
+    let first = log.stream(stream, 0, 1).await?.pop();
+    let is_same = |first: &Arc<Recorded>| {
+        body_sha256.is_some() && first.metadata.body_sha256.as_deref() == body_sha256
+    };
+    Ok(first.filter(is_same))
+}
 
 #[cfg(test)]
 mod tests;

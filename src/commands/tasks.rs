@@ -1,12 +1,11 @@
 //! Tasks: an execution and the slots of its agent, decided in one append.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::reports::LifeRef;
-use super::{Refusal, Result};
+use super::{Refusal, Result, begun_by};
 use crate::domain::agent::{Agent, AgentError, Life, Phase};
 use crate::domain::execution::{
     CancelReason, Execution, ExecutionCommand, ExecutionError, ExecutionEvent, Request, Status,
@@ -132,7 +131,8 @@ pub async fn submit(log: &EventLog, submit: Submit, mut metadata: Metadata) -> R
             Ok(Submitted { execution_id, queue_position, position, is_replay: false })
         }
         Err(ExecuteError::Refused(Refusal::Execution(ExecutionError::AlreadyExists))) => {
-            replay(log, execution_id, body_sha256).await
+            let before = submitted_before(log, execution_id, body_sha256.as_deref()).await?;
+            before.ok_or_else(|| ExecuteError::Refused(SubmitError::KeyReused.into()))
         }
         Err(error) => Err(error),
     }
@@ -274,19 +274,6 @@ async fn begun(log: &EventLog, id: ExecutionId) -> Result<Option<String>> {
     }
 }
 
-/// The answer to a request that was made before under the same key.
-async fn replay(
-    log: &EventLog,
-    execution_id: ExecutionId,
-    body_sha256: Option<String>,
-) -> Result<Submitted> {
-    let before = match body_sha256 {
-        Some(body_sha256) => submitted_before(log, execution_id, &body_sha256).await?,
-        None => None,
-    };
-    before.ok_or_else(|| ExecuteError::Refused(SubmitError::KeyReused.into()))
-}
-
 /// What became of a request with this very body that came before: of the execution whose id derives
 /// from its key.
 ///
@@ -295,13 +282,10 @@ async fn replay(
 pub async fn submitted_before(
     log: &EventLog,
     execution_id: ExecutionId,
-    body_sha256: &str,
+    body_sha256: Option<&str>,
 ) -> std::result::Result<Option<Submitted>, LogError> {
     let stream = StreamId::of::<Execution>(execution_id);
-    let first = log.stream(&stream, 0, 1).await?.pop();
-    let is_same =
-        |first: &Arc<Recorded>| first.metadata.body_sha256.as_deref() == Some(body_sha256);
-    let Some(first) = first.filter(is_same) else { return Ok(None) };
+    let Some(first) = begun_by(log, &stream, body_sha256).await? else { return Ok(None) };
     let written = log.after(first.position - 1, SUBMIT_EVENTS_MAX).await?;
     let command_id = &first.metadata.command_id;
     let own: Vec<_> =

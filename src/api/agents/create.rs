@@ -173,7 +173,7 @@ pub(super) async fn create(
             let before = match (key, name.parse()) {
                 (Some(_), Ok(name)) => {
                     let life = LifeRef { name, incarnation };
-                    agents::created_before(log, life, &body.sha256).await?
+                    agents::created_before(log, life, Some(&body.sha256)).await?
                 }
                 _ => None,
             };

@@ -168,7 +168,7 @@ async fn taken_before(
         return Err(refused);
     }
     let id = ids::execution_id(key);
-    let before = tasks::submitted_before(&state.app.log, id, body_sha256).await?;
+    let before = tasks::submitted_before(&state.app.log, id, Some(body_sha256)).await?;
     before.ok_or(refused)
 }
 
