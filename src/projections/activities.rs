@@ -298,16 +298,7 @@ mod tests {
                     let none = ActivityFilter::default();
                     let filter = ActivityFilter { activity_type, activity_state, ..none };
                     let branches = branches(&filter, lives);
-                    let statement = branches.statement(0..1, Range::ALL, Order::NewestFirst, 51);
-                    let plan = testing::plan(&db, &statement).await;
-                    let reads = plan.iter().find(|line| line.contains(" e ")).unwrap();
-                    assert!(reads.starts_with("SEARCH e USING"), "{branches:?}: {plan:?}");
-                    let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE")).count();
-                    // The merge of the branches is sorted; it is as long as a page.
-                    assert!(sorts <= 1, "{branches:?}: {plan:?}");
-                    for (column, _) in &branches.columns {
-                        assert!(reads.contains(&format!("{column}=?")), "{column}: {plan:?}");
-                    }
+                    testing::assert_reads_in_order(&db, &branches, Order::NewestFirst).await;
                 }
             }
         }

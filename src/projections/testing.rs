@@ -1,6 +1,7 @@
 //! What the tests of several read models need.
 
-use super::Projection;
+use super::keyset::{Branches, Range};
+use super::{Order, Projection};
 use crate::db::{Db, Durability, Statement};
 
 /// The tables of a read model with their indexes, empty, in a folder of their own.
@@ -29,4 +30,17 @@ pub async fn plan(db: &Db, statement: &Statement) -> Vec<String> {
         plan.push(row.take::<String>().unwrap());
     }
     plan
+}
+
+/// Asserts that a page of these branches is read from an index that has all of their columns, in its order.
+pub async fn assert_reads_in_order(db: &Db, branches: &Branches<'_>, order: Order) {
+    let plan = plan(db, &branches.statement(0..1, Range::ALL, order, 51)).await;
+    let reads = plan.iter().find(|line| line.contains(" e ")).unwrap();
+    assert!(reads.starts_with("SEARCH e USING"), "{branches:?}: {plan:?}");
+    let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE")).count();
+    // The merge of the branches is sorted; it is as long as a page.
+    assert!(sorts <= 1, "{branches:?}: {plan:?}");
+    for (column, _) in &branches.columns {
+        assert!(reads.contains(&format!("{column}=?")), "{column}: {plan:?}");
+    }
 }
