@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use nix::sys::stat::{Mode, umask};
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +17,7 @@ use uuid::Uuid;
 
 use crate::adapters::{Adapters, Launcher};
 use crate::config::{AgentHostKind, Config, Secret, variable};
-use crate::data_dir::DataDir;
+use crate::data_dir::{self, DataDir};
 use crate::db::{ACQUIRE_TIMEOUT_MS, Db, Durability};
 use crate::event_log::EventLog;
 use crate::gateway::{Addresses, Gateway};
@@ -44,8 +43,6 @@ const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 const CONNECTIONS_MAX: u32 = 16;
 /// The search path of runs where the server itself has none.
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
-/// The file mode mask of the server: what it makes is its own.
-const PRIVATE_UMASK: u32 = 0o077;
 /// This very executable, also when its file was replaced by an upgrade.
 const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
@@ -98,7 +95,11 @@ impl App {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let data_dir = DataDir::open(&config.data_dir)?;
         let node_id = data_dir.node_id()?;
-        let Stores { log, state, views } = Stores::open(&config, &data_dir).await?;
+        let (log, views) = open_log_and_views(&config, &data_dir).await?;
+        let state = match views.pool() {
+            None => State::open_sqlite(data_dir.path()).await?,
+            Some(pool) => State::open_postgres(pool.clone()).await?,
+        };
         let views =
             Views::start(log.clone(), views).await.context("cannot open the read models")?;
         let host: Arc<dyn AgentHost> = match config.agent_host {
@@ -216,34 +217,30 @@ pub fn docker_options(
     }
 }
 
-/// The databases behind everything.
-struct Stores {
-    log: EventLog,
-    state: State,
-    views: Db,
-}
-
-impl Stores {
-    async fn open(config: &Config, data_dir: &DataDir) -> anyhow::Result<Self> {
-        let Some(url) = &config.database_url else {
-            let log = EventLog::open_sqlite(&data_dir.join("log.db")).await;
-            let log = log.context("cannot open the event log")?;
-            let state = State::open_sqlite(data_dir.path()).await?;
-            let views = projections::open_file(&data_dir.join("views.db")).await;
-            return Ok(Self { log, state, views: views.context("cannot open the read models")? });
-        };
-        let log = EventLog::open_postgres(url.expose()).await;
-        let log = log.context("cannot open the event log on Postgres")?;
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(Duration::from_millis(ACQUIRE_TIMEOUT_MS))
-            .connect(url.expose())
-            .await
-            .context("cannot connect to Postgres")?;
-        let state = State::open_postgres(pool.clone()).await?;
-        // Rows and cursor of a read model are lost together, so they need not wait for the disk.
-        Ok(Self { log, state, views: Db::postgres(pool, Durability::Normal) })
-    }
+/// Opens the event log and the database of the read models, which on Postgres is that of the state too.
+///
+/// # Errors
+/// When one of them cannot be opened, or was written by a later build.
+pub async fn open_log_and_views(
+    config: &Config,
+    data_dir: &DataDir,
+) -> anyhow::Result<(EventLog, Db)> {
+    let Some(url) = &config.database_url else {
+        let log = EventLog::open_sqlite(&data_dir.join("log.db")).await;
+        let log = log.context("cannot open the event log")?;
+        let views = projections::open_file(&data_dir.join("views.db")).await;
+        return Ok((log, views.context("cannot open the read models")?));
+    };
+    let log = EventLog::open_postgres(url.expose()).await;
+    let log = log.context("cannot open the event log on Postgres")?;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(Duration::from_millis(ACQUIRE_TIMEOUT_MS))
+        .connect(url.expose())
+        .await
+        .context("cannot connect to Postgres")?;
+    // Rows and cursor of a read model are lost together, so they need not wait for the disk.
+    Ok((log, Db::postgres(pool, Durability::Normal)))
 }
 
 /// What runs may read and execute: what was configured, and the files that the commands name.
@@ -272,8 +269,7 @@ fn adapters(config: &Config) -> anyhow::Result<Adapters> {
 /// # Errors
 /// When something cannot be opened, or the address cannot be listened on.
 pub async fn serve(config: Config, demo: bool) -> anyhow::Result<ExitCode> {
-    // Databases and their journals are this user's alone, whoever makes them when.
-    umask(Mode::from_bits_truncate(PRIVATE_UMASK));
+    data_dir::keep_private();
     let mut signals = Signals::new()?;
     let listener = TcpListener::bind(config.listen)
         .await

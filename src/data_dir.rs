@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{Mode, umask};
 use nix::sys::statvfs::statvfs;
 use uuid::Uuid;
 
@@ -28,6 +29,12 @@ pub struct Space {
     pub total_bytes: u64,
 }
 
+/// Makes whatever this process creates from now on its user's alone: databases and their journals,
+/// whoever makes them when.
+pub fn keep_private() {
+    umask(Mode::from_bits_truncate(OTHERS_MODE));
+}
+
 /// Looks at the room on the disk of a folder.
 ///
 /// # Errors
@@ -36,6 +43,20 @@ pub fn space(dir: &Path) -> Result<Space, Errno> {
     let found = statvfs(dir)?;
     let of = |blocks: u64| blocks.saturating_mul(found.fragment_size());
     Ok(Space { free_bytes: of(found.blocks_available()), total_bytes: of(found.blocks()) })
+}
+
+/// Another process has the data directory to itself: a server, or a command that needs no server.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the data directory {} is in use by another server or command (pid {pid}); stop it or say \
+     --data-dir DIR",
+    .path.display()
+)]
+pub struct InUse {
+    /// The directory.
+    pub path: PathBuf,
+    /// The process that holds it, as it says itself.
+    pub pid: String,
 }
 
 /// A data directory that this process has to itself.
@@ -50,7 +71,7 @@ impl DataDir {
     /// Makes the directory where it is missing, and takes it.
     ///
     /// # Errors
-    /// When it cannot be written, or another server uses it.
+    /// When it cannot be written, or another process uses it, which is [`InUse`].
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let made = fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path);
@@ -72,10 +93,8 @@ impl DataDir {
                 let mut holder = String::new();
                 let _unreadable = file.read_to_string(&mut holder);
                 let pid = holder.trim();
-                anyhow::bail!(
-                    "the data directory {shown} is in use by another server (pid {pid}); stop it or \
-                     say --data-dir DIR"
-                );
+                let (path, pid) = (path.to_owned(), pid.to_owned());
+                return Err(InUse { path, pid }.into());
             }
         };
         close_files(path).with_context(|| format!("cannot look at the files in {shown}"))?;

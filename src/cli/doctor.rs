@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::error::{Error, Exit, Result};
 use super::output::{Form, Output, cell, print};
-use super::server::Common;
+use super::server::{Common, Running};
 use crate::config::{AgentHostKind, Config, Settings};
 
 /// What `trinity doctor` takes: the settings of the server that it looks at.
@@ -113,7 +113,7 @@ fn encode(report: &Report) -> Result<String> {
 }
 
 async fn look(config: &Config) -> Vec<Check> {
-    let running = server::find(&config.data_dir);
+    let running = Running::find(&config.data_dir);
     let (store, redis, agents, server) = tokio::join!(
         store::look(config),
         redis::look(config),

@@ -104,6 +104,11 @@ enum ClientCommand {
     /// Play again what happened
     Replay(replay::Args),
     /// Build a read model again from the log
+    ///
+    /// A running server builds it beside the one that is read, and swaps it in. Where none runs on the
+    /// data directory, this command does so by itself and waits for the end; no server can start there
+    /// meanwhile. When it is ended in the middle, the next server goes on. On Postgres, where other nodes
+    /// may run, it must be of the same build as they are.
     Rebuild(rebuild::Args),
     /// Ask the server how it is
     Health(health::Args),

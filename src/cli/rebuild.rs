@@ -1,14 +1,36 @@
 //! `trinity rebuild`: builds a read model again from the log.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+use serde_json::json;
+use tokio::time::Instant;
+
 use super::Session;
 use super::client::Call;
-use super::error::Result;
-use super::output::{Form, print};
-use super::server::Common;
+use super::error::{Error, Exit, Result};
+use super::output::{Form, Output, print};
+use super::progress::Progress;
+use super::server::{Common, Running};
 use super::text::clean;
+use crate::app::open_log_and_views;
+use crate::config::{Config, Secret, Settings, variable};
+use crate::data_dir::{self, DataDir, InUse};
+use crate::event_log::{inspect_postgres, inspect_sqlite};
+use crate::projections::{self, RebuildError, Views};
+use crate::telemetry::logs;
 
 /// The longest name of a projection, in characters.
 const NAME_LENGTH_MAX: usize = 63;
+
+/// How often it is looked how far a rebuild is.
+const LOOK_PERIOD: Duration = Duration::from_millis(200);
+
+/// How long a rebuild may stand still: a batch takes seconds, and a store that is away may come back.
+const STILL_MAX: Duration = Duration::from_mins(2);
 
 /// What `trinity rebuild` takes.
 #[derive(Debug, clap::Args)]
@@ -16,6 +38,9 @@ pub struct Args {
     /// The projection; `trinity health` lists them
     #[arg(value_parser = projection_name)]
     name: String,
+    /// The Postgres of the data directory's server [env: TRINITY_DATABASE_URL=]
+    #[arg(long, value_name = "URL", requires = "data_dir")]
+    database_url: Option<Secret>,
     #[command(flatten)]
     common: Common,
 }
@@ -30,17 +55,161 @@ fn projection_name(text: &str) -> Result<String, String> {
 }
 
 impl Args {
-    /// Asks the server to build the projection again.
-    pub async fn execute(self) -> Result<()> {
+    /// Asks the server to build the projection again, or does so where no server runs.
+    pub async fn execute(mut self) -> Result<()> {
+        if self.common.data_dir.is_some() {
+            // Whoever names a directory means that one, whichever server the environment names.
+            self.common.url = None;
+        } else if self.common.elsewhere()?.is_some() {
+            return self.ask().await;
+        }
+        let path = self.common.local_data_dir()?;
+        match Running::find(&path) {
+            Running::Yes(Some(_)) | Running::Unknown(_) => self.ask().await,
+            Running::Yes(None) => {
+                let detail = format!(
+                    "{} is in use: a server starts or ends there, or another command works on it",
+                    path.display()
+                );
+                Err(Error::new(Exit::Conflict, detail).hint("say it again in a moment"))
+            }
+            Running::No => self.build(&path).await,
+        }
+    }
+
+    async fn ask(&self) -> Result<()> {
         let session = Session::new(&self.common)?;
         let path = format!("/api/projections/{}/rebuild", self.name);
-        let answer = session.client.call(Call::post(path)).await?;
+        let answer = session.client.call(Call::post(path)).await.map_err(|error| {
+            match (error.exit(), error.code(), &self.common.data_dir) {
+                (Some(Exit::Unreachable), None, None) => error.hint(format!(
+                    "without a server: trinity rebuild {} --data-dir DIR",
+                    self.name
+                )),
+                (Some(Exit::Unreachable), None, Some(dir)) => {
+                    let lock = dir.join("lock");
+                    error.hint(format!("the process that {} names has the data", lock.display()))
+                }
+                _ => error,
+            }
+        })?;
         match session.output.form() {
             Form::Json => session.output.json(&answer.body),
             Form::Text => {
                 let name = clean(&self.name);
                 print(&format!("{name} is being built again; see: trinity health"))
             }
+        }
+    }
+
+    /// Builds the read model again on the data directory of a server that does not run.
+    async fn build(self, path: &Path) -> Result<()> {
+        let projection = projections::named(&self.name)?;
+        let settings = Settings {
+            data_dir: Some(path.to_owned()),
+            database_url: self
+                .database_url
+                .or_else(|| variable("TRINITY_DATABASE_URL").map(Secret::from)),
+            ..Settings::default()
+        };
+        let config = Config::load(settings).map_err(|error| told(Exit::Usage, &error))?;
+        require_log(&config).await?;
+        data_dir::keep_private();
+        let data_dir = DataDir::open(&config.data_dir).map_err(|error| {
+            let exit = if error.is::<InUse>() { Exit::Conflict } else { Exit::Failed };
+            told(exit, &error)
+        })?;
+        // What it waits for, and what is wrong with the tables that it finds, is told there.
+        logs::init(config.log_format);
+        let opened = open_log_and_views(&config, &data_dir).await;
+        let (log, db) = opened.map_err(|error| told(Exit::Failed, &error))?;
+        let views = Views::start_with(log.clone(), db, vec![projection]);
+        let views = views.await.map_err(|error| told(Exit::Failed, &error.into()))?;
+        let position = built(&views, &self.name, log.head()).await;
+        views.shutdown().await;
+        log.close().await;
+        let position = position?;
+        let output = Output::new(&self.common);
+        match output.form() {
+            Form::Json => {
+                let (name, status) = (&self.name, "rebuilt");
+                let built = json!({"name": name, "status": status, "position": position});
+                output.json(&built.to_string())
+            }
+            Form::Text => {
+                print(&format!("{} was built again up to position {position}", self.name))
+            }
+        }
+    }
+}
+
+/// Refuses a data directory in which no server has run, so that nothing is made there, and that of
+/// another user, who could not open what is made.
+async fn require_log(config: &Config) -> Result<()> {
+    let dir = config.data_dir.as_path();
+    let missing = |what: &str| {
+        let detail = format!("no server runs on {}, and {what}", dir.display());
+        Error::new(Exit::Unreachable, detail)
+            .hint("a server elsewhere: trinity login URL")
+            .hint("another directory of this machine: --data-dir DIR, and its --database-url URL")
+    };
+    let Ok(node_id) = fs::metadata(dir.join("node_id")) else {
+        return Err(missing("none has ever run there"));
+    };
+    if node_id.uid() != geteuid().as_raw() {
+        let detail = format!("{} belongs to the user with id {}", dir.display(), node_id.uid());
+        return Err(Error::new(Exit::Auth, detail).hint("run as the server's user"));
+    }
+    let log = dir.join("log.db");
+    let found = match &config.database_url {
+        Some(url) => inspect_postgres(url.expose()).await,
+        None if !log.exists() => return Err(missing("it has no log.db")),
+        None => inspect_sqlite(&log),
+    };
+    let found = found.map_err(|error| told(Exit::Failed, &error.into()))?;
+    found.head.map(|_| ()).ok_or_else(|| missing("its log has not begun"))
+}
+
+/// Builds the read model again and says how far it is; gives the position up to which it goes.
+async fn built(views: &Views, name: &str, head: i64) -> Result<i64> {
+    let progress = Progress::new(&format!("{name} is being built again"));
+    views.rebuild(name).await?;
+    let mut built = std::pin::pin!(views.rebuilt(name));
+    let mut looks = tokio::time::interval(LOOK_PERIOD);
+    let (mut seen, mut moved_at) = (None, Instant::now());
+    loop {
+        tokio::select! {
+            built = &mut built => return Ok(built?),
+            _ = looks.tick() => {
+                let Some(health) = views.health().remove(name) else { continue };
+                if let Some(position) = health.rebuilding {
+                    progress.say(&format!("{name} has got to {position} of {head} events"));
+                }
+                let now = Some((health.position, health.rebuilding));
+                if seen != now {
+                    (seen, moved_at) = (now, Instant::now());
+                } else if moved_at.elapsed() > STILL_MAX {
+                    let still_s = STILL_MAX.as_secs();
+                    let detail = format!("{name} has not got further for {still_s} s");
+                    return Err(Error::new(Exit::TimedOut, detail).hint("trinity doctor"));
+                }
+            }
+        }
+    }
+}
+
+fn told(exit: Exit, error: &anyhow::Error) -> Error {
+    Error::new(exit, format!("{error:#}"))
+}
+
+impl From<RebuildError> for Error {
+    fn from(error: RebuildError) -> Self {
+        match &error {
+            RebuildError::Unknown { .. } => told(Exit::NotFound, &error.into()),
+            RebuildError::Stopped { .. } => told(Exit::Failed, &error.into())
+                .hint("whether the log is whole: trinity audit verify")
+                .hint("what is read is as it was; a later build of trinity may know that event"),
+            RebuildError::Db(_) | RebuildError::ShuttingDown => told(Exit::Failed, &error.into()),
         }
     }
 }

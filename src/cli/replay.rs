@@ -46,11 +46,17 @@ impl Args {
             .query("agent", self.agent);
         let mut follow = Follow::new(&session.client, call, Numbered::All, None);
         while let Some(step) = follow.next().await? {
-            if let Step::Frame(frame) = step {
-                match session.output.form() {
-                    Form::Json => session.output.json(&frame.data)?,
-                    Form::Text => print(&line(&read_json::<Event>(&frame.data)?))?,
+            let frame = match step {
+                Step::Frame(frame) => frame,
+                Step::Reset => {
+                    eprintln!("the server does not know the last position; it plays all again");
+                    continue;
                 }
+                Step::Open | Step::Lost => continue,
+            };
+            match session.output.form() {
+                Form::Json => session.output.json(&frame.data)?,
+                Form::Text => print(&line(&read_json::<Event>(&frame.data)?))?,
             }
         }
         Ok(())

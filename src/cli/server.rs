@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,33 @@ pub enum Origin {
     Local(PathBuf),
 }
 
+/// Whether a server has a data directory of this machine.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Running {
+    /// None has.
+    No,
+    /// One has, and serves at this URL once it is up.
+    Yes(Option<String>),
+    /// This user may not know.
+    Unknown(String),
+}
+
+impl Running {
+    /// Finds out whether a server has the data directory: it holds a lock as long as it lives.
+    pub fn find(data_dir: &Path) -> Self {
+        let lock = match fs::File::open(data_dir.join("lock")) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::No,
+            Err(error) => return Self::Unknown(error.to_string()),
+        };
+        if Flock::lock(lock, FlockArg::LockSharedNonblock).is_ok() {
+            return Self::No;
+        }
+        let address = fs::read_to_string(data_dir.join(ADDRESS_FILE)).ok();
+        Self::Yes(address.map(|address| address.trim().to_owned()))
+    }
+}
+
 /// What `trinity login` keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
@@ -93,16 +121,8 @@ impl Common {
     }
 
     fn find_any(&self) -> Result<Server> {
-        if let Some(url) = &self.url {
-            let url = server_url(url)?;
-            let token = self.known_token(&url)?;
-            return Ok(Server { url, token, origin: Origin::Named });
-        }
-        if self.data_dir.is_none()
-            && let Some(login) = Login::load()?
-        {
-            let token = Some(Secret::from(login.token));
-            return Ok(Server { url: login.url, token, origin: Origin::Login });
+        if let Some(server) = self.elsewhere()? {
+            return Ok(server);
         }
         let data_dir = self.local_data_dir()?;
         local(&data_dir)?.ok_or_else(|| {
@@ -111,6 +131,26 @@ impl Common {
                 .hint("start one: trinity serve")
                 .hint("or name one: trinity login URL")
         })
+    }
+
+    /// The server that was named or logged in to; none when that of a data directory is meant.
+    ///
+    /// # Errors
+    /// When the URL is none, or the file of the login cannot be read.
+    pub fn elsewhere(&self) -> Result<Option<Server>> {
+        if let Some(url) = &self.url {
+            let url = server_url(url)?;
+            let token = self.known_token(&url)?;
+            return Ok(Some(Server { url, token, origin: Origin::Named }));
+        }
+        if self.data_dir.is_some() {
+            return Ok(None);
+        }
+        let of = |login: Login| {
+            let token = Some(Secret::from(login.token));
+            Server { url: login.url, token, origin: Origin::Login }
+        };
+        Ok(Login::load()?.map(of))
     }
 
     /// The URL to log in to when none is given: as for other commands, but a login counts last.
@@ -126,7 +166,11 @@ impl Common {
         })
     }
 
-    fn local_data_dir(&self) -> Result<PathBuf> {
+    /// The data directory that is meant when no server elsewhere is.
+    ///
+    /// # Errors
+    /// When none was named and this user has no home.
+    pub fn local_data_dir(&self) -> Result<PathBuf> {
         let named = self.data_dir.clone().or_else(|| variable("TRINITY_DATA_DIR").map(Into::into));
         match named {
             Some(dir) => Ok(dir),

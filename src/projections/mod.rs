@@ -77,6 +77,17 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
     ]
 }
 
+/// The read model of this name.
+///
+/// # Errors
+/// When there is none; the names there are are told.
+pub fn named(name: &str) -> Result<Arc<dyn Projection>, RebuildError> {
+    let all = all();
+    let known = all.iter().map(|projection| projection.name()).collect();
+    let found = all.into_iter().find(|projection| projection.name() == name);
+    found.ok_or_else(|| RebuildError::Unknown { name: name.to_owned(), known })
+}
+
 /// A read model, as the catch-up loop sees it.
 #[async_trait]
 pub trait Projection: Send + Sync + 'static {

@@ -267,15 +267,15 @@ impl Views {
         Ok(())
     }
 
-    /// Waits until a rebuild that has begun is swapped in.
-    pub async fn rebuilt(&self, name: &str) -> Result<(), RebuildError> {
+    /// Waits until a rebuild that has begun is swapped in; gives the position up to which it goes.
+    pub async fn rebuilt(&self, name: &str) -> Result<i64, RebuildError> {
         let model = self.model(name)?;
         let mut standing = model.standing.clone();
         loop {
             // Marked as seen before the cursors are read: what changes in between is looked at again.
             let seen = standing.borrow_and_update().stopped.clone();
             let cursors = builds::cursors(&self.0.db, &*model.projection).await?;
-            let Some(rebuild) = cursors.rebuild else { return Ok(()) };
+            let Some(rebuild) = cursors.rebuild else { return Ok(cursors.live.position) };
             let here = |stopped: &Stopped| stopped.in_rebuild == Some(rebuild.generation);
             if let Some(stopped) = seen.filter(here) {
                 let (position, reason) = (stopped.position, stopped.reason);

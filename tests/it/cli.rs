@@ -5,6 +5,7 @@ mod agents;
 mod doctor;
 mod offline;
 mod past;
+mod rebuild;
 mod restart;
 mod runs;
 pub mod support;

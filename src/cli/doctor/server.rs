@@ -1,43 +1,15 @@
 //! The server of this data directory, if one runs.
 
-use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
-
 use super::Check;
+use crate::cli::server::Running;
 use crate::cli::wire::Health;
 use crate::config::Config;
 
 /// How long the server may take to say how it is.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-
-/// Whether a server has the data directory.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Running {
-    /// None has.
-    No,
-    /// One has, and serves at this URL once it is up.
-    Yes(Option<String>),
-    /// This user may not know.
-    Unknown(String),
-}
-
-/// Finds out whether a server has the data directory: it holds a lock as long as it lives.
-pub(super) fn find(data_dir: &Path) -> Running {
-    let lock = match File::open(data_dir.join("lock")) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Running::No,
-        Err(error) => return Running::Unknown(error.to_string()),
-    };
-    if Flock::lock(lock, FlockArg::LockSharedNonblock).is_ok() {
-        return Running::No;
-    }
-    let address = fs::read_to_string(data_dir.join("address")).ok();
-    Running::Yes(address.map(|address| address.trim().to_owned()))
-}
 
 /// Asks the server how it is; where none runs, looks whether one could listen.
 pub(super) async fn look(config: &Config, running: &Running) -> Vec<Check> {
