@@ -21,7 +21,7 @@ use super::auth::{Caller, Gate};
 use super::error::{ApiError, Result};
 use super::extract::Query;
 use super::moment::PlaceText;
-use super::sse;
+use super::sse::{self, StreamFrame};
 use super::stream::{Interest, frame};
 use super::wire::millis;
 use crate::clock;
@@ -71,13 +71,14 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 
 /// Plays a stretch of the log again (Server-Sent Events).
 ///
-/// The frames are those of `/api/stream`. `stream.end` says why there are no more: `finished`, or
+/// The frames are those of `/api/stream`; after a `stream.reset` the stretch is played from its
+/// beginning. `stream.end` says why there are no more: `finished`, or
 /// `time-is-up` after half an hour, when the client goes on by `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/api/replay", tag = "events",
     params(ReplayQuery,
         ("Last-Event-ID" = Option<i64>, Header, description = "Begin after this position")),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses((status = 200, body = StreamFrame, content_type = "text/event-stream")),
 )]
 async fn replay(
     State(state): State<ApiState>,
@@ -100,11 +101,14 @@ async fn replay(
         Some(from) => state.place_before("from", from).await?,
     };
     let after = sse::position(&headers, Some(from))?.unwrap_or_default();
+    // Another node may have shown what is still on its way here; the database knows.
+    let is_unknown = after > state.app.log.head() && state.app.log.event(after).await?.is_none();
     let player = Player {
         gate: Gate::new(caller),
         interest,
         speed,
-        position: after,
+        position: if is_unknown { from } else { after },
+        is_reset: is_unknown,
         until,
         last_at: None,
         due: Instant::now(),
@@ -137,6 +141,8 @@ struct Player {
     speed: Option<f64>,
     /// Everything up to here was played or passed over.
     position: i64,
+    /// Whether the client has seen what is not of this log, so that it is played from the beginning.
+    is_reset: bool,
     until: i64,
     /// When the event happened that was played last.
     last_at: Option<DateTime<Utc>>,
@@ -162,6 +168,10 @@ impl Player {
                 "log_id": self.state.app.log.log_id(),
             });
             yield sse::control("stream.ready", &ready);
+            if self.is_reset {
+                let reset = json!({"reason": "unknown-position", "position": self.position});
+                yield sse::control("stream.reset", &reset);
+            }
             let mut heartbeat = sse::heartbeat();
             let end = 'play: loop {
                 let page = match self.page().await {

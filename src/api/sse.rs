@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Result};
 
@@ -24,6 +25,21 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Keeps proxies from holding frames back.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// One of the frames that the body of a stream is made of.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes what the frames of axum write")]
+pub struct StreamFrame {
+    /// What it is about: the name of an event, or of a control frame.
+    event: String,
+    /// A JSON document.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// Where to go on after it. Control frames are sent without one, so a client's place stays where it
+    /// was.
+    #[schema(nullable = false)]
+    id: Option<String>,
+}
 
 /// A control frame; it never carries an id, so a client's place stays where it was.
 pub fn control(name: &str, data: &impl Serialize) -> Event {

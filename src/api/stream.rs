@@ -19,7 +19,7 @@ use super::ApiState;
 use super::auth::{Caller, Gate};
 use super::error::{ApiError, Result};
 use super::extract::Query;
-use super::sse;
+use super::sse::{self, StreamFrame};
 use super::wire::{event_name, millis};
 use crate::clock;
 use crate::domain::agent::AgentEvent;
@@ -74,7 +74,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     get, path = "/api/stream", tag = "events",
     params(StreamQuery,
         ("Last-Event-ID" = Option<i64>, Header, description = "Begin after this position")),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses((status = 200, body = StreamFrame, content_type = "text/event-stream")),
 )]
 async fn stream(
     State(state): State<ApiState>,

@@ -20,7 +20,7 @@ use crate::api::ApiState;
 use crate::api::auth::{Caller, Gate, Rights, on_origin};
 use crate::api::error::{Problem, Result};
 use crate::api::extract::{Fresh, Query, WAIT_MS_MAX};
-use crate::api::sse;
+use crate::api::sse::{self, StreamFrame};
 use crate::api::wire::millis;
 use crate::clock;
 use crate::domain::execution::{Execution, Status};
@@ -62,7 +62,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
         ("Last-Event-ID" = Option<i64>, Header, description = "Begin after this line"),
     ),
     responses(
-        (status = 200, body = String, content_type = "text/event-stream"),
+        (status = 200, body = StreamFrame, content_type = "text/event-stream"),
         (
             status = 410, body = Problem, content_type = "application/problem+json",
             description = "The transcript was removed, as the retention setting says",

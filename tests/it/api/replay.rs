@@ -145,6 +145,21 @@ async fn what_cannot_be_played_is_refused() {
         let answer = t.admin().get(&format!("/api/replay?{query}")).await;
         answer.problem(400, "invalid-parameter");
     }
-    let client = t.admin().with_header("last-event-id", "nonsense");
-    assert_eq!(play(&client, "&topics=all").await.0, [], "nothing is played twice");
+}
+
+#[tokio::test]
+async fn who_has_seen_another_log_is_told_and_played_everything() {
+    let t = TestApp::start().await;
+    history(&t).await;
+    let (all, end) = play(&t.admin(), "&topics=all&from=3").await;
+    for seen in ["nonsense", "-1", "999999"] {
+        let client = t.admin().with_header("last-event-id", seen);
+        let (mut frames, its_end) = play(&client, "&topics=all&from=3").await;
+        let reset = frames.remove(0);
+        assert_eq!(reset.event, "stream.reset");
+        assert_eq!(reset.data, json!({"reason": "unknown-position", "position": 2}));
+        assert_eq!((frames, its_end), (all.clone(), end.clone()), "after {seen}");
+    }
+    let client = t.admin().with_header("last-event-id", &t.app.log.head().to_string());
+    assert_eq!(play(&client, "&topics=all&from=3").await.0, [], "all of it was seen");
 }

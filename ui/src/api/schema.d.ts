@@ -1499,7 +1499,8 @@ export interface paths {
         };
         /**
          * Plays a stretch of the log again (Server-Sent Events).
-         * @description The frames are those of `/api/stream`. `stream.end` says why there are no more: `finished`, or
+         * @description The frames are those of `/api/stream`; after a `stream.reset` the stretch is played from its
+         *     beginning. `stream.end` says why there are no more: `finished`, or
          *     `time-is-up` after half an hour, when the client goes on by `Last-Event-ID`.
          */
         get: operations["get_replay"];
@@ -3860,6 +3861,18 @@ export interface components {
              */
             size_bytes: number;
         };
+        /** @description One of the frames that the body of a stream is made of. */
+        StreamFrame: {
+            /** @description A JSON document. */
+            data: string;
+            /** @description What it is about: the name of an event, or of a control frame. */
+            event: string;
+            /**
+             * @description Where to go on after it. Control frames are sent without one, so a client's place stays where it
+             *     was.
+             */
+            id?: string;
+        };
         /** @description The streams of this node. */
         StreamsOfSystem: {
             /** @description How many are open. */
@@ -5223,7 +5236,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": components["schemas"]["StreamFrame"];
                 };
             };
             /** @description The transcript was removed, as the retention setting says */
@@ -7899,7 +7912,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": components["schemas"]["StreamFrame"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -8060,7 +8073,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": components["schemas"]["StreamFrame"];
                 };
             };
             default: components["responses"]["Problem"];
