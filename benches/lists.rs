@@ -203,8 +203,16 @@ async fn drop_indexes(db: &Db) -> Result<Vec<String>> {
     Ok(indexes)
 }
 
-/// Fills a store with so many executions; gives one line per case.
-async fn lines(server_url: Option<&str>, count: u64) -> Result<Vec<String>> {
+/// What one case took at one size.
+struct Measured {
+    what: &'static str,
+    rows: usize,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// Fills a store with so many executions, and measures every case.
+async fn measure_all(server_url: Option<&str>, count: u64) -> Result<Vec<Measured>> {
     let folder = tempfile::tempdir()?;
     let log = EventLog::open_sqlite(&folder.path().join("log.db")).await?;
     let db = match server_url {
@@ -226,32 +234,29 @@ async fn lines(server_url: Option<&str>, count: u64) -> Result<Vec<String>> {
         db.execute(Statement::new(index)).await?;
     }
     println!("{:.0} s with their indexes", begun.elapsed().as_secs_f64());
-    let mut lines = Vec::new();
+    let mut measured = Vec::new();
     for (what, case) in cases(count).into_iter().chain(other_cases(count)) {
         let (p50_ms, p99_ms, rows) = measure(&views, &case).await?;
-        lines.push(format!("{what} ({rows}): {p50_ms:.2} / {p99_ms:.2}"));
+        measured.push(Measured { what, rows, p50_ms, p99_ms });
     }
     views.shutdown().await;
-    Ok(lines)
+    Ok(measured)
 }
 
-/// One table: a line per case, a column per size.
+/// One table: a line per case with the rows of its answer at the last size, a column per size.
 async fn table(server_url: Option<&str>, sizes: &[u64]) -> Result<String> {
     let mut columns = Vec::new();
     for count in sizes {
-        columns.push(lines(server_url, *count).await?);
+        columns.push(measure_all(server_url, *count).await?);
     }
     let heads: Vec<_> = sizes.iter().map(|count| format!(" {count} rows |")).collect();
     let mut table =
         format!("\n| request |{}\n|---|{}\n", heads.concat(), "---|".repeat(sizes.len()));
-    for place in 0..columns.first().map_or(0, Vec::len) {
-        for (number, column) in columns.iter().enumerate() {
-            let (what, figures) =
-                column.get(place).and_then(|line| line.rsplit_once(": ")).unwrap_or_default();
-            if number == 0 {
-                write!(table, "| {what} |")?;
-            }
-            write!(table, " {figures} |")?;
+    for (place, Measured { what, rows, .. }) in columns.last().into_iter().flatten().enumerate() {
+        write!(table, "| {what} ({rows}) |")?;
+        for Measured { p50_ms, p99_ms, .. } in columns.iter().filter_map(|column| column.get(place))
+        {
+            write!(table, " {p50_ms:.2} / {p99_ms:.2} |")?;
         }
         table.push('\n');
     }
@@ -270,7 +275,7 @@ fn sizes() -> Result<Vec<u64>> {
 async fn main() -> Result<()> {
     let (url, sizes) = (postgres_url()?, sizes()?);
     println!(
-        "Lists: p50 / p99 of {REQUESTS} requests, in milliseconds; rows of an answer in brackets.\n"
+        "Lists: p50 / p99 of {REQUESTS} requests, in milliseconds; rows of an answer at the last size in brackets.\n"
     );
     println!("SQLite:\n{}", table(None, &sizes).await?);
     println!("Postgres:\n{}", table(Some(&url), &sizes).await?);
