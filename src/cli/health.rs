@@ -53,8 +53,11 @@ fn print_health(session: &Session, health: &Health) -> Result<()> {
             (false, None, 0) => "current",
             (false, None, _) => "behind",
         };
-        let error = cell(one_line(projection.error.as_deref().unwrap_or_default()));
-        vec![cell(name), number(projection.position), number(projection.lag), status(word), error]
+        let rebuilt = projection.rebuilding.map(|position| format!("rebuilt up to {position}"));
+        let more: Vec<_> =
+            rebuilt.as_deref().into_iter().chain(projection.error.as_deref()).collect();
+        let more = cell(one_line(&more.join("; ")));
+        vec![cell(name), number(projection.position), number(projection.lag), status(word), more]
     });
     print("")?;
     session.output.table(

@@ -29,8 +29,9 @@ const NAME_LENGTH_MAX: usize = 63;
 /// How often it is looked how far a rebuild is.
 const LOOK_PERIOD: Duration = Duration::from_millis(200);
 
-/// How long a rebuild may stand still: a batch takes seconds, and a store that is away may come back.
-const STILL_MAX: Duration = Duration::from_mins(2);
+/// How long a rebuild may stand still: a batch takes seconds, a store that is away may come back, and the
+/// tables of millions of rows are dropped in one step.
+const STILL_MAX: Duration = Duration::from_mins(10);
 
 /// What `trinity rebuild` takes.
 #[derive(Debug, clap::Args)]
@@ -56,42 +57,41 @@ fn projection_name(text: &str) -> Result<String, String> {
 
 impl Args {
     /// Asks the server to build the projection again, or does so where no server runs.
-    pub async fn execute(mut self) -> Result<()> {
-        if self.common.data_dir.is_some() {
-            // Whoever names a directory means that one, whichever server the environment names.
-            self.common.url = None;
-        } else if self.common.elsewhere()?.is_some() {
-            return self.ask().await;
+    pub async fn execute(self) -> Result<()> {
+        if self.common.elsewhere()?.is_some() {
+            let name = &self.name;
+            let hint = format!(
+                "without a server, and without TRINITY_URL: trinity rebuild {name} --data-dir DIR"
+            );
+            return self.ask(hint).await;
         }
         let path = self.common.local_data_dir()?;
+        let dir = path.display();
         match Running::find(&path) {
-            Running::Yes(Some(_)) | Running::Unknown(_) => self.ask().await,
-            Running::Yes(None) => {
-                let detail = format!(
-                    "{} is in use: a server starts or ends there, or another command works on it",
-                    path.display()
-                );
-                Err(Error::new(Exit::Conflict, detail).hint("say it again in a moment"))
-            }
             Running::No => self.build(&path).await,
+            Running::Yes(Some(_)) => {
+                let hint = format!("if no server runs, a command has it: see {dir}/lock");
+                self.ask(hint).await
+            }
+            Running::Yes(None) => {
+                let who = "a server starts or ends there, or another command works on it";
+                let error = Error::new(Exit::Conflict, format!("{dir} is in use: {who}"));
+                Err(error.hint("say it again in a moment"))
+            }
+            Running::Unknown(error) => {
+                let detail = format!("whether a server runs on {dir} is not known: {error}");
+                Err(Error::new(Exit::Auth, detail).hint("run as the server's user"))
+            }
         }
     }
 
-    async fn ask(&self) -> Result<()> {
+    /// Asks the server; `hint` is for one that does not answer.
+    async fn ask(&self, hint: String) -> Result<()> {
         let session = Session::new(&self.common)?;
         let path = format!("/api/projections/{}/rebuild", self.name);
         let answer = session.client.call(Call::post(path)).await.map_err(|error| {
-            match (error.exit(), error.code(), &self.common.data_dir) {
-                (Some(Exit::Unreachable), None, None) => error.hint(format!(
-                    "without a server: trinity rebuild {} --data-dir DIR",
-                    self.name
-                )),
-                (Some(Exit::Unreachable), None, Some(dir)) => {
-                    let lock = dir.join("lock");
-                    error.hint(format!("the process that {} names has the data", lock.display()))
-                }
-                _ => error,
-            }
+            let is_silent = error.exit() == Some(Exit::Unreachable) && error.code().is_none();
+            if is_silent { error.hint(hint) } else { error }
         })?;
         match session.output.form() {
             Form::Json => session.output.json(&answer.body),
@@ -189,8 +189,8 @@ async fn built(views: &Views, name: &str, head: i64) -> Result<i64> {
                 if seen != now {
                     (seen, moved_at) = (now, Instant::now());
                 } else if moved_at.elapsed() > STILL_MAX {
-                    let still_s = STILL_MAX.as_secs();
-                    let detail = format!("{name} has not got further for {still_s} s");
+                    let still_min = STILL_MAX.as_secs() / 60;
+                    let detail = format!("{name} has not got further for {still_min} minutes");
                     return Err(Error::new(Exit::TimedOut, detail).hint("trinity doctor"));
                 }
             }

@@ -346,9 +346,12 @@ impl Runner {
         let projection = &*self.projection;
         let moved =
             builds::advance(&self.db, projection, build, cursor, last.position, rows).await?;
-        if moved && build == Build::Live {
+        if moved {
             // Those who wait for their own writes need not wait for the next step.
-            self.standing.send_modify(|standing| standing.position = last.position);
+            self.standing.send_modify(|standing| match build {
+                Build::Live => standing.position = last.position,
+                Build::Rebuild => standing.rebuilding = Some(last.position),
+            });
         }
         Ok(moved)
     }

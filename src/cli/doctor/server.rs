@@ -23,7 +23,8 @@ pub(super) async fn look(config: &Config, running: &Running) -> Vec<Check> {
             vec![Check::warn(name, detail, "run as the server's user")]
         }
         Running::Yes(None) => {
-            vec![Check::warn(name, "a server is starting, or ending", "look again in a moment")]
+            let detail = "a server is starting or ending, or another command works here";
+            vec![Check::warn(name, detail, "look again in a moment")]
         }
         Running::Yes(Some(url)) => vec![ask(url).await],
     }

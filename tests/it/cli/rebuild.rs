@@ -16,8 +16,7 @@ async fn rebuild(server: &Server, words: &[&str]) -> Done {
     if let Some(url) = &server.database_url {
         words.extend(["--database-url", url]);
     }
-    // A directory that is named wins over a server that the environment names.
-    User::new().with("TRINITY_URL", "http://127.0.0.1:9").run(&words).await
+    User::new().run(&words).await
 }
 
 /// The database with the tables of this file, which no server may have open.
