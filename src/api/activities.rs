@@ -1,6 +1,7 @@
 //! The activity stream: what happened, for people.
 
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
+use axum::http::Uri;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +14,7 @@ use super::error::{ApiError, Result};
 use super::executions::{names, words};
 use super::extract::{Fresh, Path, ReadQuery};
 use super::moment::{AsOf, PlaceText};
+use super::page;
 use super::reply::Reply;
 use crate::domain::{EventId, ExecutionId, IncarnationId};
 use crate::projections::activities::{ActivityFilter, ActivityRow};
@@ -100,6 +102,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 async fn of_agent(
     State(state): State<ApiState>,
     on: OnAgent,
+    OriginalUri(uri): OriginalUri,
     query: ReadQuery<OfAgentQuery>,
 ) -> Result<Reply<ActivityPage>> {
     let asked = query.params;
@@ -113,7 +116,8 @@ async fn of_agent(
         ..ActivityFilter::default()
     };
     let bounds = (asked.limit, asked.cursor.as_deref());
-    list(&state, &Viewer::System, filter, bounds, (asked.as_of.as_deref(), query.fresh)).await
+    let when = (asked.as_of.as_deref(), query.fresh);
+    list((&state, &uri), &Viewer::System, filter, bounds, when).await
 }
 
 /// Lists what happened on every agent the caller may see, newest first.
@@ -125,6 +129,7 @@ async fn of_agent(
 async fn timeline(
     State(state): State<ApiState>,
     caller: Caller,
+    OriginalUri(uri): OriginalUri,
     query: ReadQuery<TimelineQuery>,
 ) -> Result<Reply<ActivityPage>> {
     let asked = query.params;
@@ -138,11 +143,12 @@ async fn timeline(
     };
     let viewer = state.viewer(&caller).await?;
     let bounds = (asked.limit, asked.cursor.as_deref());
-    list(&state, &viewer, filter, bounds, (asked.as_of.as_deref(), query.fresh)).await
+    let when = (asked.as_of.as_deref(), query.fresh);
+    list((&state, &uri), &viewer, filter, bounds, when).await
 }
 
 async fn list(
-    state: &ApiState,
+    (state, uri): (&ApiState, &Uri),
     viewer: &Viewer,
     mut filter: ActivityFilter,
     (limit, cursor): (Option<u32>, Option<&str>),
@@ -162,7 +168,9 @@ async fn list(
     };
     let (activities, next_cursor) = (found.items, found.next_cursor);
     let count = activities.len();
-    Ok(Reply::ok(position, ActivityPage { count, activities, next_cursor, position }))
+    let next = next_cursor.as_deref().and_then(|cursor| page::next_link(uri, cursor));
+    let body = ActivityPage { count, activities, next_cursor, position };
+    Ok(Reply::ok(position, body).link(next))
 }
 
 /// Waits until the entries are known that a moment had.

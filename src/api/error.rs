@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::reply::POSITION;
 use super::request_id::RequestId;
 
 /// The media type of every error body.
@@ -308,6 +309,9 @@ impl IntoResponse for ApiError {
     /// Only the status and the headers: `render` adds the body.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
+        if let Some(position) = self.members.get("position").and_then(Value::as_i64) {
+            response.headers_mut().insert(POSITION, HeaderValue::from(position));
+        }
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::causes::CAUSE_DISTANCE_MAX;
-use self::export::Format;
+use self::export::{CloudEvent, Format};
 pub use self::scan::SCAN_EVENTS_MAX;
 use self::scan::{EventFilter, Scan};
 use super::ApiState;
@@ -92,7 +92,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     responses((status = 200, content(
         (Events = "application/json"),
         (String = "application/x-ndjson"),
-        (Vec<Value> = "application/cloudevents-batch+json"),
+        (Vec<CloudEvent> = "application/cloudevents-batch+json"),
     ))),
 )]
 async fn list(

@@ -14,7 +14,7 @@ use super::auth::{Caller, Credential, FIRST_USER, Identity, Rights, no_agent, ri
 use super::error::{ApiError, Code, Result};
 use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Path, Query, ReadQuery};
 use super::idempotency::{self, Claimed};
-use super::reply::{POSITION, Reply};
+use super::reply::{POSITION, Reply, Written};
 use crate::clock;
 use crate::commands::accounts::{self, NewKey};
 use crate::commands::reports::LifeRef;
@@ -143,7 +143,7 @@ async fn list(
     post, path = "/api/mcp/keys", tag = "accounts",
     params(idempotency::Header),
     request_body = CreateKey,
-    responses((status = 201, body = MadeKey)),
+    responses((status = 201, body = Written<MadeKey>)),
 )]
 async fn create(
     State(state): State<ApiState>,
@@ -152,7 +152,7 @@ async fn create(
     headers: HeaderMap,
     _query: Query<NoParams>,
     body: Body<CreateKey>,
-) -> Result<Reply<MadeKey>> {
+) -> Result<Reply<Written<MadeKey>>> {
     let new = new_key(&state, &caller, body.value).await?;
     let actor = caller.actor().to_string();
     let key = idempotency::key(&headers, &actor, uri.path())?;
@@ -175,7 +175,8 @@ async fn create(
     let position = state.caught_up(fresh, VIEWS).await?;
     let key = find(&state, &caller, ids::api_key_id(&api_key)).await?;
     let location = format!("/api/mcp/keys/{}", key.id);
-    let reply = Reply::ok(position, MadeKey { key, api_key }).status(StatusCode::CREATED);
+    let made = Written::at(made_at, MadeKey { key, api_key });
+    let reply = Reply::ok(position, made).status(StatusCode::CREATED);
     Ok(reply.location(&location).replayed(is_replay))
 }
 

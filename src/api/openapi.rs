@@ -20,6 +20,19 @@ use super::auth::{Level, SESSION_COOKIE, level};
 use super::error::{PROBLEM_JSON, Problem};
 use super::extract::{NoParams, Query};
 
+/// What says nothing of the log, and so has no position: how the server is, what it can do, who logs in.
+const PLACELESS: &[&str] = &[
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/token",
+    "/api/token",
+    "/api/openapi.json",
+    "/api/docs",
+    "/api/docs/{file}",
+    "/api/setup/status",
+];
+
 /// The routes of this resource.
 pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(show))
@@ -64,7 +77,7 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 operation.operation_id = Some(operation_id(method, path));
-                complete_operation(operation, method, level(method, path));
+                complete_operation(operation, method, path);
             }
         }
     }
@@ -86,8 +99,8 @@ fn operation_id(method: &str, path: &str) -> String {
     format!("{}_{root}{}", method.to_lowercase(), words.join("_"))
 }
 
-fn complete_operation(operation: &mut Operation, method: &str, level: Option<Level>) {
-    let word = match level {
+fn complete_operation(operation: &mut Operation, method: &str, path: &str) {
+    let word = match level(method, path) {
         None | Some(Level::Open) => None,
         Some(Level::Auth) => Some("auth"),
         Some(Level::Access) => Some("access"),
@@ -118,7 +131,11 @@ fn complete_operation(operation: &mut Operation, method: &str, level: Option<Lev
             in_words(status).clone_into(&mut response.description);
         }
         if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
-            response.headers.insert("Position".to_owned(), RefOr::T(position_header()));
+            // A stream says it in its frames.
+            let is_stream = response.content.contains_key("text/event-stream");
+            if !is_stream && !PLACELESS.contains(&path) {
+                response.headers.insert("Position".to_owned(), RefOr::T(position_header()));
+            }
             if is_conditional_read || is_conditional_write {
                 response.headers.insert("ETag".to_owned(), RefOr::T(etag_header()));
             }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::etag::{self, IfNoneMatch};
 
@@ -32,6 +33,11 @@ impl<T> Reply<T> {
     #[must_use]
     pub fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// The same answer with another body.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
+        Reply { status: self.status, headers: self.headers, body: change(self.body) }
     }
 
     /// The same answer, saying where what was made is.
@@ -92,6 +98,21 @@ impl<T: Serialize> Reply<T> {
             return (StatusCode::NOT_MODIFIED, reply.headers).into_response();
         }
         reply.into_response()
+    }
+}
+
+/// What a write has made or set, and the position at which it stands in the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Written<T> {
+    #[serde(flatten)]
+    what: T,
+    position: i64,
+}
+
+impl<T> Written<T> {
+    /// What was written at a position.
+    pub fn at(position: i64, what: T) -> Self {
+        Self { what, position }
     }
 }
 

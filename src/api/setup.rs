@@ -44,6 +44,7 @@ struct SetUp {
     message: String,
     /// The name to log in with.
     username: &'static str,
+    position: i64,
 }
 
 /// The routes of this resource.
@@ -99,5 +100,6 @@ async fn set_password(
     make_first_user(log, stores, &password, metadata).await?;
     state.setup().finish();
     let message = format!("log in as `{FIRST_USER}` at POST /api/token");
-    Ok(Reply::ok(log.head(), SetUp { message, username: FIRST_USER }))
+    let position = log.head();
+    Ok(Reply::ok(position, SetUp { message, username: FIRST_USER, position }))
 }

@@ -14,7 +14,7 @@ use super::auth::{Caller, Identity, password};
 use super::error::{ApiError, Code, Result};
 use super::extract::{Body, Fields, Fresh, NoFields, NoParams, Path, Query, ReadQuery};
 use super::idempotency::{self, Claimed};
-use super::reply::Reply;
+use super::reply::{Reply, Written};
 use crate::clock;
 use crate::commands::{Refusal, accounts, ids};
 use crate::domain::account::{AccountError, Role};
@@ -176,7 +176,7 @@ async fn list(State(state): State<ApiState>, query: ReadQuery<ListQuery>) -> Res
     post, path = "/api/users", tag = "accounts",
     params(idempotency::Header),
     request_body = CreateUser,
-    responses((status = 201, body = User)),
+    responses((status = 201, body = Written<User>)),
 )]
 async fn create(
     State(state): State<ApiState>,
@@ -185,7 +185,7 @@ async fn create(
     headers: HeaderMap,
     _query: Query<NoParams>,
     body: Body<CreateUser>,
-) -> Result<Reply<User>> {
+) -> Result<Reply<Written<User>>> {
     let CreateUser { username, password, role } = body.value;
     password::check(&password)?;
     let (log, passwords) = (&state.app.log, &state.app.state.passwords);
@@ -224,6 +224,7 @@ async fn create(
     if !(is_replay && passwords.is_set(id).await?) {
         passwords.set(id, &password, clock::now()).await?;
     }
+    let user = Written::at(made_at, user);
     let reply = Reply::ok(position, user).status(StatusCode::CREATED).replayed(is_replay);
     Ok(reply.location(&format!("/api/users/{id}")))
 }

@@ -2,6 +2,7 @@
 //! somebody with too little, and by somebody who may.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -232,6 +233,14 @@ async fn callers(t: &TestApp) -> (Callers, String) {
     (callers, id.to_string())
 }
 
+/// Whether the description says that the answer has a position; it does not speak of pages.
+fn has_position_by_description((method, route, ..): &Row, status: u16) -> bool {
+    static DESCRIPTION: LazyLock<Value> =
+        LazyLock::new(|| serde_json::from_str(include_str!("../../openapi.json")).unwrap());
+    let responses = &DESCRIPTION["paths"][route][method.to_lowercase()]["responses"];
+    responses[status.to_string()]["headers"]["Position"].is_object()
+}
+
 /// Sends the row and answers with status and code; the body of a stream is not waited for.
 async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let (method, route, _, body) = row;
@@ -254,6 +263,8 @@ async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     if status < 400 {
+        let has_position = response.headers().contains_key("position");
+        assert_eq!(has_position, has_position_by_description(row, status), "{} {route}", row.0);
         return (status, String::new());
     }
     let problem: Value = response.json().await.unwrap();

@@ -272,6 +272,9 @@ async fn clients_that_stop_reading_are_sent_away_and_hold_little_memory() {
     }
     let system = server.get("/api/system").await.expect(200);
     assert_eq!(system["streams"]["slow_resets_total"], SLOW_CLIENTS, "{system}");
+    let metrics = server.get("/metrics").await.expect(200);
+    let resets = format!("trinity_sse_slow_resets_total {SLOW_CLIENTS}\n");
+    assert!(metrics.as_str().unwrap().contains(&resets), "{metrics}");
     // Who comes back goes on where it was.
     let head = i64::try_from(server.events().await.len()).unwrap();
     let mut back = open_raw(&server, places[0]).await;

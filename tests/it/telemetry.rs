@@ -24,7 +24,8 @@ async fn metrics_count_requests_by_route_and_show_what_there_is() {
     let t = TestApp::start().await;
     let life = t.running_agent("scout", 1).await;
     for message in ["one", "two", "three"] {
-        t.submit(&t.admin(), &life.name, message).await;
+        let id = t.submit(&t.admin(), &life.name, message).await;
+        t.write(id, &["twelve bytes"]).await;
     }
     t.admin().get("/api/agents/scout").await.expect(200);
     t.admin().get("/api/agents/no-such-agent").await.problem(404, "not-found");
@@ -45,6 +46,8 @@ async fn metrics_count_requests_by_route_and_show_what_there_is() {
     assert!(has("trinity_log_batch_appends_count") >= 1.0);
     assert!(has("trinity_log_position") >= 8.0);
     assert!(has("trinity_projection_lag_events{projection=\"executions\"}") >= 0.0);
+    assert!(has("trinity_projection_degraded{projection=\"executions\"}").abs() < 0.5);
+    assert!(has("trinity_transcript_bytes_total") >= 36.0);
     assert!((has("trinity_executions{status=\"running\"}") - 1.0).abs() < 0.5);
     assert!((has("trinity_executions{status=\"queued\"}") - 2.0).abs() < 0.5);
     assert!((has("trinity_slots") - 1.0).abs() < 0.5);

@@ -15,7 +15,7 @@ use crate::api::error::Result;
 use crate::api::etag::IfMatch;
 use crate::api::extract::{Body, Fields, Fresh, NoFields, NoParams, Query, ReadQuery};
 use crate::api::moment::{AgentAsOf, AsOf};
-use crate::api::reply::Reply;
+use crate::api::reply::{Reply, Written};
 use crate::commands::{agents, tasks};
 use crate::domain::AgentName;
 use crate::domain::execution::{CancelReason, Urgency};
@@ -121,7 +121,7 @@ async fn capacity(
     put, path = "/api/agents/{name}/capacity", tag = "agents",
     params(("name" = String, Path, description = "The agent's name"), IfMatch),
     request_body = SetCapacity,
-    responses((status = 200, body = Capacity)),
+    responses((status = 200, body = Written<Capacity>)),
 )]
 async fn set_capacity(
     State(state): State<ApiState>,
@@ -130,13 +130,14 @@ async fn set_capacity(
     if_match: IfMatch,
     _query: Query<NoParams>,
     body: Body<SetCapacity>,
-) -> Result<Reply<Capacity>> {
+) -> Result<Reply<Written<Capacity>>> {
     let SetCapacity { max_parallel_tasks } = body.value;
     let (log, metadata, target) = (&state.app.log, caller.metadata(), if_match.target(&on));
     let set = agents::set_capacity(log, target, max_parallel_tasks, metadata, log.now());
     let receipt = set.await?;
     let fresh = Fresh { min_position: Some(receipt.position), ..Fresh::default() };
-    Ok(show_capacity(&state, &on, None, fresh).await?.version(receipt.version))
+    let shown = show_capacity(&state, &on, None, fresh).await?;
+    Ok(shown.map(|capacity| Written::at(receipt.position, capacity)).version(receipt.version))
 }
 
 async fn show_capacity(

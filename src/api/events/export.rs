@@ -7,9 +7,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::Events;
 use super::scan::{SCAN_PAGE_EVENTS, Scan};
@@ -53,7 +54,7 @@ impl Format {
         for recorded in found {
             let event = WireEvent::new(recorded)?;
             text.push_str(&match self {
-                Self::CloudeventsNdjson => json_text(&cloud_event(&event))?,
+                Self::CloudeventsNdjson => json_text(&CloudEvent::from(event))?,
                 Self::Json | Self::Ndjson | Self::Cloudevents => json_text(&event)?,
             });
             text.push('\n');
@@ -79,8 +80,8 @@ pub(super) fn page(
         }
         Format::Ndjson | Format::CloudeventsNdjson => format.lines(found)?,
         Format::Cloudevents => {
-            let batch = items().map(|event| event.map(|event| cloud_event(&event)));
-            json_text(&batch.collect::<Result<Vec<Value>>>()?)?
+            let batch = items().map(|event| event.map(CloudEvent::from));
+            json_text(&batch.collect::<Result<Vec<CloudEvent>>>()?)?
         }
     };
     let mut response = respond(position, format, Body::from(text));
@@ -135,25 +136,52 @@ fn json_text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| ApiError::internal(&error.into()))
 }
 
-/// The event in the words of CloudEvents 1.0; extension names have only letters and digits.
-fn cloud_event(event: &WireEvent) -> Value {
-    let mut attributes = json!({
-        "specversion": "1.0",
-        "id": event.event_id,
-        "source": format!("/streams/{}", event.stream_type),
-        "subject": event.stream_id,
-        "type": format!("trinity.{}", event.kind),
-        "time": event.recorded_at,
-        "datacontenttype": "application/json",
-        "sequence": event.position.to_string(),
-        "actor": event.actor,
-        "correlationid": event.correlation_id,
-        "commandid": event.command_id,
-        "data": event.data,
-    });
-    // An attribute that is not there is left out: there is no null.
-    if let Some(cause) = &event.causation_id {
-        attributes["causationid"] = json!(cause);
+/// An event in the words of CloudEvents 1.0; extension names have only letters and digits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CloudEvent {
+    /// `1.0`, of CloudEvents.
+    specversion: &'static str,
+    id: Uuid,
+    /// The kind of stream, such as `/streams/agent`.
+    source: String,
+    /// Which stream of that kind.
+    subject: String,
+    /// What happened, such as `trinity.AgentCreated`.
+    #[serde(rename = "type")]
+    kind: String,
+    #[schema(format = DateTime)]
+    time: String,
+    datacontenttype: &'static str,
+    /// The position in the log.
+    sequence: String,
+    actor: String,
+    correlationid: String,
+    commandid: String,
+    /// Left out where no event led to this one: there is no null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    causationid: Option<String>,
+    /// The body of the event, as its type has it.
+    #[schema(value_type = Object)]
+    data: Value,
+}
+
+impl From<WireEvent> for CloudEvent {
+    fn from(event: WireEvent) -> Self {
+        Self {
+            specversion: "1.0",
+            id: event.event_id,
+            source: format!("/streams/{}", event.stream_type),
+            subject: event.stream_id,
+            kind: format!("trinity.{}", event.kind),
+            time: event.recorded_at,
+            datacontenttype: "application/json",
+            sequence: event.position.to_string(),
+            actor: event.actor,
+            correlationid: event.correlation_id,
+            commandid: event.command_id,
+            causationid: event.causation_id,
+            data: event.data,
+        }
     }
-    attributes
 }

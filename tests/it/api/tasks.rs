@@ -252,8 +252,10 @@ async fn synchronous_tasks_that_do_not_end_well_say_how_and_which() {
         let (answer, id) = tokio::join!(task(&admin, json!({"message": message})), world);
         assert_eq!(answer.header("idempotent-replayed"), None);
         for answer in [answer, repeated(&admin, message).await] {
+            let position = answer.position();
             let problem = answer.problem(status, code);
             assert_eq!(problem["execution_id"], id.to_string());
+            assert_eq!(problem["position"], position);
             assert_eq!(problem["execution_status"], "failed");
             assert_eq!(problem["response"], "partial");
         }

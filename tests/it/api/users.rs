@@ -10,7 +10,9 @@ async fn an_administrator_makes_lists_and_removes_users() {
     let body = json!({"username": "Ada", "password": PASSWORD});
     let made = t.admin().post("/api/users", body).await;
     let location = made.header("location").unwrap().to_owned();
-    let made = made.expect(201);
+    let position = made.position();
+    let mut made = made.expect(201);
+    assert_eq!(made.as_object_mut().unwrap().remove("position"), Some(json!(position)));
     assert_eq!((&made["username"], &made["role"]), (&json!("Ada"), &json!("user")));
     assert_eq!(made["email"], json!(null));
     assert_eq!(t.admin().get(&location).await.expect(200), made);

@@ -2488,6 +2488,31 @@ export interface components {
             position: number;
             reason: components["schemas"]["Reason"];
         };
+        /** @description An event in the words of CloudEvents 1.0; extension names have only letters and digits. */
+        CloudEvent: {
+            actor: string;
+            /** @description Left out where no event led to this one: there is no null. */
+            causationid?: string;
+            commandid: string;
+            correlationid: string;
+            /** @description The body of the event, as its type has it. */
+            data: Record<string, never>;
+            datacontenttype: string;
+            /** Format: uuid */
+            id: string;
+            /** @description The position in the log. */
+            sequence: string;
+            /** @description The kind of stream, such as `/streams/agent`. */
+            source: string;
+            /** @description `1.0`, of CloudEvents. */
+            specversion: string;
+            /** @description Which stream of that kind. */
+            subject: string;
+            /** Format: date-time */
+            time: string;
+            /** @description What happened, such as `trinity.AgentCreated`. */
+            type: string;
+        };
         /**
          * @description What went wrong, as a word that stays the same for programs.
          * @enum {string}
@@ -3742,6 +3767,8 @@ export interface components {
         SetUp: {
             /** @description What to do next. */
             message: string;
+            /** Format: int64 */
+            position: number;
             /** @description The name to log in with. */
             username: string;
         };
@@ -4129,6 +4156,41 @@ export interface components {
             user_id: string;
             /** @description Always true here. */
             valid: boolean;
+        };
+        /** @description What a write has made or set, and the position at which it stands in the log. */
+        Written_Capacity: {
+            /** Format: int32 */
+            active_slots: number;
+            agent_name: string;
+            /** Format: int32 */
+            available_slots: number;
+            /** Format: int32 */
+            max_parallel_tasks: number;
+            slots: components["schemas"]["ActiveSlot"][];
+        } & {
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description What a write has made or set, and the position at which it stands in the log. */
+        Written_MadeKey: (components["schemas"]["ApiKey"] & {
+            /** @description The key itself, shown this once: `trinity_mcp_` and 32 random bytes in base64url. */
+            api_key: string;
+        }) & {
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description What a write has made or set, and the position at which it stands in the log. */
+        Written_User: {
+            created_at: components["schemas"]["Timestamp"];
+            email: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            role: "admin" | "user";
+            username: string;
+        } & {
+            /** Format: int64 */
+            position: number;
         };
     };
     responses: {
@@ -4787,7 +4849,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Capacity"];
+                    "application/json": components["schemas"]["Written_Capacity"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -5231,8 +5293,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7114,8 +7174,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7140,8 +7198,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7192,7 +7248,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Events"];
                     "application/x-ndjson": string;
-                    "application/cloudevents-batch+json": unknown[];
+                    "application/cloudevents-batch+json": components["schemas"]["CloudEvent"][];
                 };
             };
             default: components["responses"]["Problem"];
@@ -7625,7 +7681,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MadeKey"];
+                    "application/json": components["schemas"]["Written_MadeKey"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -7747,8 +7803,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7907,8 +7961,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7957,8 +8009,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8068,8 +8118,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8297,8 +8345,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8320,8 +8366,6 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8385,7 +8429,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["User"];
+                    "application/json": components["schemas"]["Written_User"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -8534,8 +8578,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8557,8 +8599,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8580,8 +8620,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8607,8 +8645,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    /** @description The position of the log at which the answer holds */
-                    Position?: number;
                     [name: string]: unknown;
                 };
                 content: {
