@@ -101,8 +101,7 @@ async fn replay(
         Some(from) => state.place_before("from", from).await?,
     };
     let after = sse::position(&headers, Some(from))?.unwrap_or_default();
-    // Another node may have shown what is still on its way here; the database knows.
-    let is_unknown = after > state.app.log.head() && state.app.log.event(after).await?.is_none();
+    let is_unknown = state.app.log.is_beyond_head(after).await?;
     let player = Player {
         gate: Gate::new(caller),
         interest,

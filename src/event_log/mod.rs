@@ -175,6 +175,14 @@ impl EventLog {
         self.0.feed.head()
     }
 
+    /// Whether a position is one that this log does not have, because a reader speaks of another log or
+    /// a backup was restored.
+    ///
+    /// Another node may have shown what is still on its way here; the database knows.
+    pub async fn is_beyond_head(&self, position: i64) -> Result<bool, LogError> {
+        Ok(position > self.head() && self.event(position).await?.is_none())
+    }
+
     /// The time for decisions: this machine's, but never one before the newest event seen.
     ///
     /// A clock that was set back, or that lags behind the database's, would else grant slots that are

@@ -240,10 +240,8 @@ impl Runner {
 
     /// Whether the rows speak of events that this log does not have: a backup was restored.
     async fn is_beyond_head(&self, cursors: Cursors) -> Result<bool, Failure> {
-        let position = cursors.live.position;
-        // Another node may have seen what is still on its way here; the database knows.
-        Ok(position > self.log.head()
-            && self.log.event(position).await.map_err(|error| failure(None, &error))?.is_none())
+        let beyond = self.log.is_beyond_head(cursors.live.position).await;
+        beyond.map_err(|error| failure(None, &error))
     }
 
     async fn advance(&self, build: Build, cursor: Cursor) -> Result<Step, Failure> {
