@@ -50,7 +50,7 @@ describe("the frame", { timeout: 180_000 }, async () => {
     await page.getByRole("button", { name: "Copy ids" }).press("Enter");
     await page.getByRole("alert").getByText("Copied to the clipboard").waitFor();
     await page.keyboard.press("Control+k");
-    await page.getByPlaceholder("Search or run a command").waitFor();
+    await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
     await assertAccessible(page, "palette");
     await page.keyboard.type("shortcuts");
     await page.keyboard.press("Enter");
@@ -61,6 +61,29 @@ describe("the frame", { timeout: 180_000 }, async () => {
     await page.keyboard.press("/");
     await page.keyboard.type("draft");
     await page.waitForURL(/q=draft/);
+  });
+
+  it("runs what is found after it was asked for", async () => {
+    let ask = () => {};
+    const isAsked = new Promise((resolve) => {
+      ask = () => resolve(undefined);
+    });
+    await page.route(/\/api\/agents\/scout\b/, async (route) => {
+      await isAsked;
+      await route.continue();
+    });
+    await page.goto(`${server.url}/agents/scout/overview`);
+    await page.getByRole("heading", { level: 1, name: "scout" }).waitFor();
+    await page.keyboard.press("Control+k");
+    await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
+    // The agent is not known yet, nor what can be done with it.
+    await page.keyboard.type("Run a task on scout");
+    await page.getByText("Nothing found").waitFor();
+    ask();
+    await page.locator("[data-selected]").filter({ hasText: "Run a task on scout" }).waitFor();
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/agents\/scout\/tasks/);
+    await page.unrouteAll();
   });
 
   it("leads back to the same page after an expired login", async () => {

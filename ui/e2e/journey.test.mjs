@@ -75,7 +75,7 @@ describe("the whole way, from the login to the deletion", { timeout: 180_000 }, 
     };
     const command = async (/** @type {string} */ words) => {
       await keys("Control+k");
-      await page.getByPlaceholder("Search or run a command").waitFor();
+      await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
       await keyboard.type(words);
       await page.locator("[data-selected]").filter({ hasText: words }).waitFor();
       await keys("Enter");

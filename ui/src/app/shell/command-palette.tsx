@@ -13,6 +13,10 @@ export function CommandPalette({ onClose }: { onClose: () => void }) {
   const actions = useAllActions();
   const [query, setQuery] = useState("");
   useEffect(() => palette.open(), []);
+  // The library selects when the words change; what is found later, as its page has loaded, it would not.
+  useEffect(() => {
+    if (query && actions.length > 0) selectFirst();
+  }, [query, actions]);
   return (
     <Spotlight
       store={store}
@@ -35,6 +39,14 @@ export function CommandPalette({ onClose }: { onClose: () => void }) {
       }}
     />
   );
+}
+
+/** Selects the first action of the list unless one is selected. */
+function selectFirst() {
+  const list = document.getElementById(store.getState().listId);
+  if (!list || list.querySelector("[data-selected]")) return;
+  list.querySelector("[data-action]")?.setAttribute("data-selected", "true");
+  store.updateState((state) => ({ ...state, selected: 0 }));
 }
 
 /** The palette's own form of actions. */
