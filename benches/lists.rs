@@ -18,7 +18,7 @@ use chrono::TimeDelta;
 use sqlx::postgres::PgPoolOptions;
 use trinity::db::{Db, Durability, Statement};
 use trinity::domain::ExecutionId;
-use trinity::domain::execution::{Status, Trigger};
+use trinity::domain::execution::{Source, Status, Trigger};
 use trinity::event_log::EventLog;
 use trinity::projections::activities::{
     ActivityFilter, ActivityState, ActivityType, ENTRIES_PER_EVENT_MAX,
@@ -133,6 +133,23 @@ fn other_cases(count: u64) -> Vec<(&'static str, Ask)> {
         ("activities: type", list(ends.clone())),
         ("activities: type, page in the middle", deep(ends)),
         ("activities: rare type", list(rare)),
+        (
+            "activities: source",
+            list(ActivityFilter { triggered_by: vec![Source::Agent], ..none() }),
+        ),
+        ("activities: cost", list(ActivityFilter { cost_min: Some(Cost(1_500_000)), ..none() })),
+        (
+            "activities: search: a word of one in 5,000",
+            list(ActivityFilter { q: Some("word7".into()), ..none() }),
+        ),
+        (
+            "activities: search and state",
+            list(ActivityFilter {
+                q: Some("deploy".into()),
+                activity_state: vec![ActivityState::Failed],
+                ..none()
+            }),
+        ),
         ("activities: as a user", Ask::Activities(Viewer::User(owner()), Box::new(none()), None)),
         (
             "activities: of one execution",

@@ -11,34 +11,72 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::auth::{Caller, OnAgent};
 use super::error::{ApiError, Result};
-use super::executions::{names, words};
+use super::executions::{dollars, names, text, words};
 use super::extract::{Fresh, Path, ReadQuery};
 use super::moment::{AsOf, PlaceText};
-use super::page;
+use super::page::{self, ListQuery};
 use super::reply::Reply;
 use crate::domain::{EventId, ExecutionId, IncarnationId};
 use crate::projections::activities::{ActivityFilter, ActivityRow};
 use crate::projections::{Filter as _, Viewer};
 
 const VIEWS: &[&str] = &["activities", "agents"];
+/// Words of messages are found by those of executions.
+const VIEWS_OF_SEARCH: &[&str] = &["activities", "agents", "executions"];
 
+/// Which entries are wanted.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct OfAgentQuery {
-    /// Only these types, separated by commas.
-    activity_type: Option<String>,
+struct ActivityQuery {
     /// Only these states, separated by commas.
     activity_state: Option<String>,
+    /// Only what was triggered by these: `user`, `schedule` or `agent`, separated by commas.
+    triggered_by: Option<String>,
     /// Only entries of this time or later.
     #[param(value_type = Option<String>, format = DateTime)]
     start_time: Option<DateTime<Utc>>,
     /// Only entries before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     end_time: Option<DateTime<Utc>>,
+    /// Only beginnings and ends of runs known to have cost so many dollars or more.
+    #[param(minimum = 0)]
+    cost_min: Option<f64>,
+    /// Only beginnings and ends of runs known to have cost so many dollars or less.
+    #[param(minimum = 0)]
+    cost_max: Option<f64>,
+    /// Only entries that open with a message with every word of this text, whole and without regard to
+    /// case; a sign such as `%` counts as a word.
+    #[param(max_length = 1000)]
+    q: Option<String>,
+}
+
+impl ActivityQuery {
+    /// The filter of the read model, but for whose entries and of which types.
+    fn filter(self) -> Result<ActivityFilter> {
+        Ok(ActivityFilter {
+            activity_state: words("activity_state", self.activity_state.as_deref())?,
+            triggered_by: words("triggered_by", self.triggered_by.as_deref())?,
+            start_time: self.start_time,
+            end_time: self.end_time,
+            cost_min: dollars("cost_min", self.cost_min)?,
+            cost_max: dollars("cost_max", self.cost_max)?,
+            q: text("q", self.q)?,
+            ..ActivityFilter::default()
+        })
+    }
+}
+
+/// Which page of one agent's entries is wanted.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct OfAgentQuery {
+    /// Only these types, separated by commas.
+    activity_type: Option<String>,
     /// Only entries about this execution.
     #[param(value_type = Option<uuid::Uuid>)]
     related_execution_id: Option<ExecutionId>,
-    /// The most entries to answer with.
+    /// The most entries to answer with. Where no index knows which fit, a page may hold fewer and
+    /// still have a next one.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
     /// Where the page begins: `next_cursor` of the page before.
@@ -52,22 +90,16 @@ struct OfAgentQuery {
     as_of: Option<String>,
 }
 
+/// Which page of all agents' entries is wanted.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct TimelineQuery {
-    /// Only entries of this time or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    start_time: Option<DateTime<Utc>>,
-    /// Only entries before this time.
-    #[param(value_type = Option<String>, format = DateTime)]
-    end_time: Option<DateTime<Utc>>,
     /// Only these types, separated by commas.
     activity_types: Option<String>,
-    /// Only these states, separated by commas.
-    activity_state: Option<String>,
     /// Only these agents, separated by commas.
     agent: Option<String>,
-    /// The most entries to answer with.
+    /// The most entries to answer with. Where no index knows which fit, a page may hold fewer and
+    /// still have a next one.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
     /// Where the page begins: `next_cursor` of the page before.
@@ -96,24 +128,21 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// Lists what happened on an agent, newest first.
 #[utoipa::path(
     get, path = "/api/agents/{name}/activities", tag = "activities",
-    params(("name" = String, Path, description = "The agent's name"), OfAgentQuery, Fresh),
+    params(("name" = String, Path, description = "The agent's name"), ActivityQuery, OfAgentQuery, Fresh),
     responses((status = 200, body = ActivityPage)),
 )]
 async fn of_agent(
     State(state): State<ApiState>,
     on: OnAgent,
     OriginalUri(uri): OriginalUri,
-    query: ReadQuery<OfAgentQuery>,
+    query: ListQuery<ActivityQuery, OfAgentQuery>,
 ) -> Result<Reply<ActivityPage>> {
     let asked = query.params;
     let filter = ActivityFilter {
         incarnation: Some(on.life.incarnation),
         activity_type: words("activity_type", asked.activity_type.as_deref())?,
-        activity_state: words("activity_state", asked.activity_state.as_deref())?,
         related_execution_id: asked.related_execution_id,
-        start_time: asked.start_time,
-        end_time: asked.end_time,
-        ..ActivityFilter::default()
+        ..query.filter.filter()?
     };
     let bounds = (asked.limit, asked.cursor.as_deref());
     let when = (asked.as_of.as_deref(), query.fresh);
@@ -123,23 +152,20 @@ async fn of_agent(
 /// Lists what happened on every agent the caller may see, newest first.
 #[utoipa::path(
     get, path = "/api/activities/timeline", tag = "activities",
-    params(TimelineQuery, Fresh),
+    params(ActivityQuery, TimelineQuery, Fresh),
     responses((status = 200, body = ActivityPage)),
 )]
 async fn timeline(
     State(state): State<ApiState>,
     caller: Caller,
     OriginalUri(uri): OriginalUri,
-    query: ReadQuery<TimelineQuery>,
+    query: ListQuery<ActivityQuery, TimelineQuery>,
 ) -> Result<Reply<ActivityPage>> {
     let asked = query.params;
     let filter = ActivityFilter {
         agent: names("agent", asked.agent.as_deref())?,
         activity_type: words("activity_types", asked.activity_types.as_deref())?,
-        activity_state: words("activity_state", asked.activity_state.as_deref())?,
-        start_time: asked.start_time,
-        end_time: asked.end_time,
-        ..ActivityFilter::default()
+        ..query.filter.filter()?
     };
     let viewer = state.viewer(&caller).await?;
     let bounds = (asked.limit, asked.cursor.as_deref());
@@ -154,16 +180,17 @@ async fn list(
     (limit, cursor): (Option<u32>, Option<&str>),
     (as_of, fresh): (Option<&str>, Fresh),
 ) -> Result<Reply<ActivityPage>> {
+    let views = if filter.words().is_some() { VIEWS_OF_SEARCH } else { VIEWS };
     let (position, found) = if let Some(as_of) = as_of {
         let until = state.place("as_of", as_of).await?;
         filter.until = Some(until);
         let page = filter.page(limit, cursor)?;
-        reached(state, until.0, fresh).await?;
+        reached(state, views, until.0, fresh).await?;
         let activities = state.app.views.activities_at(until.0);
         (until.0, activities.list(viewer, &filter, &page).await?)
     } else {
         let page = filter.page(limit, cursor)?;
-        let position = state.caught_up(fresh, VIEWS).await?;
+        let position = state.caught_up(fresh, views).await?;
         (position, state.app.views.activities().list(viewer, &filter, &page).await?)
     };
     let (activities, next_cursor) = (found.items, found.next_cursor);
@@ -174,9 +201,9 @@ async fn list(
 }
 
 /// Waits until the entries are known that a moment had.
-async fn reached(state: &ApiState, position: i64, fresh: Fresh) -> Result<()> {
+async fn reached(state: &ApiState, views: &[&str], position: i64, fresh: Fresh) -> Result<()> {
     let min_position = Some(fresh.min_position.unwrap_or_default().max(position));
-    state.caught_up(Fresh { min_position, ..fresh }, VIEWS).await?;
+    state.caught_up(Fresh { min_position, ..fresh }, views).await?;
     Ok(())
 }
 
@@ -195,7 +222,7 @@ async fn show(
     let viewer = state.viewer(&caller).await?;
     let (position, found) = if let Some(as_of) = &query.params.as_of {
         let (position, _) = state.place("as_of", as_of).await?;
-        reached(&state, position, query.fresh).await?;
+        reached(&state, VIEWS, position, query.fresh).await?;
         (position, state.app.views.activities_at(position).get(&viewer, id).await?)
     } else {
         let position = state.caught_up(query.fresh, VIEWS).await?;

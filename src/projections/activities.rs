@@ -15,6 +15,7 @@
 //! `execution_cancelled` entry below it. Tool calls are below the start entry.
 
 mod fold;
+mod list;
 mod past;
 
 use chrono::{DateTime, Utc};
@@ -22,9 +23,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::agents::visible_life;
-use super::keyset::{self, Branches, Found, Range};
-use super::page::{Filter, Listed, Order, Page, PageRequest, Place};
-use super::wire::{Timestamp, words};
+use super::keyset::Found;
+use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::wire::{Cost, Timestamp, words};
 use super::{Viewer, lives};
 use crate::db::{self, Db, Json, Record, Statement, record, word_columns};
 use crate::domain::execution::Source;
@@ -93,7 +94,7 @@ record! {
     /// An entry of the activity stream.
     #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
     #[schema(as = Activity)]
-    pub struct ActivityRow in "activities_v2" key(id: EventId) {
+    pub struct ActivityRow in "activities_v3" key(id: EventId) {
         #[schema(value_type = Uuid)]
         pub id: EventId,
         #[schema(value_type = String)]
@@ -123,6 +124,9 @@ record! {
         pub details: Json<serde_json::Value>,
         #[schema(required = true)]
         pub error: Option<String>,
+        /// What the run cost in dollars, in the entries of its beginning and its end, once it is known.
+        #[schema(required = true)]
+        pub cost: Option<Cost>,
         pub created_at: Timestamp,
         #[serde(skip)]
         pub tool_call_id: Option<String>,
@@ -132,7 +136,7 @@ record! {
 record! {
     /// Which life an agent name has now.
     #[derive(Debug, Clone)]
-    struct CallerLife in "activity_callers_v2" key(agent_name: AgentName) {
+    struct CallerLife in "activity_callers_v3" key(agent_name: AgentName) {
         agent_name: AgentName,
         incarnation: IncarnationId,
     }
@@ -149,8 +153,17 @@ pub struct ActivityFilter {
     pub activity_type: Vec<ActivityType>,
     /// In these states.
     pub activity_state: Vec<ActivityState>,
+    /// Triggered by one of these.
+    pub triggered_by: Vec<Source>,
     /// About this execution.
     pub related_execution_id: Option<ExecutionId>,
+    /// Of a beginning or an end of a run that is known to have cost this much or more.
+    pub cost_min: Option<Cost>,
+    /// Of a beginning or an end of a run that is known to have cost this much or less.
+    pub cost_max: Option<Cost>,
+    /// That show a message with every word of this text in it, without regard to case: those that open
+    /// with a request.
+    pub q: Option<String>,
     /// Created at that time or later.
     pub start_time: Option<DateTime<Utc>>,
     /// Created before that time.
@@ -161,6 +174,23 @@ pub struct ActivityFilter {
 
 impl Filter for ActivityFilter {
     const LIST: &'static str = "activities";
+}
+
+impl ActivityFilter {
+    /// The text that is searched for, if there is any in it.
+    pub fn words(&self) -> Option<&str> {
+        self.q.as_deref().filter(|text| !text.trim().is_empty())
+    }
+
+    fn has_cost(&self) -> bool {
+        self.cost_min.is_some() || self.cost_max.is_some()
+    }
+
+    /// Whether an entry has a cost that is asked for.
+    fn allows_cost(&self, cost: Option<Cost>) -> bool {
+        self.cost_min.is_none_or(|least| cost.is_some_and(|cost| cost >= least))
+            && self.cost_max.is_none_or(|most| cost.is_some_and(|cost| cost <= most))
+    }
 }
 
 impl Listed for ActivityRow {
@@ -175,52 +205,36 @@ pub struct Activities<'a>(pub(super) &'a Db);
 
 impl Activities<'_> {
     /// A page of the entries of agents that the viewer may see, newest first.
+    ///
+    /// Where no index knows which entries fit, no more than [`super::LOOKED_AT_MAX`] are looked at: the
+    /// page may then be shorter than asked for and still lead to a next one.
     pub async fn list(
         &self,
         viewer: &Viewer,
         filter: &ActivityFilter,
         page: &PageRequest,
     ) -> Result<Page<ActivityRow>, db::Error> {
-        let lives = lives::of(self.0, viewer, &filter.agent, filter.incarnation).await?;
-        let found = self.find(filter, lives, page).await?;
+        let (items, rest) = self.rows(viewer, filter, page).await?;
         let at = |row_no| filter.cursor_at(Place { created_at: 0, row_no });
-        let next_cursor = found.rest.map(at);
-        if found.row_nos.is_empty() {
-            return Ok(Page { items: Vec::new(), next_cursor });
-        }
-        let mut select = select();
-        select.push(" AND a.row_no").among(self.0, &found.row_nos);
-        select.push(&format!(" ORDER BY a.row_no {}", Order::NewestFirst.word()));
-        Ok(Page { items: self.0.fetch(select).await?, next_cursor })
+        Ok(Page { items, next_cursor: rest.map(at) })
     }
 
-    /// The rows of a page. The entries of one execution are few; all others have an index for each
-    /// combination of life, type and state.
-    async fn find(
+    /// The rows of a page, and after which number the next one begins, if there may be one.
+    async fn rows(
         &self,
+        viewer: &Viewer,
         filter: &ActivityFilter,
-        lives: Option<Vec<IncarnationId>>,
         page: &PageRequest,
-    ) -> Result<Found, db::Error> {
-        let (table, order) = (ActivityRow::TABLE, Order::NewestFirst);
-        let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
-        let (from, to) = (micros(filter.start_time), micros(filter.end_time));
-        let mut range = Range::made_within(self.0, table, from, to).await?;
-        if let Some((position, _)) = filter.until {
-            range.to = range.to.min(fold::row_no_after(position));
+    ) -> Result<(Vec<ActivityRow>, Option<i64>), db::Error> {
+        let lives = lives::of(self.0, viewer, &filter.agent, filter.incarnation).await?;
+        let Found { row_nos, rest } = list::find(self.0, filter, lives.as_deref(), page).await?;
+        if row_nos.is_empty() {
+            return Ok((Vec::new(), rest));
         }
-        if let Some(row_no) = page.after_row_no() {
-            range = range.after(row_no, order);
-        }
-        if let Some(execution) = filter.related_execution_id {
-            let mut select = about(execution, range);
-            narrow(&mut select, filter, lives.as_deref());
-            select.push(" ORDER BY a.row_no + 0 DESC LIMIT ").bind(page.limit() + 1);
-            return Ok(Found::of(self.0.fetch_column(select).await?, page.limit()));
-        }
-        let branches = branches(filter, lives.as_deref());
-        let row_nos = branches.first(self.0, range, order, page.limit() + 1).await?;
-        Ok(Found::of(row_nos, page.limit()))
+        let mut select = select();
+        select.push(" AND e.row_no").among(self.0, &row_nos);
+        select.push(&format!(" ORDER BY e.row_no {}", list::ORDER.word()));
+        Ok((self.0.fetch(select).await?, rest))
     }
 
     /// An entry, if the viewer may see it.
@@ -230,84 +244,14 @@ impl Activities<'_> {
         id: EventId,
     ) -> Result<Option<ActivityRow>, db::Error> {
         let mut select = select();
-        visible_life(&mut select, "a.incarnation", viewer);
-        select.push(" AND a.id = ").bind(id);
+        visible_life(&mut select, "e.incarnation", viewer);
+        select.push(" AND e.id = ").bind(id);
         Ok(self.0.fetch(select).await?.pop())
     }
 }
 
-/// The SELECT of the rows about an execution; it ends in a condition.
-fn about(execution: ExecutionId, range: Range) -> Statement {
-    let table = ActivityRow::TABLE;
-    let mut select = Statement::new(format!("SELECT a.row_no FROM {table} a WHERE 1 = 1"));
-    select.push(" AND a.related_execution_id = ").bind(execution);
-    select.push(" AND a.row_no + 0 >= ").bind(range.from);
-    select.push(" AND a.row_no + 0 < ").bind(range.to);
-    select
-}
-
-/// The combinations of columns that a list is merged from.
-fn branches(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branches<'static> {
-    let mut columns = Vec::new();
-    if let Some(lives) = lives {
-        columns.push(("incarnation", keyset::values(lives)));
-    }
-    if !filter.activity_type.is_empty() || !filter.activity_state.is_empty() {
-        columns.push(("activity_type", keyset::any_of(&filter.activity_type)));
-        columns.push(("activity_state", keyset::any_of(&filter.activity_state)));
-    }
-    Branches { table: ActivityRow::TABLE, columns }
-}
-
 /// The SELECT of all columns; it ends in a condition that always holds.
 fn select() -> Statement {
-    let (columns, table) = (ActivityRow::columns("a"), ActivityRow::TABLE);
-    Statement::new(format!("SELECT {columns} FROM {table} a WHERE 1 = 1"))
-}
-
-/// Appends what the filter says about single rows, and their lives.
-fn narrow(select: &mut Statement, filter: &ActivityFilter, lives: Option<&[IncarnationId]>) {
-    let mut one_of = |column: &str, values: Vec<db::Value>| {
-        if !values.is_empty() {
-            select.push(&format!(" AND a.{column} IN (")).bind_list(values).push(")");
-        }
-    };
-    one_of("activity_type", keyset::values(&filter.activity_type));
-    one_of("activity_state", keyset::values(&filter.activity_state));
-    match lives {
-        Some([]) => {
-            select.push(" AND 1 = 0");
-        }
-        lives => one_of("incarnation", keyset::values(lives.unwrap_or_default())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::projections::testing;
-
-    #[tokio::test]
-    async fn every_combination_is_read_from_an_index_in_its_order() {
-        let (_folder, db) = testing::empty(&ActivitiesProjection).await;
-        let life = [IncarnationId(uuid::Uuid::nil())];
-        for lives in [None, Some(&life[..])] {
-            for activity_type in [vec![], vec![ActivityType::TaskStart, ActivityType::ToolCall]] {
-                for activity_state in [vec![], vec![ActivityState::Failed]] {
-                    let activity_type = activity_type.clone();
-                    let none = ActivityFilter::default();
-                    let filter = ActivityFilter { activity_type, activity_state, ..none };
-                    let branches = branches(&filter, lives);
-                    testing::assert_reads_in_order(&db, &branches, Order::NewestFirst).await;
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_about_an_execution_is_read_from_its_index() {
-        let (_folder, db) = testing::empty(&ActivitiesProjection).await;
-        let plan = testing::plan(&db, &about(ExecutionId(uuid::Uuid::nil()), Range::ALL)).await;
-        assert!(plan[0].contains("related_execution_id=?"), "{plan:?}");
-    }
+    let (columns, table) = (ActivityRow::columns("e"), ActivityRow::TABLE);
+    Statement::new(format!("SELECT {columns} FROM {table} e WHERE 1 = 1"))
 }

@@ -11,7 +11,7 @@ pub(super) mod ends;
 mod fold;
 mod latest;
 mod list;
-mod words;
+pub(super) mod words;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -30,7 +30,6 @@ use crate::domain::{AccountId, AgentName, ExecutionId, IncarnationId};
 
 pub(super) use fold::{ExecutionsProjection, stream_id};
 pub use latest::LatestExecution;
-pub use list::LOOKED_AT_MAX;
 pub use words::{MessageWords, WORD_CHARS_MAX, WORDS_BYTES_MAX};
 
 /// How much of a message, a response or an error a list shows, in characters.
@@ -235,7 +234,7 @@ pub struct Executions<'a>(pub(super) &'a Db);
 impl Executions<'_> {
     /// A page of the executions that the viewer may see, in the order of the filter.
     ///
-    /// Where no index knows which rows fit, no more than [`LOOKED_AT_MAX`] are looked at: the page may
+    /// Where no index knows which rows fit, no more than [`super::LOOKED_AT_MAX`] are looked at: the page may
     /// then be shorter than asked for and still lead to a next one.
     pub async fn list(
         &self,
@@ -369,10 +368,15 @@ pub(super) fn narrow(
         }
         lives => one_of("incarnation", keyset::values(lives.unwrap_or_default())),
     }
-    if let Some(cost) = filter.cost_min {
+    narrow_cost(select, filter.cost_min, filter.cost_max);
+}
+
+/// Appends between which costs, both included, a known cost is, to a SELECT over table `e`.
+pub(super) fn narrow_cost(select: &mut Statement, least: Option<Cost>, most: Option<Cost>) {
+    if let Some(cost) = least {
         select.push(" AND e.cost >= ").bind(cost);
     }
-    if let Some(cost) = filter.cost_max {
+    if let Some(cost) = most {
         select.push(" AND e.cost <= ").bind(cost);
     }
 }

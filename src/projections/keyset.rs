@@ -30,6 +30,11 @@ impl Range {
         self.from >= self.to
     }
 
+    /// Whether a row is in it.
+    pub(super) fn contains(self, row_no: i64) -> bool {
+        (self.from..self.to).contains(&row_no)
+    }
+
     /// What comes after a row.
     pub(super) fn after(self, row_no: i64, order: Order) -> Self {
         match order {

@@ -16,6 +16,7 @@ mod page;
 mod past;
 pub mod permissions;
 mod runner;
+mod sift;
 pub mod slots;
 pub mod statistics;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use page::{
 };
 pub use past::{FOLD_SPAN_POSITIONS, FOLDS_MAX, PASTS_MAX, Past, PastError};
 pub use runner::{ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Standing, Stopped};
+pub use sift::LOOKED_AT_MAX;
 pub use views::{Lag, ProjectionHealth, RebuildError, Views};
 pub use wire::{Cost, Timestamp};
 

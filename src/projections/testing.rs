@@ -44,3 +44,13 @@ pub async fn assert_reads_in_order(db: &Db, branches: &Branches<'_>, order: Orde
         assert!(reads.contains(&format!("{column}=?")), "{column}: {plan:?}");
     }
 }
+
+/// Asserts that a statement looks up rows by their numbers, and reads no others.
+pub async fn assert_reads_by_number(db: &Db, statement: &Statement) {
+    let plan = plan(db, statement).await;
+    let reads: Vec<_> = plan.iter().filter(|line| line.contains("USING")).collect();
+    assert!(
+        matches!(reads[..], [read] if read.contains("row_no=?") || read.contains("rowid=?")),
+        "{plan:?}"
+    );
+}

@@ -12,7 +12,7 @@ use crate::traces::{places_with, tables_with};
 
 /// What is kept of an agent under its old life: its history. Everything else must be gone.
 const HISTORY: [&str; 12] = [
-    "activities_v2",
+    "activities_v3",
     "agent_lives_v2",
     "aggregate_states",
     "events",

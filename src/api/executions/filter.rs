@@ -48,18 +48,14 @@ pub struct ExecutionQuery {
 impl ExecutionQuery {
     /// The filter of the read model.
     pub(super) fn filter(self) -> Result<ExecutionFilter> {
-        let in_query = |name: &'static str| move |detail: String| ApiError::parameter(name, detail);
-        let cost_min = cost("cost_min", self.cost_min).map_err(in_query("cost_min"))?;
-        let cost_max = cost("cost_max", self.cost_max).map_err(in_query("cost_max"))?;
-        let q = self.q.map(check_text).transpose().map_err(in_query("q"))?;
         Ok(ExecutionFilter {
             status: words("status", self.status.as_deref())?,
             triggered_by: words("triggered_by", self.triggered_by.as_deref())?,
             from: self.from,
             to: self.to,
-            cost_min,
-            cost_max,
-            q,
+            cost_min: dollars("cost_min", self.cost_min)?,
+            cost_max: dollars("cost_max", self.cost_max)?,
+            q: text("q", self.q)?,
             ..ExecutionFilter::default()
         })
     }
@@ -98,6 +94,17 @@ pub(super) fn cost(name: &str, dollars: Option<f64>) -> Result<Option<Cost>, Str
         }
         Some(dollars) => Err(format!("{name} is {dollars}; it is in dollars, 0 to 1000000000")),
     }
+}
+
+/// A query parameter that is a text to search for.
+pub(in crate::api) fn text(parameter: &str, text: Option<String>) -> Result<Option<String>> {
+    let refused = |detail| ApiError::parameter(parameter, detail);
+    text.map(check_text).transpose().map_err(refused)
+}
+
+/// A query parameter that is a cost.
+pub(in crate::api) fn dollars(parameter: &str, dollars: Option<f64>) -> Result<Option<Cost>> {
+    cost(parameter, dollars).map_err(|detail| ApiError::parameter(parameter, detail))
 }
 
 /// Words separated by commas, each one of the domain's.

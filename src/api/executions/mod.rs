@@ -29,7 +29,7 @@ use crate::projections::executions::{ExecutionFilter, ExecutionRow};
 use crate::projections::{Filter as _, Order, Viewer};
 
 pub use filter::ExecutionQuery;
-pub(super) use filter::{names, words};
+pub(super) use filter::{dollars, names, text, words};
 pub(super) use log::entries;
 
 /// The read models that an execution's row is made of, and the one that says whose it is.

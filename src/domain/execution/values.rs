@@ -46,6 +46,7 @@ pub enum Trigger {
     Eq,
     Serialize,
     Deserialize,
+    strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantNames,
 )]

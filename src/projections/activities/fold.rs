@@ -15,10 +15,13 @@ use crate::domain::execution::{ExecutionEvent, Outcome, Request, Source, Trigger
 use crate::domain::{AgentName, Event, EventId, ExecutionId, Recorded};
 use crate::projections::executions::stream_id;
 use crate::projections::wire::preview;
-use crate::projections::{Build, FoldError, Projection, TableDef, Timestamp};
+use crate::projections::{Build, Cost, FoldError, Projection, TableDef, Timestamp};
 
 /// Entries that one event makes at most; their numbers stand in `row_no` below its position.
 pub const ENTRIES_PER_EVENT_MAX: i64 = 4;
+
+/// How many of these a request makes at most, with its message in them; they have the first numbers.
+pub(super) const OPENING_ENTRIES_MAX: i64 = 2;
 
 /// The pair of entries that an execution has.
 fn types_of(request: &Request) -> (ActivityType, ActivityType) {
@@ -59,7 +62,7 @@ impl Projection for ActivitiesProjection {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn tables(&self) -> Vec<TableDef> {
@@ -252,6 +255,7 @@ impl Memory {
                 "model": request.model,
             })),
             error: None,
+            cost: None,
             created_at: at,
             tool_call_id: None,
         };
@@ -292,6 +296,7 @@ impl Memory {
             completed_at: None,
             duration_ms: None,
             error: None,
+            cost: None,
             created_at: Timestamp(recorded.recorded_at),
             tool_call_id: None,
             details: Json(json!({})),
@@ -370,6 +375,7 @@ impl Memory {
         outcome: &Outcome,
     ) -> Result<(), FoldError> {
         let at = outcome.ended_at.map_or(Timestamp(recorded.recorded_at), Timestamp);
+        let cost = outcome.cost_usd_micros.map(Cost);
         let start = self.start(recorded, id)?;
         for open in self.open.get(&id).cloned().unwrap_or_default() {
             let is_tool = self.rows.get(&open).is_some_and(|row| row.tool_call_id.is_some());
@@ -379,6 +385,9 @@ impl Memory {
             self.close(id, open, at, error, duration_ms);
         }
         let row = self.below(recorded, id, at)?;
+        if let Some(began) = self.rows.get_mut(&start) {
+            began.cost = cost;
+        }
         let began = self.rows.get(&start);
         let end = began.and_then(|began| began.activity_type.end());
         let duration_ms = began.and_then(|began| began.duration_ms);
@@ -388,6 +397,7 @@ impl Memory {
             completed_at: Some(at),
             duration_ms,
             error,
+            cost,
             ..row
         });
         Ok(())

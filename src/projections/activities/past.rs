@@ -9,7 +9,7 @@ use crate::db::{self, Record};
 use crate::domain::execution::{Execution, ExecutionEvent};
 use crate::domain::{Event, EventId, ExecutionId, Recorded, StreamId, agent::Agent};
 use crate::event_log::EventLog;
-use crate::projections::page::{Filter as _, Listed as _, Page, PageRequest};
+use crate::projections::page::{Filter as _, Page, PageRequest, Place};
 use crate::projections::past::{Folded, PastError, stream_until};
 use crate::projections::{Projection, Viewer};
 
@@ -29,38 +29,40 @@ pub struct PastActivities<'a> {
 impl PastActivities<'_> {
     /// A page of the entries that there were, newest first; the filter says until when.
     ///
-    /// It may be shorter than asked for and have a next one: after [`LOOKED_AT_MAX`] entries.
+    /// It may be shorter than asked for and have a next one: after [`LOOKED_AT_MAX`] entries, or where
+    /// the page of today is.
     pub async fn list(
         &self,
         viewer: &Viewer,
         filter: &ActivityFilter,
         page: &PageRequest,
     ) -> Result<Page<ActivityRow>, PastError> {
-        // In which state an entry is today says nothing about then.
+        // In which state an entry is today says nothing about then; a cost that it had then, it has.
         let in_any_state = ActivityFilter { activity_state: Vec::new(), ..filter.clone() };
+        let fitted = |row: &ActivityRow| {
+            let states = &filter.activity_state;
+            (states.is_empty() || states.contains(&row.activity_state))
+                && filter.allows_cost(row.cost)
+        };
+        let at = |row_no| Some(filter.cursor_at(Place { created_at: 0, row_no }));
         let (mut items, mut from, mut looked_at) = (Vec::new(), *page, 0);
         loop {
-            let found = self.live.list(viewer, &in_any_state, &from).await?;
-            let (count, is_last) = (found.items.len(), found.next_cursor.is_none());
-            let mut place = None;
-            for (number, row) in (1..).zip(self.then(found.items).await?) {
-                place = Some(row.place());
-                let states = &filter.activity_state;
-                if states.is_empty() || states.contains(&row.activity_state) {
-                    items.push(row);
-                }
-                if page.is_full(items.len()) && !(is_last && number == count) {
-                    let next_cursor = place.map(|place| filter.cursor_at(place));
-                    return Ok(Page { items, next_cursor });
+            let (found, rest) = self.live.rows(viewer, &in_any_state, &from).await?;
+            let (count, is_short) = (found.len(), !page.is_full(found.len()));
+            for (number, row) in (1..).zip(self.then(found).await?) {
+                let row_no = row.row_no;
+                items.extend(Some(row).filter(fitted));
+                if page.is_full(items.len()) && (rest.is_some() || number < count) {
+                    return Ok(Page { items, next_cursor: at(row_no) });
                 }
             }
             looked_at += count;
-            match place.filter(|_| !is_last) {
+            match rest {
                 None => return Ok(Page { items, next_cursor: None }),
-                Some(place) if looked_at >= LOOKED_AT_MAX => {
-                    return Ok(Page { items, next_cursor: Some(filter.cursor_at(place)) });
+                Some(row_no) if is_short || looked_at >= LOOKED_AT_MAX => {
+                    return Ok(Page { items, next_cursor: at(row_no) });
                 }
-                Some(place) => from = page.after(place),
+                Some(row_no) => from = page.after(Place { created_at: 0, row_no }),
             }
         }
     }

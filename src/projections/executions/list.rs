@@ -1,31 +1,19 @@
 //! Which rows are on a page: exactly those of an index where there is one for the filter, else those
 //! of the rows that an index offers which fit.
 
-use super::words::Search;
 use super::{ExecutionFilter, ExecutionRow, NARROWED_COLUMNS, narrow};
 use crate::db::{self, Db, Param as _, Record as _, Statement};
 use crate::domain::IncarnationId;
 use crate::projections::keyset::{Branches, Found, Range, any_of, values};
 use crate::projections::page::PageRequest;
+use crate::projections::sift::{Candidates, Numbering, Opening, Sieve, sift};
 
-/// How many rows one request looks at where no index knows which of them fit.
-pub const LOOKED_AT_MAX: usize = 2_500;
-/// How many steps one search takes, some of which may find nothing.
-const STEPS_MAX: usize = 64;
-/// How many rows are looked at in one step.
-const STEP_ROWS_MAX: u32 = 500;
 /// The most combinations of lives and costs that are read one by one.
 const BRANCHES_MAX: usize = 500;
 /// The highest class of costs: everything from 2^39 millionths of a dollar.
 const COST_CLASS_MAX: u32 = 40;
-
-/// Where rows come from, in order.
-enum Candidates {
-    /// Those with all words of a text.
-    Words(Search),
-    /// Those that an index holds under some values, some of every branch at a time.
-    Branches { branches: Branches<'static>, range: Range, step: u32 },
-}
+/// A request makes one row, whose number is its position.
+const REQUESTS: Numbering = Numbering { per_event: 1, opening: 1 };
 
 /// The class of a cost in millionths of a dollar: each is twice as wide as the one before.
 pub(super) fn cost_class(cost: i64) -> u32 {
@@ -48,19 +36,21 @@ pub(super) async fn find(
     if range.is_empty() || lives.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Found::default());
     }
+    let (lives, limit) = (lives.as_deref(), page.limit());
+    let sieve = Narrowed { filter, lives };
     if let Some(text) = filter.words() {
-        let Some(search) = Search::begin(db, text, range, filter.order).await? else {
+        let within = (range, REQUESTS);
+        let Some(opening) = Opening::begin(db, text, within, filter.order).await? else {
             return Ok(Found::default());
         };
-        return sift(db, Candidates::Words(search), filter, lives.as_deref(), page).await;
+        return sift(db, Candidates::Words(opening), &sieve, (filter.order, limit)).await;
     }
     if filter.has_cost() || filter.parent_execution_id.is_some() {
-        let branches = offering(filter, lives.as_deref());
-        let candidates = Candidates::Branches { branches, range, step: page.limit() + 1 };
-        return sift(db, candidates, filter, lives.as_deref(), page).await;
+        let branches = offering(filter, lives);
+        let candidates = Candidates::Branches { branches, range, step: limit + 1 };
+        return sift(db, candidates, &sieve, (filter.order, limit)).await;
     }
-    let limit = page.limit();
-    let branches = exactly(filter, lives.as_deref());
+    let branches = exactly(filter, lives);
     Ok(Found::of(branches.first(db, range, filter.order, limit + 1).await?, limit))
 }
 
@@ -93,91 +83,23 @@ fn offering(filter: &ExecutionFilter, lives: Option<&[IncarnationId]>) -> Branch
     Branches { table, columns }
 }
 
-impl Candidates {
-    async fn next(
-        &mut self,
-        db: &Db,
-        filter: &ExecutionFilter,
-    ) -> Result<Option<Vec<i64>>, db::Error> {
-        match self {
-            Self::Words(search) => search.next(db).await,
-            Self::Branches { range, .. } if range.is_empty() => Ok(None),
-            Self::Branches { branches, range, step } => {
-                let found = branches.first(db, *range, filter.order, *step).await?;
-                *range = match found.last() {
-                    Some(last) if found.len() == *step as usize => range.after(*last, filter.order),
-                    _ => Range { from: 0, to: 0 },
-                };
-                // Few fit: more are looked at in the next step.
-                *step = (*step * 2).min(STEP_ROWS_MAX.max(*step));
-                Ok(Some(found))
-            }
-        }
-    }
+/// What a filter asks of single executions.
+struct Narrowed<'a> {
+    filter: &'a ExecutionFilter,
+    lives: Option<&'a [IncarnationId]>,
 }
 
-/// Keeps of the candidates those that the filter wants, until there are enough for a page, or so many
-/// have been looked at that the rest is for the next request.
-async fn sift(
-    db: &Db,
-    mut candidates: Candidates,
-    filter: &ExecutionFilter,
-    lives: Option<&[IncarnationId]>,
-    page: &PageRequest,
-) -> Result<Found, db::Error> {
-    let limit = page.limit();
-    let (mut row_nos, mut looked_at, mut place) = (Vec::new(), 0, None);
-    for _ in 0..STEPS_MAX {
-        let Some(offered) = candidates.next(db, filter).await? else {
-            return Ok(Found { row_nos, rest: None });
-        };
-        looked_at += offered.len();
-        place = match &candidates {
-            Candidates::Words(search) => Some(search.place()),
-            Candidates::Branches { .. } => offered.last().copied().or(place),
-        };
-        row_nos.extend(fitting(db, offered, filter, lives).await?);
-        if row_nos.len() > limit as usize {
-            return Ok(Found::of(row_nos, limit));
-        }
-        if looked_at >= LOOKED_AT_MAX {
-            break;
-        }
-    }
-    Ok(Found { row_nos, rest: place })
-}
+impl Sieve for Narrowed<'_> {
+    const TABLE: &'static str = ExecutionRow::TABLE;
+    const COLUMNS: &'static str = NARROWED_COLUMNS;
 
-/// Those of the rows that the filter wants, in the order they have.
-async fn fitting(
-    db: &Db,
-    offered: Vec<i64>,
-    filter: &ExecutionFilter,
-    lives: Option<&[IncarnationId]>,
-) -> Result<Vec<i64>, db::Error> {
-    if lives.is_none() && !filter.narrows_rows() {
-        return Ok(offered);
+    fn is_needed(&self) -> bool {
+        self.lives.is_some() || self.filter.narrows_rows()
     }
-    let kept = db.fetch_column::<i64>(looking_at(db, &offered, filter, lives)).await?;
-    let kept: std::collections::HashSet<_> = kept.into_iter().collect();
-    Ok(offered.into_iter().filter(|row_no| kept.contains(row_no)).collect())
-}
 
-/// The statement that looks at rows by their numbers.
-fn looking_at(
-    db: &Db,
-    offered: &[i64],
-    filter: &ExecutionFilter,
-    lives: Option<&[IncarnationId]>,
-) -> Statement {
-    let table = ExecutionRow::TABLE;
-    let mut select = Statement::new(format!(
-        "SELECT e.row_no FROM \
-         (SELECT e.row_no, {NARROWED_COLUMNS} FROM {table} e WHERE e.row_no"
-    ));
-    // The limit keeps SQLite from walking every row of a status or a life instead of these.
-    select.among(db, offered).push(&format!(" LIMIT {LOOKED_AT_MAX}) e WHERE 1 = 1"));
-    narrow(&mut select, filter, lives);
-    select
+    fn narrow(&self, select: &mut Statement) {
+        narrow(select, self.filter, self.lives);
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +108,7 @@ mod tests {
     use crate::domain::execution::{Status, Trigger};
     use crate::projections::executions::ExecutionsProjection;
     use crate::projections::page::Order;
+    use crate::projections::sift::looking_at;
     use crate::projections::{Build, Cost, testing};
 
     /// Every combination of columns that a list is narrowed by.
@@ -220,11 +143,8 @@ mod tests {
             ..ExecutionFilter::default()
         };
         let offered: Vec<i64> = (0..512).collect();
-        let plan = testing::plan(&db, &looking_at(&db, &offered, &filter, Some(&life))).await;
-        let reads: Vec<_> = plan.iter().filter(|line| line.contains("USING")).collect();
-        assert!(
-            matches!(reads[..], [read] if read.contains("row_no=?") || read.contains("rowid=?"))
-        );
+        let sieve = Narrowed { filter: &filter, lives: Some(&life) };
+        testing::assert_reads_by_number(&db, &looking_at(&db, &offered, &sieve)).await;
     }
 
     #[tokio::test]

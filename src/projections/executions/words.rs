@@ -137,7 +137,7 @@ pub(super) fn insert(db: &Db, build: Build, rows: &[MessageWords]) -> Vec<Statem
 
 /// A search on its way through the list.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(in crate::projections) struct Search {
     words: Vec<String>,
     range: Range,
     order: Order,
@@ -148,7 +148,7 @@ pub(super) struct Search {
 impl Search {
     /// Begins a search for rows with every word of `text` in their message; none, when the text has
     /// no word to look for.
-    pub(super) async fn begin(
+    pub(in crate::projections) async fn begin(
         db: &Db,
         text: &str,
         range: Range,
@@ -163,7 +163,10 @@ impl Search {
     }
 
     /// The next rows that match, in order; none at the end. A step may find nothing.
-    pub(super) async fn next(&mut self, db: &Db) -> Result<Option<Vec<i64>>, db::Error> {
+    pub(in crate::projections) async fn next(
+        &mut self,
+        db: &Db,
+    ) -> Result<Option<Vec<i64>>, db::Error> {
         if self.range.is_empty() {
             return Ok(None);
         }
@@ -193,12 +196,9 @@ impl Search {
         Ok(Some(found))
     }
 
-    /// The row after which the search goes on.
-    pub(super) fn place(&self) -> i64 {
-        match self.order {
-            Order::NewestFirst => self.range.to,
-            Order::OldestFirst => self.range.from - 1,
-        }
+    /// What has not been searched yet.
+    pub(in crate::projections) fn rest(&self) -> Range {
+        self.range
     }
 
     fn statement(&self, db: &Db, number: i64, bits: u32, window: Range) -> Statement {

@@ -372,6 +372,22 @@ async fn activities_are_listed_by_agent_by_time_and_one_by_one() {
     let stranger = t.user("ada").await;
     assert_eq!(stranger.get("/api/activities/timeline").await.expect(200)["count"], 0);
     stranger.get(&path).await.problem(404, "not-found");
-    let path = "/api/agents/scout/activities?activity_type=nap";
-    t.admin().get(path).await.problem(400, "invalid-parameter");
+    for (query, count) in [
+        ("q=BUG", 2),
+        ("q=the%20report&activity_state=started", 1),
+        ("q=%25", 0),
+        ("triggered_by=user", 5),
+        ("triggered_by=schedule,agent", 0),
+        ("cost_min=0", 4),
+        ("cost_min=0&cost_max=0", 0),
+    ] {
+        for path in ["/api/agents/scout/activities", "/api/activities/timeline"] {
+            let path = format!("{path}?{query}");
+            assert_eq!(t.admin().get(&path).await.expect(200)["count"], count, "{path}");
+        }
+    }
+    for wrong in ["activity_type=nap", "triggered_by=wind", "cost_min=-1", "cost_max=free"] {
+        let path = format!("/api/agents/scout/activities?{wrong}");
+        t.admin().get(&path).await.problem(400, "invalid-parameter");
+    }
 }

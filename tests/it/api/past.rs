@@ -11,7 +11,7 @@ use trinity::projections::{FOLD_SPAN_POSITIONS, PASTS_MAX};
 use crate::support::{Client, TestApp, until};
 
 /// The routes that can look back.
-const ROUTES: [&str; 14] = [
+const ROUTES: [&str; 16] = [
     "/api/agents",
     "/api/agents?limit=1",
     "/api/agents/scout",
@@ -26,6 +26,8 @@ const ROUTES: [&str; 14] = [
     "/api/agents/scout/activities?activity_state=started",
     "/api/activities/timeline?limit=3",
     "/api/activities/timeline?activity_types=tool_call,agent_collaboration",
+    "/api/activities/timeline?cost_min=0",
+    "/api/activities/timeline?triggered_by=agent&activity_state=completed",
 ];
 
 /// What every route answered at one moment.

@@ -6,7 +6,7 @@ use trinity::domain::ExecutionId;
 use trinity::domain::agent::Setting;
 use trinity::domain::execution::{ErrorClass, Request, Source, Trigger, Verdict};
 use trinity::projections::activities::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
-use trinity::projections::{PageRequest, Viewer, Views};
+use trinity::projections::{Filter as _, PageRequest, Viewer, Views};
 
 use super::world::{ViewsDb, World};
 
@@ -221,4 +221,67 @@ async fn nothing_stays_started_after_the_end_of_its_execution() {
         let open = |entry: &&ActivityRow| entry.activity_state == ActivityState::Started;
         assert_eq!(entries.iter().find(open), None);
     }
+}
+
+#[tokio::test]
+async fn a_message_is_found_where_entries_open_with_it() {
+    let stage = Stage::new().await;
+    let mut call = stage.request(Trigger::Mcp, Source::Agent, true);
+    call.message = format!("Count the sheep {} at dawn", "and more ".repeat(200));
+    let called = stage.submit(call).await;
+    stage.submit(stage.request(Trigger::Manual, Source::User, false)).await;
+    stage.world.start(&stage.callee, called).await;
+    stage.world.end(&stage.callee, called, Verdict::Completed).await;
+    stage.world.caught_up(&stage.views).await;
+    let none = ActivityFilter::default;
+    // A page of one entry, so that every next one begins amid the entries of an event.
+    let found = async |filter: ActivityFilter| {
+        let (mut types, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = filter.page(Some(1), cursor.as_deref()).unwrap();
+            let page =
+                stage.views.activities().list(&Viewer::System, &filter, &page).await.unwrap();
+            types.extend(page.items.iter().map(|entry| entry.activity_type));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return types;
+            }
+        }
+    };
+    let opening = [ActivityType::ChatStart, ActivityType::AgentCollaboration];
+    for q in ["sheep", "COUNT dawn"] {
+        assert_eq!(found(ActivityFilter { q: Some(q.into()), ..none() }).await, opening, "{q}");
+    }
+    let sheep = || ActivityFilter { q: Some("sheep".into()), ..none() };
+    let of_caller = ActivityFilter { agent: vec![stage.caller.name.clone()], ..sheep() };
+    assert_eq!(found(of_caller).await, opening[1..]);
+    let about = ActivityFilter { related_execution_id: Some(called), ..sheep() };
+    assert_eq!(found(about).await, opening);
+    let of_people = ActivityFilter { triggered_by: vec![Source::User], ..sheep() };
+    assert_eq!(found(of_people).await, []);
+    for q in ["shee", "sheep goat", "!"] {
+        assert_eq!(found(ActivityFilter { q: Some(q.into()), ..none() }).await, [], "{q}");
+    }
+}
+
+#[tokio::test]
+async fn the_cost_of_a_run_stands_at_its_beginning_and_its_end() {
+    use ActivityType as T;
+    let stage = Stage::new().await;
+    let id = stage.submit(stage.request(Trigger::Mcp, Source::Agent, true)).await;
+    stage.world.start(&stage.callee, id).await;
+    stage.world.tool_started(id, 1, "call").await;
+    assert!(stage.entries(id).await.iter().all(|entry| entry.cost.is_none()));
+    stage.world.end(&stage.callee, id, Verdict::Completed).await;
+    let entries = stage.entries(id).await;
+    let costs: Vec<_> = entries.iter().map(|entry| (entry.activity_type, entry.cost)).collect();
+    let cost = costs[1].1;
+    assert!(cost.is_some(), "{costs:?}");
+    let expected = [
+        (T::AgentCollaboration, None),
+        (T::ChatStart, cost),
+        (T::ToolCall, None),
+        (T::ChatEnd, cost),
+    ];
+    assert_eq!(costs, expected);
 }

@@ -117,7 +117,11 @@ impl Sample {
             agent: name(self.agent()),
             incarnation: self.life,
             triggered_by: self.trigger,
-            source: Source::User,
+            source: match self.trigger {
+                Trigger::Schedule => Source::Schedule,
+                Trigger::Mcp => Source::Agent,
+                Trigger::Manual | Trigger::Chat | Trigger::Paid | Trigger::Process => Source::User,
+            },
             source_user: Some(owner()),
             source_agent: None,
             message: self.message.clone(),

@@ -1946,6 +1946,7 @@ export interface components {
             activity_type: components["schemas"]["ActivityType"];
             agent_name: string;
             completed_at: components["schemas"]["Timestamp"] | null;
+            cost: components["schemas"]["Cost"] | null;
             created_at: components["schemas"]["Timestamp"];
             details: Record<string, never>;
             /** Format: int64 */
@@ -4214,17 +4215,31 @@ export interface operations {
     get_activities_timeline: {
         parameters: {
             query?: {
+                /** @description Only these states, separated by commas. */
+                activity_state?: string;
+                /** @description Only what was triggered by these: `user`, `schedule` or `agent`, separated by commas. */
+                triggered_by?: string;
                 /** @description Only entries of this time or later. */
                 start_time?: string;
                 /** @description Only entries before this time. */
                 end_time?: string;
+                /** @description Only beginnings and ends of runs known to have cost so many dollars or more. */
+                cost_min?: number;
+                /** @description Only beginnings and ends of runs known to have cost so many dollars or less. */
+                cost_max?: number;
+                /**
+                 * @description Only entries that open with a message with every word of this text, whole and without regard to
+                 *     case; a sign such as `%` counts as a word.
+                 */
+                q?: string;
                 /** @description Only these types, separated by commas. */
                 activity_types?: string;
-                /** @description Only these states, separated by commas. */
-                activity_state?: string;
                 /** @description Only these agents, separated by commas. */
                 agent?: string;
-                /** @description The most entries to answer with. */
+                /**
+                 * @description The most entries to answer with. Where no index knows which fit, a page may hold fewer and
+                 *     still have a next one.
+                 */
                 limit?: number;
                 /** @description Where the page begins: `next_cursor` of the page before. */
                 cursor?: string;
@@ -4484,17 +4499,31 @@ export interface operations {
     get_agents_by_name_activities: {
         parameters: {
             query?: {
-                /** @description Only these types, separated by commas. */
-                activity_type?: string;
                 /** @description Only these states, separated by commas. */
                 activity_state?: string;
+                /** @description Only what was triggered by these: `user`, `schedule` or `agent`, separated by commas. */
+                triggered_by?: string;
                 /** @description Only entries of this time or later. */
                 start_time?: string;
                 /** @description Only entries before this time. */
                 end_time?: string;
+                /** @description Only beginnings and ends of runs known to have cost so many dollars or more. */
+                cost_min?: number;
+                /** @description Only beginnings and ends of runs known to have cost so many dollars or less. */
+                cost_max?: number;
+                /**
+                 * @description Only entries that open with a message with every word of this text, whole and without regard to
+                 *     case; a sign such as `%` counts as a word.
+                 */
+                q?: string;
+                /** @description Only these types, separated by commas. */
+                activity_type?: string;
                 /** @description Only entries about this execution. */
                 related_execution_id?: string;
-                /** @description The most entries to answer with. */
+                /**
+                 * @description The most entries to answer with. Where no index knows which fit, a page may hold fewer and
+                 *     still have a next one.
+                 */
                 limit?: number;
                 /** @description Where the page begins: `next_cursor` of the page before. */
                 cursor?: string;

@@ -16,6 +16,7 @@ const entry = (id: string, parent: string | null, rest: Partial<Activity> = {}):
   related_execution_id: "run",
   details: {},
   error: null,
+  cost: null,
   created_at: "2026-11-21T09:00:00.000Z",
   ...rest,
 });
