@@ -99,6 +99,16 @@ describe("agents", { timeout: 240_000 }, async () => {
     await page.goto(`${server.url}/agents/web-pilot/activity?type=tool_call`);
     await row("Tool call").waitFor();
     assert.equal(await row("Counting sheep").count(), 0);
+    await page.goto(`${server.url}/agents/web-pilot/activity?triggered_by=user`);
+    await row("Tool call").waitFor();
+    await page.getByRole("searchbox").fill("counting");
+    await page.waitForURL(/q=counting/);
+    await row("Tool call").waitFor({ state: "detached" });
+    await row("Counting sheep").waitFor();
+    await page.getByRole("searchbox").fill("giraffe");
+    await page.getByText("No activity matches").waitFor();
+    await page.getByRole("button", { name: "Clear the filter", exact: true }).click();
+    await row("Tool call").waitFor();
   });
 
   it("shows how it is and what it did", async () => {

@@ -22,3 +22,13 @@ export function stringifySearch(search: Record<string, unknown>): string {
   const text = params.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
   return text && `?${text}`;
 }
+
+/** Words separated by commas, in an address; those that are not known are dropped. */
+export function optionalWords(known: readonly string[]) {
+  const keep = (list: string) => list.split(",").filter((word) => known.includes(word));
+  const pipe = v.pipe(
+    v.string(),
+    v.transform((list) => keep(list).join(",") || undefined),
+  );
+  return v.fallback(v.optional(pipe), undefined);
+}

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { paths } from "@/api/schema";
-import { optionalText } from "@/app/search-params";
+import { optionalText, optionalWords } from "@/app/search-params";
 import { EXECUTION_STATUSES } from "@/components/status";
 
 /** The ways that executions come about, in the order of the filter. */
@@ -15,8 +15,8 @@ const moment = v.fallback(v.optional(v.pipe(v.string(), v.check(isMoment))), und
 /** The address of the list is its filter, in the words of the API; what is not known is dropped. */
 export const executionSearch = v.object({
   agent: optionalText,
-  status: words(EXECUTION_STATUSES),
-  triggered_by: words(TRIGGERS),
+  status: optionalWords(EXECUTION_STATUSES),
+  triggered_by: optionalWords(TRIGGERS),
   from: moment,
   to: moment,
   q: optionalText,
@@ -29,15 +29,6 @@ export type ExecutionSearch = v.InferOutput<typeof executionSearch>;
 
 /** The parts of a filter. */
 export type FilterName = keyof ExecutionSearch;
-
-function words(known: readonly string[]) {
-  const keep = (list: string) => list.split(",").filter((word) => known.includes(word));
-  const pipe = v.pipe(
-    v.string(),
-    v.transform((list) => keep(list).join(",") || undefined),
-  );
-  return v.fallback(v.optional(pipe), undefined);
-}
 
 /** The alternatives of one part of a filter. */
 export function alternatives(list: string | undefined): string[] {

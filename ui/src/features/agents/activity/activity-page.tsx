@@ -7,6 +7,7 @@ import { EmptyState } from "@/components/empty-state";
 import { ErrorState } from "@/components/error-state";
 import { ChoiceFilter } from "@/components/filters/choice-filter";
 import filters from "@/components/filters/filters.module.css";
+import { SearchBox } from "@/components/filters/search-box";
 import { HairlineProgress } from "@/components/hairline-progress";
 import { NewRowsPill } from "@/components/new-rows-pill";
 import { SkeletonRows } from "@/components/skeleton-rows";
@@ -20,6 +21,7 @@ import {
   ACTIVITY_TYPES,
   ACTIVITY_WORD,
   type ActivitySearch,
+  SOURCES,
   STATE_WORD,
 } from "./search";
 import { rowsOf } from "./tree";
@@ -48,11 +50,22 @@ export function ActivityPage() {
           chosen={search.state?.split(",") ?? []}
           onChange={(chosen) => narrow({ state: chosen.join(",") || undefined })}
         />
+        <ChoiceFilter
+          label="Source"
+          choices={SOURCES.map((value) => ({ value, label: value }))}
+          chosen={search.triggered_by?.split(",") ?? []}
+          onChange={(chosen) => narrow({ triggered_by: chosen.join(",") || undefined })}
+        />
+        <SearchBox
+          label="Words of the message"
+          value={search.q}
+          onChange={(q) => q !== search.q && narrow({ q })}
+        />
       </search>
       <Stream
         key={JSON.stringify(search)}
         search={search}
-        onClear={() => narrow({ type: undefined, state: undefined })}
+        onClear={() => void navigate({ search: {}, replace: true })}
       />
     </>
   );
@@ -77,7 +90,7 @@ function Stream({ search, onClear }: StreamProps) {
     return <ErrorState error={query.error} onRetry={() => void query.refetch()} />;
   }
   if (rows.length === 0) {
-    const isFiltered = search.type !== undefined || search.state !== undefined;
+    const isFiltered = Object.values(search).some((value) => value !== undefined);
     return isFiltered ? (
       <EmptyState
         title="No activity matches"

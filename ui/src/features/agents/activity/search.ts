@@ -1,8 +1,10 @@
 import * as v from "valibot";
 import type { Schemas } from "@/api/client";
+import { optionalText, optionalWords } from "@/app/search-params";
 
 type Type = Schemas["Activity"]["activity_type"];
 type State = Schemas["Activity"]["activity_state"];
+type Source = Schemas["Activity"]["triggered_by"];
 
 /** What entries are about, as people say it. */
 export const ACTIVITY_WORD: Record<Type, string> = {
@@ -30,19 +32,15 @@ export const ACTIVITY_TYPES = Object.keys(ACTIVITY_WORD) as readonly Type[];
 /** The states in the order of the filter. */
 export const ACTIVITY_STATES = Object.keys(STATE_WORD) as readonly State[];
 
-function words(known: readonly string[]) {
-  const keep = (list: string) =>
-    list
-      .split(",")
-      .filter((word) => known.includes(word))
-      .join(",") || undefined;
-  return v.fallback(v.optional(v.pipe(v.string(), v.transform(keep))), undefined);
-}
+/** Who stands behind what happened, in the order of the filter. */
+export const SOURCES: readonly Source[] = ["user", "schedule", "agent"];
 
 /** The address of the stream is its filter, in the words of the API. */
 export const activitySearch = v.object({
-  type: words(ACTIVITY_TYPES),
-  state: words(ACTIVITY_STATES),
+  type: optionalWords(ACTIVITY_TYPES),
+  state: optionalWords(ACTIVITY_STATES),
+  triggered_by: optionalWords(SOURCES),
+  q: optionalText,
 });
 
 /** A filter as it stands in an address. */

@@ -19,6 +19,8 @@ function activitiesQuery(name: string, search: ActivitySearch, floor: number) {
       const query = {
         activity_type: search.type,
         activity_state: search.state,
+        triggered_by: search.triggered_by,
+        q: search.q,
         limit: PAGE_ACTIVITIES,
         cursor: pageParam ?? undefined,
         min_position: floor,
