@@ -33,6 +33,11 @@ const PLACELESS: &[&str] = &[
     "/api/setup/status",
 ];
 
+/// Reads that name the version of the agent, and hold what moves without it: a condition on one would
+/// promise too much.
+const VERSIONED: &[&str] =
+    &["/api/agents/{name}/credentials/status", "/api/agents/{name}/mcp-servers"];
+
 /// The routes of this resource.
 pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(show))
@@ -136,7 +141,8 @@ fn complete_operation(operation: &mut Operation, method: &str, path: &str) {
             if !is_stream && !PLACELESS.contains(&path) {
                 response.headers.insert("Position".to_owned(), RefOr::T(position_header()));
             }
-            if is_conditional_read || is_conditional_write {
+            let is_versioned = VERSIONED.contains(&path);
+            if is_conditional_read || is_conditional_write || is_versioned {
                 response.headers.insert("ETag".to_owned(), RefOr::T(etag_header()));
             }
         }

@@ -233,12 +233,15 @@ async fn callers(t: &TestApp) -> (Callers, String) {
     (callers, id.to_string())
 }
 
-/// Whether the description says that the answer has a position; it does not speak of pages.
-fn has_position_by_description((method, route, ..): &Row, status: u16) -> bool {
+/// The headers that the description promises for some answers and not for others.
+const HEADERS: [&str; 2] = ["Position", "ETag"];
+
+/// Whether the description says that the answer has a header; it does not speak of pages.
+fn has_by_description(header: &str, (method, route, ..): &Row, status: u16) -> bool {
     static DESCRIPTION: LazyLock<Value> =
         LazyLock::new(|| serde_json::from_str(include_str!("../../openapi.json")).unwrap());
     let responses = &DESCRIPTION["paths"][route][method.to_lowercase()]["responses"];
-    responses[status.to_string()]["headers"]["Position"].is_object()
+    responses[status.to_string()]["headers"][header].is_object()
 }
 
 /// Sends the row and answers with status and code; the body of a stream is not waited for.
@@ -263,8 +266,11 @@ async fn send(client: &Client, row: &Row, id: &str) -> (u16, String) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     if status < 400 {
-        let has_position = response.headers().contains_key("position");
-        assert_eq!(has_position, has_position_by_description(row, status), "{} {route}", row.0);
+        for header in HEADERS {
+            let (is_sent, is_promised) =
+                (response.headers().contains_key(header), has_by_description(header, row, status));
+            assert_eq!(is_sent, is_promised, "{header} of {} {route}", row.0);
+        }
         return (status, String::new());
     }
     let problem: Value = response.json().await.unwrap();

@@ -16,6 +16,7 @@ use crate::api::reply::Reply;
 use crate::commands::agents;
 use crate::commands::reports::LifeRef;
 use crate::domain::agent::{Agent, Life, Phase, Step};
+use crate::event_log::Loaded;
 use crate::hosts;
 use crate::projections::agents::AgentStatus;
 
@@ -200,6 +201,7 @@ pub(super) async fn delete(
 /// Where an agent stands.
 pub(super) struct Reached {
     pub(super) phase: Phase,
+    version: i64,
     pause_wanted: bool,
     failure: Option<(Step, String)>,
 }
@@ -225,13 +227,13 @@ async fn settle_when(
     let mut head = state.app.log.watch_head();
     loop {
         head.mark_unchanged();
-        let agent = state.app.log.state::<Agent>(&life.name).await?.state;
+        let Loaded { state: agent, version } = state.app.log.state::<Agent>(&life.name).await?;
         let current = agent.life.filter(|current| current.incarnation == life.incarnation);
         let reached = match current {
             Some(Life { pause_wanted, failure, .. }) => {
-                Reached { phase: agent.phase, pause_wanted, failure }
+                Reached { phase: agent.phase, version, pause_wanted, failure }
             }
-            None => Reached { phase: Phase::Absent, pause_wanted: false, failure: None },
+            None => Reached { phase: Phase::Absent, version, pause_wanted: false, failure: None },
         };
         if is_settled(&reached) {
             return Ok(reached);
@@ -272,5 +274,6 @@ pub(super) async fn answer(
     }
     let status = reached.phase.into();
     let code = if is_there { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(Reply::ok(position, Transition { message, status, phase, position }).status(code))
+    let reached_at = Transition { message, status, phase, position };
+    Ok(Reply::ok(position, reached_at).version(reached.version).status(code))
 }

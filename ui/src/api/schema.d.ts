@@ -5005,6 +5005,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
                     [name: string]: unknown;
@@ -5840,6 +5842,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The version of what is shown, such as `"v17"`, for `If-Match` */
+                    ETag?: string;
                     /** @description The position of the log at which the answer holds */
                     Position?: number;
                     [name: string]: unknown;
