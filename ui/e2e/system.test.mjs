@@ -45,6 +45,24 @@ describe("the system page", { timeout: 60_000 }, async () => {
     await model("activities").getByText("Current").waitFor();
   });
 
+  it("describes the API, to read and to try, by this server alone", async () => {
+    const asked = new Set();
+    const docs = await page.context().newPage();
+    docs.on("request", (request) => asked.add(new URL(request.url()).origin));
+    await docs.goto(`${server.url}/api/docs`);
+    const operation = docs.locator(".opblock").filter({ hasText: "/api/agents/{name}/activities" });
+    await operation.locator(".opblock-summary-control").click();
+    await operation.getByText("Where the page begins").waitFor();
+    await operation.getByRole("button", { name: "Try it out" }).click();
+    await operation.getByPlaceholder("name", { exact: true }).fill("scout");
+    await operation.getByRole("button", { name: "Execute" }).click();
+    const answer = operation.locator(".live-responses-table");
+    await answer.getByText("200", { exact: true }).waitFor();
+    await answer.getByText("next_cursor").waitFor();
+    assert.deepEqual([...asked].filter((origin) => origin !== "null"), [server.url]);
+    await docs.close();
+  });
+
   it("is of use on a phone", async () => {
     await page.setViewportSize({ width: 360, height: 740 });
     await model("executions").getByText("Current").waitFor();
