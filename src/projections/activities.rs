@@ -11,8 +11,10 @@
 //! | `schedule` | `schedule_start`, `schedule_end` |
 //!
 //! The start entry opens with the request and is itself closed by the terminal event, beside an end
-//! entry below it. A cancelled run closes as `failed` with the error `cancelled` and has an
+//! entry below it; both have its cost then. A cancelled run closes as `failed` with the error `cancelled` and has an
 //! `execution_cancelled` entry below it. Tool calls are below the start entry.
+//!
+//! Words of messages are found by the index that `executions` keeps of them.
 
 mod fold;
 mod list;
@@ -24,7 +26,7 @@ use utoipa::ToSchema;
 
 use super::agents::visible_life;
 use super::keyset::Found;
-use super::page::{Filter, Listed, Page, PageRequest, Place};
+use super::page::{Filter, Page, PageRequest, Place};
 use super::wire::{Cost, Timestamp, words};
 use super::{Viewer, lives};
 use crate::db::{self, Db, Json, Record, Statement, record, word_columns};
@@ -33,7 +35,7 @@ use crate::domain::{AccountId, AgentName, EventId, ExecutionId, IncarnationId};
 
 pub(super) use fold::ActivitiesProjection;
 pub use fold::ENTRIES_PER_EVENT_MAX;
-pub use past::{LOOKED_AT_MAX, PastActivities};
+pub use past::{FOLDED_MAX, PastActivities};
 
 /// How much of a message or an error an entry shows, in characters.
 pub const DETAIL_CHARS_MAX: usize = 500;
@@ -48,6 +50,7 @@ pub const DETAIL_CHARS_MAX: usize = 500;
     Serialize,
     Deserialize,
     ToSchema,
+    strum::EnumIter,
     strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantNames,
@@ -161,8 +164,8 @@ pub struct ActivityFilter {
     pub cost_min: Option<Cost>,
     /// Of a beginning or an end of a run that is known to have cost this much or less.
     pub cost_max: Option<Cost>,
-    /// That show a message with every word of this text in it, without regard to case: those that open
-    /// with a request.
+    /// That open with a message with every word of this text in it, without regard to case: those that a
+    /// request has made.
     pub q: Option<String>,
     /// Created at that time or later.
     pub start_time: Option<DateTime<Utc>>,
@@ -190,12 +193,6 @@ impl ActivityFilter {
     fn allows_cost(&self, cost: Option<Cost>) -> bool {
         self.cost_min.is_none_or(|least| cost.is_some_and(|cost| cost >= least))
             && self.cost_max.is_none_or(|most| cost.is_some_and(|cost| cost <= most))
-    }
-}
-
-impl Listed for ActivityRow {
-    fn place(&self) -> Place {
-        Place { created_at: self.created_at.0.timestamp_micros(), row_no: self.row_no }
     }
 }
 

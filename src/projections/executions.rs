@@ -22,7 +22,7 @@ use super::agents::visible_life;
 use super::keyset::Found;
 use super::page::{Filter, LIMIT_MAX, Order, Page, PageRequest, Place};
 use super::wire::{Cost, Timestamp, words, words_or_null};
-use super::{Viewer, keyset, lives};
+use super::{Viewer, keyset, lives, narrow};
 use crate::db::{self, Db, Json, Record, Statement, record};
 use crate::domain::execution::{CancelPhase, CancelReason, ErrorClass, Source, Status, Trigger};
 use crate::domain::slots::SuspendReason;
@@ -354,29 +354,10 @@ pub(super) fn narrow(
     filter: &ExecutionFilter,
     lives: Option<&[IncarnationId]>,
 ) {
-    let mut one_of = |column: &str, values: Vec<db::Value>| {
-        if !values.is_empty() {
-            select.push(&format!(" AND e.{column} IN (")).bind_list(values).push(")");
-        }
-    };
-    one_of("status", keyset::values(&filter.status));
-    one_of("triggered_by", keyset::values(&filter.triggered_by));
-    one_of("parent_execution_id", keyset::values(filter.parent_execution_id.as_slice()));
-    match lives {
-        Some([]) => {
-            select.push(" AND 1 = 0");
-        }
-        lives => one_of("incarnation", keyset::values(lives.unwrap_or_default())),
-    }
-    narrow_cost(select, filter.cost_min, filter.cost_max);
-}
-
-/// Appends between which costs, both included, a known cost is, to a SELECT over table `e`.
-pub(super) fn narrow_cost(select: &mut Statement, least: Option<Cost>, most: Option<Cost>) {
-    if let Some(cost) = least {
-        select.push(" AND e.cost >= ").bind(cost);
-    }
-    if let Some(cost) = most {
-        select.push(" AND e.cost <= ").bind(cost);
-    }
+    narrow::one_of(select, "status", keyset::values(&filter.status));
+    narrow::one_of(select, "triggered_by", keyset::values(&filter.triggered_by));
+    let parent = keyset::values(filter.parent_execution_id.as_slice());
+    narrow::one_of(select, "parent_execution_id", parent);
+    narrow::lives(select, lives);
+    narrow::cost(select, filter.cost_min, filter.cost_max);
 }

@@ -12,6 +12,7 @@ mod builds;
 pub mod executions;
 mod keyset;
 mod lives;
+mod narrow;
 mod page;
 mod past;
 pub mod permissions;

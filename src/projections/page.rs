@@ -145,6 +145,11 @@ impl PageRequest {
         Self { after: Some(place), ..self }
     }
 
+    /// The same page with room for that many rows.
+    pub(super) fn at_least(self, limit: u32) -> Self {
+        Self { limit: self.limit.max(limit), ..self }
+    }
+
     /// Whether the page holds no more than that many rows.
     pub(super) fn is_full(&self, rows: usize) -> bool {
         rows >= self.limit as usize

@@ -7,7 +7,7 @@ use super::keyset::{Branches, Found, Range};
 use super::page::Order;
 use crate::db::{self, Db, Statement};
 
-/// How many rows one request looks at where no index knows which of them fit.
+/// After how many rows a request looks at no more, where no index knows which of them fit.
 pub const LOOKED_AT_MAX: usize = 2_500;
 /// How many steps one search takes, some of which may find nothing.
 const STEPS_MAX: usize = 64;
@@ -53,6 +53,25 @@ pub(super) struct Numbering {
     pub(super) opening: i64,
 }
 
+impl Numbering {
+    /// The requests that may have made rows in a range.
+    fn requests(self, Range { from, to }: Range) -> Range {
+        let per_event = self.per_event;
+        Range { from: from / per_event, to: to / per_event + i64::from(to % per_event != 0) }
+    }
+
+    /// The rows that requests may have made, in the order they have.
+    fn rows(self, requests: Vec<i64>, order: Order) -> impl Iterator<Item = i64> {
+        let Self { per_event, opening } = self;
+        requests.into_iter().flat_map(move |request| {
+            (0..opening).map(move |number| match order {
+                Order::NewestFirst => request * per_event + opening - 1 - number,
+                Order::OldestFirst => request * per_event + number,
+            })
+        })
+    }
+}
+
 impl Opening {
     /// Begins to look for the words of a text; none, when it has no word to look for.
     pub(super) async fn begin(
@@ -61,23 +80,13 @@ impl Opening {
         (range, numbering): (Range, Numbering),
         order: Order,
     ) -> Result<Option<Self>, db::Error> {
-        let Numbering { per_event, .. } = numbering;
-        let end = range.to / per_event + i64::from(range.to % per_event != 0);
-        let requests = Range { from: range.from / per_event, to: end };
-        let search = Search::begin(db, text, requests, order).await?;
+        let search = Search::begin(db, text, numbering.requests(range), order).await?;
         Ok(search.map(|search| Self { search, numbering, range }))
     }
 
     async fn next(&mut self, db: &Db, order: Order) -> Result<Option<Vec<i64>>, db::Error> {
         let Some(requests) = self.search.next(db).await? else { return Ok(None) };
-        let Numbering { per_event, opening } = self.numbering;
-        let of = |request: i64| {
-            (0..opening).map(move |number| match order {
-                Order::NewestFirst => request * per_event + opening - 1 - number,
-                Order::OldestFirst => request * per_event + number,
-            })
-        };
-        let rows = requests.into_iter().flat_map(of);
+        let rows = self.numbering.rows(requests, order);
         Ok(Some(rows.filter(|row_no| self.range.contains(*row_no)).collect()))
     }
 
@@ -156,7 +165,30 @@ pub(super) fn looking_at<S: Sieve>(db: &Db, offered: &[i64], sieve: &S) -> State
         "SELECT e.row_no FROM (SELECT e.row_no, {columns} FROM {table} e WHERE e.row_no"
     ));
     // The limit keeps SQLite from walking every row of a status or a life instead of these.
-    select.among(db, offered).push(&format!(" LIMIT {LOOKED_AT_MAX}) e WHERE 1 = 1"));
+    let count = i64::try_from(offered.len()).unwrap_or(i64::MAX);
+    select.among(db, offered).push(" LIMIT ").bind(count).push(") e WHERE 1 = 1");
     sieve.narrow(&mut select);
     select
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOUR: Numbering = Numbering { per_event: 4, opening: 2 };
+
+    #[test]
+    fn a_request_has_the_first_numbers_of_its_event_in_either_order() {
+        let rows = |order| FOUR.rows(vec![7, 5], order).collect::<Vec<_>>();
+        assert_eq!(rows(Order::NewestFirst), [29, 28, 21, 20]);
+        assert_eq!(rows(Order::OldestFirst), [28, 29, 20, 21]);
+    }
+
+    #[test]
+    fn a_range_that_ends_amid_an_event_has_its_request() {
+        assert_eq!(FOUR.requests(Range { from: 20, to: 28 }), Range { from: 5, to: 7 });
+        assert_eq!(FOUR.requests(Range { from: 21, to: 29 }), Range { from: 5, to: 8 });
+        assert_eq!(FOUR.requests(Range { from: 0, to: 0 }), Range { from: 0, to: 0 });
+        assert!(FOUR.requests(Range::ALL).contains(i64::MAX / 4));
+    }
 }

@@ -35,8 +35,13 @@ fn types_of(request: &Request) -> (ActivityType, ActivityType) {
 }
 
 impl ActivityType {
+    /// Whether it marks an end.
+    pub(super) fn is_end(self) -> bool {
+        matches!(self, Self::ChatEnd | Self::ScheduleEnd | Self::TaskEnd)
+    }
+
     /// The entry that marks the end of what this one began.
-    fn end(self) -> Option<Self> {
+    pub(super) fn end(self) -> Option<Self> {
         match self {
             Self::ChatStart => Some(Self::ChatEnd),
             Self::ScheduleStart => Some(Self::ScheduleEnd),

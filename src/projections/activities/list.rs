@@ -2,11 +2,13 @@
 //! of the entries that an index or the words of messages offer which fit.
 
 use super::fold::{ENTRIES_PER_EVENT_MAX, OPENING_ENTRIES_MAX, row_no_after};
-use super::{ActivityFilter, ActivityRow};
+use super::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
+use strum::IntoEnumIterator as _;
+
 use crate::db::{self, Db, Record as _, Statement};
 use crate::domain::{ExecutionId, IncarnationId};
-use crate::projections::executions::narrow_cost;
 use crate::projections::keyset::{Branches, Found, Range, any_of, values};
+use crate::projections::narrow;
 use crate::projections::page::{Order, PageRequest};
 use crate::projections::sift::{Candidates, Numbering, Opening, Sieve, sift};
 
@@ -16,8 +18,12 @@ pub(super) const ORDER: Order = Order::NewestFirst;
 const ENTRIES: Numbering =
     Numbering { per_event: ENTRIES_PER_EVENT_MAX, opening: OPENING_ENTRIES_MAX };
 
-/// Finds the rows of a page. The entries of one execution are few; all others have an index for each
-/// combination of life, type and state.
+/// The most combinations of lives, types and states that are read one by one where entries are looked
+/// at anyway.
+const BRANCHES_MAX: usize = 500;
+
+/// Finds the rows of a page. The entries of one execution are few, and each combination of life, type
+/// and state has an index; sources and costs have none.
 pub(super) async fn find(
     db: &Db,
     filter: &ActivityFilter,
@@ -52,11 +58,12 @@ pub(super) async fn find(
         select.push(" ORDER BY e.row_no + 0 DESC LIMIT ").bind(limit + 1);
         return Ok(Found::of(db.fetch_column(select).await?, limit));
     }
-    let branches = branches(filter, lives);
     if filter.has_cost() || !filter.triggered_by.is_empty() {
+        let branches = offering(filter, lives);
         let candidates = Candidates::Branches { branches, range, step: limit + 1 };
         return sift(db, candidates, &sieve, (ORDER, limit)).await;
     }
+    let branches = exactly(filter, lives);
     Ok(Found::of(branches.first(db, range, ORDER, limit + 1).await?, limit))
 }
 
@@ -81,8 +88,8 @@ fn about(execution: ExecutionId, range: Range) -> Statement {
     select
 }
 
-/// The combinations of columns that a list is merged from.
-fn branches(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branches<'static> {
+/// The branches of an index that hold the wanted types and states and nothing else.
+fn exactly(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branches<'static> {
     let mut columns = Vec::new();
     if let Some(lives) = lives {
         columns.push(("incarnation", values(lives)));
@@ -92,6 +99,24 @@ fn branches(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branche
         columns.push(("activity_state", any_of(&filter.activity_state)));
     }
     Branches { table: ActivityRow::TABLE, columns }
+}
+
+/// The branches of an index that hold what the filter wants among other entries.
+fn offering(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branches<'static> {
+    let mut wanted = filter.clone();
+    if filter.has_cost() && filter.activity_type.is_empty() {
+        // A run's beginning and its end have its cost, and it has ended.
+        let types = ActivityType::iter();
+        wanted.activity_type = types.filter(|of| of.end().is_some() || of.is_end()).collect();
+        if filter.activity_state.is_empty() {
+            wanted.activity_state = vec![ActivityState::Completed, ActivityState::Failed];
+        }
+    }
+    let branches = exactly(&wanted, lives);
+    if branches.len() <= BRANCHES_MAX {
+        return branches;
+    }
+    exactly(&wanted, None)
 }
 
 /// What a filter asks of single entries.
@@ -110,25 +135,21 @@ impl Sieve for Narrowed<'_> {
     }
 
     fn narrow(&self, select: &mut Statement) {
-        let Self { filter, lives } = self;
-        let mut one_of = |column: &str, values: Vec<db::Value>| {
-            if !values.is_empty() {
-                select.push(&format!(" AND e.{column} IN (")).bind_list(values).push(")");
-            }
-        };
-        one_of("activity_type", values(&filter.activity_type));
-        one_of("activity_state", values(&filter.activity_state));
-        one_of("triggered_by", values(&filter.triggered_by));
-        one_of("related_execution_id", values(filter.related_execution_id.as_slice()));
-        one_of("incarnation", values(lives.unwrap_or_default()));
-        narrow_cost(select, filter.cost_min, filter.cost_max);
+        let filter = self.filter;
+        narrow::one_of(select, "activity_type", values(&filter.activity_type));
+        narrow::one_of(select, "activity_state", values(&filter.activity_state));
+        narrow::one_of(select, "triggered_by", values(&filter.triggered_by));
+        let execution = values(filter.related_execution_id.as_slice());
+        narrow::one_of(select, "related_execution_id", execution);
+        narrow::lives(select, self.lives);
+        narrow::cost(select, filter.cost_min, filter.cost_max);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projections::activities::{ActivitiesProjection, ActivityState, ActivityType};
+    use crate::projections::activities::ActivitiesProjection;
     use crate::projections::sift::looking_at;
     use crate::projections::{Cost, testing};
 
@@ -142,11 +163,23 @@ mod tests {
                     let activity_type = activity_type.clone();
                     let none = ActivityFilter::default();
                     let filter = ActivityFilter { activity_type, activity_state, ..none };
-                    let branches = branches(&filter, lives);
-                    testing::assert_reads_in_order(&db, &branches, Order::NewestFirst).await;
+                    testing::assert_reads_in_order(&db, &exactly(&filter, lives), ORDER).await;
+                    let cost = ActivityFilter { cost_min: Some(Cost(1)), ..filter };
+                    testing::assert_reads_in_order(&db, &offering(&cost, lives), ORDER).await;
                 }
             }
         }
+    }
+
+    #[test]
+    fn entries_with_a_cost_are_looked_for_where_they_can_be() {
+        let cost = ActivityFilter { cost_min: Some(Cost(1)), ..ActivityFilter::default() };
+        assert_eq!(offering(&cost, None).len(), 6 * 2);
+        let failed = ActivityFilter { activity_state: vec![ActivityState::Failed], ..cost };
+        assert_eq!(offering(&failed, None).len(), 6);
+        let lives: Vec<_> = (0..100).map(|id| IncarnationId(uuid::Uuid::from_u128(id))).collect();
+        assert_eq!(offering(&failed, Some(&lives[..50])).len(), 50 * 6);
+        assert_eq!(offering(&failed, Some(&lives)).len(), 6, "not each life by itself");
     }
 
     #[tokio::test]

@@ -13,10 +13,10 @@ use crate::projections::page::{Filter as _, Page, PageRequest, Place};
 use crate::projections::past::{Folded, PastError, stream_until};
 use crate::projections::{Projection, Viewer};
 
-/// How many entries one page looks at, when few of them were in the states asked for.
-pub const LOOKED_AT_MAX: usize = 5_000;
+/// How many entries one page folds again, when few of them were then as is asked for.
+pub const FOLDED_MAX: usize = 5_000;
 /// How many entries are folded at once, and so from how many executions at most.
-const FOLD_ENTRIES_MAX: usize = 64;
+const FOLD_ENTRIES_MAX: u32 = 64;
 
 /// Queries over activities as they were at a position.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct PastActivities<'a> {
 impl PastActivities<'_> {
     /// A page of the entries that there were, newest first; the filter says until when.
     ///
-    /// It may be shorter than asked for and have a next one: after [`LOOKED_AT_MAX`] entries, or where
+    /// It may be shorter than asked for and have a next one: after [`FOLDED_MAX`] entries, or where
     /// the page of today is.
     pub async fn list(
         &self,
@@ -45,10 +45,11 @@ impl PastActivities<'_> {
                 && filter.allows_cost(row.cost)
         };
         let at = |row_no| Some(filter.cursor_at(Place { created_at: 0, row_no }));
-        let (mut items, mut from, mut looked_at) = (Vec::new(), *page, 0);
+        // Few entries at a time would mean many rounds until a page is full.
+        let (mut items, mut from, mut folded) = (Vec::new(), page.at_least(FOLD_ENTRIES_MAX), 0);
         loop {
             let (found, rest) = self.live.rows(viewer, &in_any_state, &from).await?;
-            let (count, is_short) = (found.len(), !page.is_full(found.len()));
+            let (count, is_short) = (found.len(), !from.is_full(found.len()));
             for (number, row) in (1..).zip(self.then(found).await?) {
                 let row_no = row.row_no;
                 items.extend(Some(row).filter(fitted));
@@ -56,13 +57,13 @@ impl PastActivities<'_> {
                     return Ok(Page { items, next_cursor: at(row_no) });
                 }
             }
-            looked_at += count;
+            folded += count;
             match rest {
                 None => return Ok(Page { items, next_cursor: None }),
-                Some(row_no) if is_short || looked_at >= LOOKED_AT_MAX => {
+                Some(row_no) if is_short || folded >= FOLDED_MAX => {
                     return Ok(Page { items, next_cursor: at(row_no) });
                 }
-                Some(row_no) => from = page.after(Place { created_at: 0, row_no }),
+                Some(row_no) => from = from.after(Place { created_at: 0, row_no }),
             }
         }
     }
@@ -82,7 +83,7 @@ impl PastActivities<'_> {
     /// The same entries as they were.
     async fn then(&self, rows: Vec<ActivityRow>) -> Result<Vec<ActivityRow>, PastError> {
         let mut all = Vec::with_capacity(rows.len());
-        for chunk in rows.chunks(FOLD_ENTRIES_MAX) {
+        for chunk in rows.chunks(FOLD_ENTRIES_MAX as usize) {
             let projections: [&dyn Projection; 1] = [&ActivitiesProjection];
             let folded = Folded::empty(&projections).await?;
             folded.fold(&projections, &self.events(chunk).await?).await?;

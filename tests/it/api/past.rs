@@ -11,7 +11,7 @@ use trinity::projections::{FOLD_SPAN_POSITIONS, PASTS_MAX};
 use crate::support::{Client, TestApp, until};
 
 /// The routes that can look back.
-const ROUTES: [&str; 16] = [
+const ROUTES: [&str; 17] = [
     "/api/agents",
     "/api/agents?limit=1",
     "/api/agents/scout",
@@ -27,6 +27,7 @@ const ROUTES: [&str; 16] = [
     "/api/activities/timeline?limit=3",
     "/api/activities/timeline?activity_types=tool_call,agent_collaboration",
     "/api/activities/timeline?cost_min=0",
+    "/api/activities/timeline?q=help",
     "/api/activities/timeline?triggered_by=agent&activity_state=completed",
 ];
 

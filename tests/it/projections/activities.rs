@@ -203,6 +203,9 @@ async fn a_cancelled_run_has_an_entry_of_its_own() {
         assert_eq!(entries[0].error.as_deref(), Some("cancelled"));
         assert_eq!(entries[2].user_id, Some(stage.world.owner));
         assert_eq!(entries[2].details.0["reason"], "requested");
+        assert_eq!(entries[2].cost, None, "that is the run's");
+        assert_eq!(entries[0].cost, entries[1].cost);
+        assert_eq!(entries[0].cost.is_some(), id == running);
     }
 }
 

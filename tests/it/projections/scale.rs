@@ -386,11 +386,16 @@ async fn a_page_reads_about_as_many_rows_as_it_shows() {
     }
 }
 
-async fn entries(views: &Views, filter: &ActivityFilter, limit: u32) -> Vec<ActivityRow> {
+async fn entries(
+    views: &Views,
+    viewer: &Viewer,
+    filter: &ActivityFilter,
+    limit: u32,
+) -> Vec<ActivityRow> {
     let (mut seen, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let page = filter.page(Some(limit), cursor.as_deref()).unwrap();
-        let page = views.activities().list(&Viewer::System, filter, &page).await.unwrap();
+        let page = views.activities().list(viewer, filter, &page).await.unwrap();
         seen.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -446,7 +451,7 @@ fn activity_filters(long: &Long) -> Vec<ActivityFilter> {
 async fn every_filter_of_activities_finds_what_the_whole_list_has() {
     let long = long().await;
     let none = ActivityFilter::default;
-    let all = entries(&long.views, &none(), 1_000).await;
+    let all = entries(&long.views, &Viewer::System, &none(), 1_000).await;
     assert!(all.len() > 10_000, "{}", all.len());
     let is_newest_first = |pair: &[ActivityRow]| pair[0].row_no > pair[1].row_no;
     assert!(all.windows(2).all(is_newest_first));
@@ -480,9 +485,18 @@ async fn every_filter_of_activities_finds_what_the_whole_list_has() {
         };
         let expected: Vec<_> = all.iter().filter(wanted).map(|row| row.id).collect();
         assert!(!expected.is_empty(), "{filter:?}");
-        let found = entries(&long.views, &filter, 11).await;
+        let found = entries(&long.views, &Viewer::System, &filter, 11).await;
         let found: Vec<_> = found.iter().map(|row| row.id).collect();
         assert_eq!(found, expected, "{filter:?}");
+        let few = Viewer::Lives(vec![life(0), life(18)]);
+        let of_few = all
+            .iter()
+            .filter(wanted)
+            .filter(|row| row.incarnation.is_some_and(|of| of == life(0) || of == life(18)));
+        let found = entries(&long.views, &few, &filter, 200).await;
+        assert!(found.iter().map(|row| row.id).eq(of_few.map(|row| row.id)), "{filter:?}");
+        let stranger = Viewer::User(AccountId(Uuid::nil()));
+        assert_eq!(entries(&long.views, &stranger, &filter, 200).await, [], "{filter:?}");
     }
 }
 
