@@ -86,6 +86,26 @@ describe("the frame", { timeout: 180_000 }, async () => {
     await page.unrouteAll();
   });
 
+  it("runs nothing in place of what is gone from under the keys", async () => {
+    await page.goto(`${server.url}/agents/scout/overview`);
+    await page.getByRole("button", { name: "Stop", exact: true }).waitFor();
+    await page.keyboard.press("Control+k");
+    await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
+    await page.keyboard.type("stop scout");
+    const selected = page.locator("[data-selected]");
+    await selected.filter({ hasText: "Stop scout" }).waitFor();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("scout");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await selected.filter({ hasText: "Restart scout" }).waitFor();
+    await server.call("POST", "/api/agents/scout/stop", {});
+    await page.getByText("Start scout").waitFor();
+    assert.equal(await selected.count(), 0);
+    await page.keyboard.press("Escape");
+    await server.call("POST", "/api/agents/scout/start", {});
+  });
+
   it("leads back to the same page after an expired login", async () => {
     await page.goto(`${server.url}/executions?agent=scribe`);
     await row("Write the release notes").waitFor();

@@ -1,6 +1,6 @@
 import { createSpotlight, Spotlight, type SpotlightActionGroupData } from "@mantine/spotlight";
 import { IconSearch } from "@tabler/icons-react";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { Action } from "@/app/actions/registry";
 import { useAllActions } from "@/app/actions/use-actions";
 import { Kbd } from "@/components/kbd";
@@ -12,10 +12,13 @@ const [store, palette] = createSpotlight();
 export function CommandPalette({ onClose }: { onClose: () => void }) {
   const actions = useAllActions();
   const [query, setQuery] = useState("");
+  const answered = useRef("");
   useEffect(() => palette.open(), []);
   // The library selects when the words change; what is found later, as its page has loaded, it would not.
+  // Once something was selected, nothing takes its place unasked: somebody is about to press Enter.
   useEffect(() => {
-    if (query && actions.length > 0) selectFirst();
+    const isOpen = actions.length > 0 && query !== "" && query !== answered.current;
+    if (isOpen && selectFirst()) answered.current = query;
   }, [query, actions]);
   return (
     <Spotlight
@@ -41,12 +44,16 @@ export function CommandPalette({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** Selects the first action of the list unless one is selected. */
-function selectFirst() {
+/** Selects the first action unless one is selected, and says whether there is any. */
+function selectFirst(): boolean {
   const list = document.getElementById(store.getState().listId);
-  if (!list || list.querySelector("[data-selected]")) return;
-  list.querySelector("[data-action]")?.setAttribute("data-selected", "true");
-  store.updateState((state) => ({ ...state, selected: 0 }));
+  const first = list?.querySelector("[data-action]");
+  if (!list || !first) return false;
+  if (!list.querySelector("[data-selected]")) {
+    first.setAttribute("data-selected", "true");
+    store.updateState((state) => ({ ...state, selected: 0 }));
+  }
+  return true;
 }
 
 /** The palette's own form of actions. */
