@@ -99,6 +99,8 @@ describe("agents", { timeout: 240_000 }, async () => {
     await page.goto(`${server.url}/agents/web-pilot/activity?type=tool_call`);
     await row("Tool call").waitFor();
     assert.equal(await row("Counting sheep").count(), 0);
+    await page.goto(`${server.url}/agents/web-pilot/activity?triggered_by=schedule,agent`);
+    await page.getByText("No activity matches").waitFor();
     await page.goto(`${server.url}/agents/web-pilot/activity?triggered_by=user`);
     await row("Tool call").waitFor();
     await page.getByRole("searchbox").fill("counting");
@@ -109,6 +111,25 @@ describe("agents", { timeout: 240_000 }, async () => {
     await page.getByText("No activity matches").waitFor();
     await page.getByRole("button", { name: "Clear the filter", exact: true }).click();
     await row("Tool call").waitFor();
+  });
+
+  it("looks further for what is rare when somebody says so", async () => {
+    const pages = ["first", "second"];
+    await page.route("**/api/agents/web-pilot/activities?*", async (route) => {
+      const url = new URL(route.request().url());
+      const next = pages.shift();
+      if (next) {
+        const json = { count: 0, activities: [], next_cursor: next, position: 1 };
+        return route.fulfill({ json, headers: { position: "1" } });
+      }
+      url.searchParams.delete("cursor");
+      return route.continue({ url: url.href });
+    });
+    await open("/agents/web-pilot/activity?q=counting");
+    await button("Look further").click();
+    await row("Counting sheep").waitFor();
+    assert.equal(await button("Look further").count(), 0);
+    await page.unrouteAll();
   });
 
   it("shows how it is and what it did", async () => {

@@ -59,7 +59,10 @@ describe("the system page", { timeout: 60_000 }, async () => {
     const answer = operation.locator(".live-responses-table");
     await answer.getByText("200", { exact: true }).waitFor();
     await answer.getByText("next_cursor").waitFor();
-    assert.deepEqual([...asked].filter((origin) => origin !== "null"), [server.url]);
+    assert.deepEqual(
+      [...asked].filter((origin) => origin !== "null"),
+      [server.url],
+    );
     await docs.close();
   });
 

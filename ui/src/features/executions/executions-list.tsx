@@ -5,11 +5,11 @@ import { DENSITY } from "@/app/preferences";
 import { DataTable } from "@/components/data-table/data-table";
 import { EmptyState } from "@/components/empty-state";
 import { ErrorState } from "@/components/error-state";
+import { NextPage } from "@/components/next-page";
 import { SkeletonRows } from "@/components/skeleton-rows";
 import { type Stored, useStored } from "@/lib/storage";
 import { columns } from "./columns";
 import { ExecutionCard } from "./execution-card";
-import classes from "./executions.module.css";
 import type { Execution } from "./fold";
 import { matches } from "./matches";
 import { type ExecutionSearch, hasFilter } from "./search";
@@ -68,7 +68,9 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
           if (!query.isFetching && !query.isFetchNextPageError) void query.fetchNextPage();
         }}
         onAtTop={onAtTop}
-        footer={<NextPage query={query} />}
+        footer={
+          <NextPage query={query} isLastEmpty={query.data?.pages.at(-1)?.value.rows.length === 0} />
+        }
       />
       {selected.size > 0 && (
         <SelectionBar selected={selected} rows={rows} onClear={() => setSelected(new Set())} />
@@ -78,13 +80,6 @@ export function ExecutionsList({ search, list, hidden, onClear, onAtTop }: Execu
 }
 
 const renderCard = (execution: Execution) => <ExecutionCard execution={execution} />;
-
-function NextPage({ query }: Pick<ExecutionsListProps["list"], "query">) {
-  if (query.isFetchNextPageError) {
-    return <ErrorState error={query.error} onRetry={() => void query.fetchNextPage()} />;
-  }
-  return query.isFetchingNextPage ? <p className={classes.more}>Loading more</p> : null;
-}
 
 function NothingFits({ onClear }: { onClear: () => void }) {
   return (

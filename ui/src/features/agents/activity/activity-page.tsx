@@ -10,6 +10,7 @@ import filters from "@/components/filters/filters.module.css";
 import { SearchBox } from "@/components/filters/search-box";
 import { HairlineProgress } from "@/components/hairline-progress";
 import { NewRowsPill } from "@/components/new-rows-pill";
+import { NextPage } from "@/components/next-page";
 import { SkeletonRows } from "@/components/skeleton-rows";
 import { useStored } from "@/lib/storage";
 import { executionLink } from "../links";
@@ -89,7 +90,8 @@ function Stream({ search, onClear }: StreamProps) {
   if (query.isError && activities.length === 0) {
     return <ErrorState error={query.error} onRetry={() => void query.refetch()} />;
   }
-  if (rows.length === 0) {
+  // A page may be empty and still lead to a next one, where the server looks through many entries.
+  if (rows.length === 0 && !query.hasNextPage) {
     const isFiltered = Object.values(search).some((value) => value !== undefined);
     return isFiltered ? (
       <EmptyState
@@ -125,6 +127,12 @@ function Stream({ search, onClear }: StreamProps) {
           below > 0
             ? toggle(activity.id)
             : void navigate(executionLink(activity.related_execution_id) as NavigateOptions)
+        }
+        footer={
+          <NextPage
+            query={query}
+            isLastEmpty={query.data?.pages.at(-1)?.value.activities.length === 0}
+          />
         }
       />
     </>

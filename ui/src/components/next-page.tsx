@@ -1,0 +1,35 @@
+import { Button } from "@mantine/core";
+import type { UseInfiniteQueryResult } from "@tanstack/react-query";
+import { ErrorState } from "./error-state";
+import classes from "./next-page.module.css";
+
+interface NextPageProps {
+  query: Pick<
+    UseInfiniteQueryResult,
+    | "error"
+    | "fetchNextPage"
+    | "hasNextPage"
+    | "isFetching"
+    | "isFetchingNextPage"
+    | "isFetchNextPageError"
+  >;
+  /** Whether the last page read has no rows: the server stops after looking at many that do not fit. */
+  isLastEmpty: boolean;
+}
+
+/** The end of a list that is read page by page: what goes on there, or what has to be asked for. */
+export function NextPage({ query, isLastEmpty }: NextPageProps) {
+  const readOn = () => void query.fetchNextPage();
+  if (query.isFetchNextPageError) return <ErrorState error={query.error} onRetry={readOn} />;
+  if (query.isFetchingNextPage) return <p className={classes.foot}>Loading more</p>;
+  // The table asks for more when it has grown; what may be long is looked through when somebody says so.
+  if (!isLastEmpty || !query.hasNextPage || query.isFetching) return null;
+  return (
+    <p className={classes.foot}>
+      Nothing more has been found so far
+      <Button size="compact-xs" variant="default" onClick={readOn}>
+        Look further
+      </Button>
+    </p>
+  );
+}
