@@ -9,7 +9,6 @@
 
 mod accounts;
 mod agents;
-mod args;
 mod boundary;
 mod calls;
 mod causes;
@@ -19,14 +18,12 @@ mod metadata;
 mod order;
 mod place;
 mod pools;
-mod render;
 mod report;
 mod row;
 mod schema;
 mod source;
 mod world;
 
-pub use args::{Args, run};
 pub use report::{Check, Invariant, Report, Violation};
 pub use source::{OpenError, Source};
 

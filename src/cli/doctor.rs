@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::error::{Error, Exit, Result};
-use super::output::{Form, Output, cell, print};
-use super::server::{Common, Running};
+use super::error::Result;
+use super::output::{Form, Output, ReportForm, cell, print};
+use super::server::Running;
 use crate::config::{AgentHostKind, Config, Settings};
 
 /// What `trinity doctor` takes: the settings of the server that it looks at.
@@ -21,12 +21,8 @@ use crate::config::{AgentHostKind, Config, Settings};
 pub struct Args {
     #[command(flatten)]
     settings: Settings,
-    /// Print the report as JSON; the default unless the output is a terminal
-    #[arg(long, conflicts_with = "text")]
-    json: bool,
-    /// Print for people, whatever the output is
-    #[arg(long)]
-    text: bool,
+    #[command(flatten)]
+    form: ReportForm,
 }
 
 /// What a check came to.
@@ -90,7 +86,7 @@ struct Report {
 impl Args {
     /// Looks at everything; 0 when nothing failed, 1 when something did.
     pub async fn execute(self) -> Result<ExitCode> {
-        let output = Output::new(&Common { json: self.json, text: self.text, ..Common::default() });
+        let output = self.form.output();
         let checks = match Config::load(self.settings) {
             Ok(config) => look(&config).await,
             Err(error) => {
@@ -101,15 +97,11 @@ impl Args {
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
         let report = Report { status, version: env!("CARGO_PKG_VERSION"), checks };
         match output.form() {
-            Form::Json => output.json(&encode(&report)?)?,
+            Form::Json => output.report(&report)?,
             Form::Text => print_table(output, &report)?,
         }
         Ok(if status == Status::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
-}
-
-fn encode(report: &Report) -> Result<String> {
-    serde_json::to_string(report).map_err(|error| Error::new(Exit::Failed, error.to_string()))
 }
 
 async fn look(config: &Config) -> Vec<Check> {

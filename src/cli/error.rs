@@ -68,6 +68,19 @@ impl Error {
         }))
     }
 
+    /// A failure in the words of its causes; what one of them has told already is not told twice.
+    pub fn of(exit: Exit, error: &anyhow::Error) -> Self {
+        let mut detail = String::new();
+        for cause in error.chain().map(ToString::to_string) {
+            if detail.is_empty() {
+                detail = cause;
+            } else if !detail.ends_with(&cause) {
+                detail.extend([": ", &cause]);
+            }
+        }
+        Self::new(exit, detail)
+    }
+
     /// The same failure with one more thing to try.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -1,6 +1,7 @@
 //! The command line: one file per noun, and what they share.
 
 mod agent;
+mod audit;
 mod client;
 mod completions;
 mod credential;
@@ -69,7 +70,7 @@ enum UserCommand {
     #[command(flatten)]
     Client(Box<ClientCommand>),
     /// Prove that an event log keeps its invariants
-    Audit(crate::audit::Args),
+    Audit(audit::Args),
     /// Look whether this machine can serve, and say what to do where it cannot
     Doctor(Box<doctor::Args>),
     /// Change the key that credentials are encrypted by
@@ -123,7 +124,9 @@ pub fn main() -> ExitCode {
         Command::User(UserCommand::Client(command)) => {
             block_on(async { report(&command.execute().await) })
         }
-        Command::User(UserCommand::Audit(args)) => block_on(crate::audit::run(args)),
+        Command::User(UserCommand::Audit(args)) => {
+            block_on(async { args.execute().await.unwrap_or_else(|error| error.report()) })
+        }
         Command::User(UserCommand::Doctor(args)) => {
             block_on(async { args.execute().await.unwrap_or_else(|error| error.report()) })
         }

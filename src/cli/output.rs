@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, presets};
 use console::{Style, Term, measure_text_width};
+use serde::Serialize;
 
-use super::error::Result;
+use super::error::{Error, Exit, Result};
 use super::server::Common;
 use super::text::{clean, clean_json};
 
@@ -34,11 +35,34 @@ pub enum Form {
     Json,
 }
 
+/// What is printed of a report that is no server's.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct ReportForm {
+    /// Print the report as JSON; the default unless the output is a terminal
+    #[arg(long, conflicts_with = "text")]
+    json: bool,
+    /// Print for people, whatever the output is
+    #[arg(long)]
+    text: bool,
+}
+
+impl ReportForm {
+    /// Standard output in this form.
+    pub fn output(self) -> Output {
+        Output::of(self.json, self.text)
+    }
+}
+
 impl Output {
-    /// Text on a terminal and JSON otherwise, unless the user says which.
+    /// Standard output in the form that a command of the client is told.
     pub fn new(common: &Common) -> Self {
+        Self::of(common.json, common.text)
+    }
+
+    /// Text on a terminal and JSON otherwise, unless the user says which.
+    fn of(json: bool, text: bool) -> Self {
         let is_terminal = io::stdout().is_terminal();
-        let form = match (common.json, common.text, is_terminal) {
+        let form = match (json, text, is_terminal) {
             (false, true, _) | (false, false, true) => Form::Text,
             (true, ..) | (false, false, false) => Form::Json,
         };
@@ -55,6 +79,12 @@ impl Output {
         // On a terminal the same JSON in which nothing is left that the terminal would obey.
         let json = if self.is_terminal { clean_json(json) } else { json.to_owned() };
         print(&json)
+    }
+
+    /// Prints a report as JSON.
+    pub fn report(self, report: &impl Serialize) -> Result<()> {
+        let json = serde_json::to_string(report);
+        self.json(&json.map_err(|error| Error::new(Exit::Failed, error.to_string()))?)
     }
 
     /// Prints an array of the server's items.

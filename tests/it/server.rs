@@ -349,7 +349,7 @@ impl Server {
     /// Proves the invariants over the log with the real command.
     pub async fn audit(&self) {
         let output = Command::new(EXECUTABLE)
-            .args(["audit", "verify"])
+            .args(["audit", "verify", "--text"])
             .args(self.store_arguments())
             .output()
             .await

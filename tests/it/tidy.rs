@@ -70,7 +70,7 @@ const MAY_USE: [(&str, &[&str], &[&str]); 19] = [
         ],
         &["tokio", "axum", "rand"],
     ),
-    ("audit", &["audit", "config"], &["tokio", "sqlx", "rusqlite"]),
+    ("audit", &["audit"], &["tokio", "sqlx", "rusqlite"]),
     ("config", &["config", "domain"], &[]),
     ("telemetry", &["telemetry", "clock", "config"], &[]),
     ("git", &["git", "adapters", "domain", "gateway", "hosts", "vault"], &[]),
