@@ -259,6 +259,13 @@ mod tests {
     }
 
     #[test]
+    fn a_cause_that_is_told_already_is_not_told_twice() {
+        let error = anyhow::anyhow!("the disk is full").context("cannot write: the disk is full");
+        let error = Error::of(Exit::Failed, &error.context("cannot open the log"));
+        assert_eq!(error.to_string(), "cannot open the log: cannot write: the disk is full");
+    }
+
+    #[test]
     fn statuses_become_the_documented_exit_codes() {
         let exits = [400, 401, 403, 404, 409, 422, 429, 503, 504].map(|s| message(s, "{}").exit);
         assert_eq!(

@@ -112,19 +112,19 @@ impl Args {
                 .or_else(|| variable("TRINITY_DATABASE_URL").map(Secret::from)),
             ..Settings::default()
         };
-        let config = Config::load(settings).map_err(|error| told(Exit::Usage, &error))?;
+        let config = Config::load(settings).map_err(|error| Error::of(Exit::Usage, &error))?;
         require_log(&config).await?;
         data_dir::keep_private();
         let data_dir = DataDir::open(&config.data_dir).map_err(|error| {
             let exit = if error.is::<InUse>() { Exit::Conflict } else { Exit::Failed };
-            told(exit, &error)
+            Error::of(exit, &error)
         })?;
         // What it waits for, and what is wrong with the tables that it finds, is told there.
         logs::init(config.log_format);
         let opened = open_log_and_views(&config, &data_dir).await;
-        let (log, db) = opened.map_err(|error| told(Exit::Failed, &error))?;
+        let (log, db) = opened.map_err(|error| Error::of(Exit::Failed, &error))?;
         let views = Views::start_with(log.clone(), db, vec![projection]);
-        let views = views.await.map_err(|error| told(Exit::Failed, &error.into()))?;
+        let views = views.await.map_err(|error| Error::of(Exit::Failed, &error.into()))?;
         let position = built(&views, &self.name, log.head()).await;
         views.shutdown().await;
         log.close().await;
@@ -166,7 +166,7 @@ async fn require_log(config: &Config) -> Result<()> {
         None if !log.exists() => return Err(missing("it has no log.db")),
         None => inspect_sqlite(&log),
     };
-    let found = found.map_err(|error| told(Exit::Failed, &error.into()))?;
+    let found = found.map_err(|error| Error::of(Exit::Failed, &error.into()))?;
     found.head.map(|_| ()).ok_or_else(|| missing("its log has not begun"))
 }
 
@@ -198,18 +198,16 @@ async fn built(views: &Views, name: &str, head: i64) -> Result<i64> {
     }
 }
 
-fn told(exit: Exit, error: &anyhow::Error) -> Error {
-    Error::new(exit, format!("{error:#}"))
-}
-
 impl From<RebuildError> for Error {
     fn from(error: RebuildError) -> Self {
         match &error {
-            RebuildError::Unknown { .. } => told(Exit::NotFound, &error.into()),
-            RebuildError::Stopped { .. } => told(Exit::Failed, &error.into())
+            RebuildError::Unknown { .. } => Self::of(Exit::NotFound, &error.into()),
+            RebuildError::Stopped { .. } => Self::of(Exit::Failed, &error.into())
                 .hint("whether the log is whole: trinity audit verify")
                 .hint("what is read is as it was; a later build of trinity may know that event"),
-            RebuildError::Db(_) | RebuildError::ShuttingDown => told(Exit::Failed, &error.into()),
+            RebuildError::Db(_) | RebuildError::ShuttingDown => {
+                Self::of(Exit::Failed, &error.into())
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::error::Exit;
+use super::error::{Error, Exit};
 use crate::config::{Config, Settings};
 use crate::telemetry::{logs, traces};
 
@@ -29,12 +29,12 @@ impl Args {
     pub fn execute(self) -> ExitCode {
         let config = match Config::load(self.settings) {
             Ok(config) => config,
-            Err(error) => return refused(&error, Exit::Usage),
+            Err(error) => return Error::of(Exit::Usage, &error).report(),
         };
         logs::init(config.log_format);
         let traces = match traces::install() {
             Ok(traces) => traces,
-            Err(error) => return refused(&error, Exit::Usage),
+            Err(error) => return Error::of(Exit::Usage, &error).report(),
         };
         allow_open_files();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -43,7 +43,7 @@ impl Args {
             Err(error) => Err(anyhow::Error::new(error).context("cannot start the runtime")),
         };
         traces.shutdown();
-        served.unwrap_or_else(|error| refused(&error, Exit::Failed))
+        served.unwrap_or_else(|error| Error::of(Exit::Failed, &error).report())
     }
 }
 
@@ -56,9 +56,4 @@ fn allow_open_files() {
     if let Err(error) = raised {
         tracing::warn!("cannot raise the limit of open files: {error}");
     }
-}
-
-fn refused(error: &anyhow::Error, exit: Exit) -> ExitCode {
-    eprintln!("{} {error:#}", console::style("error:").for_stderr().red().bold());
-    ExitCode::from(exit as u8)
 }

@@ -45,8 +45,8 @@ impl Args {
     /// Does what the subcommand says.
     pub async fn execute(self) -> Result<()> {
         let Command::Rotate(args) = self.command;
-        let failed = |error: anyhow::Error| Error::new(Exit::Failed, format!("{error:#}"));
-        let Rotated { agents, fingerprint, source } = args.rotate().await.map_err(failed)?;
+        let rotated = args.rotate().await.map_err(|error| Error::of(Exit::Failed, &error));
+        let Rotated { agents, fingerprint, source } = rotated?;
         let agents = match agents {
             1 => "1 agent".to_owned(),
             many => format!("{many} agents"),
