@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod exec;
 mod health;
+mod input;
 mod library;
 mod login;
 mod output;

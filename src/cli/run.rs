@@ -1,6 +1,5 @@
 //! `trinity run`: gives an agent a task and watches it.
 
-use std::io::{Read as _, stdin};
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,15 +11,13 @@ use super::Session;
 use super::client::Call;
 use super::error::{Error, Exit, Message, Result};
 use super::exec::summary;
+use super::input;
 use super::output::{Form, print};
 use super::server::Common;
 use super::text::clean;
 use super::watch::{Lines, Seen, Watched, unsuccessful};
 use super::wire::Accepted;
 use crate::domain::AgentName;
-
-/// The most that is read from standard input; the server takes less and says so.
-const MESSAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What `trinity run` takes.
 #[derive(Debug, clap::Args)]
@@ -106,10 +103,7 @@ impl Args {
     }
 
     fn body(&self) -> Result<Value> {
-        let message = match self.message.as_str() {
-            "-" => read_message()?,
-            message => message.to_owned(),
-        };
+        let message = input::text(&self.message, "the message")?;
         let fields = [
             ("message", Some(Value::from(message))),
             ("async_mode", Some(Value::Bool(true))),
@@ -135,15 +129,6 @@ pub(super) fn detached(session: &Session, json: &str, accepted: &Accepted) -> Re
     eprintln!("{}{}", clean(&accepted.status), place.unwrap_or_default());
     eprintln!("follow it: trinity exec logs -f {}", accepted.execution_id);
     print(&accepted.execution_id.to_string())
-}
-
-fn read_message() -> Result<String> {
-    let unreadable =
-        |why: String| Error::new(Exit::Usage, format!("cannot read the message: {why}"));
-    let mut message = String::new();
-    let read = stdin().lock().take(MESSAGE_BYTES_MAX).read_to_string(&mut message);
-    read.map_err(|error| unreadable(error.to_string()))?;
-    Ok(message)
 }
 
 async fn elapsed(limit: Option<Limit>) {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::Session;
 use super::super::client::{Answer, Call};
 use super::super::error::{Error, Exit, Result};
+use super::super::input;
 use super::super::output::{Form, print, status_style};
 use super::super::progress::Progress;
 use super::super::text::clean;
@@ -31,6 +32,9 @@ pub struct CreateArgs {
     /// Branch of that repository [default: main]
     #[arg(long, value_name = "NAME", requires = "github_repo")]
     github_branch: Option<String>,
+    /// Instructions for the CLI, in its CLAUDE.md or GEMINI.md; `-` reads them from standard input
+    #[arg(long, value_name = "TEXT")]
+    custom_instructions: Option<String>,
     /// A word for what the agent is for
     #[arg(long = "type", value_name = "WORD")]
     kind: Option<String>,
@@ -46,6 +50,9 @@ pub struct CreateArgs {
     /// Let schedules start work, once there are some
     #[arg(long)]
     autonomy: bool,
+    /// Image of its container, if not the server's
+    #[arg(long, value_name = "IMAGE")]
+    base_image: Option<String>,
     /// Processors that its container may use, such as 1.5
     #[arg(long, value_name = "N")]
     cpu: Option<String>,
@@ -64,7 +71,10 @@ pub struct CreateArgs {
 
 impl CreateArgs {
     /// The body of the request: only what was said, so that the server's defaults hold.
-    fn body(&self) -> Value {
+    fn body(&self) -> Result<Value> {
+        let instructions = self.custom_instructions.as_deref();
+        let instructions = instructions.map(|said| input::text(said, "the custom instructions"));
+        let instructions = instructions.transpose()?;
         let fields = [
             ("name", Some(Value::from(self.name.as_str()))),
             ("runtime", self.runtime.clone().map(Value::from)),
@@ -72,16 +82,18 @@ impl CreateArgs {
             ("template", self.template.clone().map(Value::from)),
             ("github_repo", self.github_repo.clone().map(Value::from)),
             ("github_branch", self.github_branch.clone().map(Value::from)),
+            ("custom_instructions", instructions.map(Value::from)),
             ("type", self.kind.clone().map(Value::from)),
             ("max_parallel_tasks", self.capacity.map(Value::from)),
             ("execution_timeout_seconds", self.timeout.map(Value::from)),
             ("tools", Some(Value::from(self.tools.clone())).filter(|_| !self.tools.is_empty())),
             ("autonomy", self.autonomy.then_some(Value::Bool(true))),
+            ("base_image", self.base_image.clone().map(Value::from)),
             ("resources", self.resources()),
             ("full_capabilities", self.full_capabilities.then_some(Value::Bool(true))),
         ];
         let said = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Value::Object(said.collect::<Map<String, Value>>())
+        Ok(Value::Object(said.collect::<Map<String, Value>>()))
     }
 
     fn resources(&self) -> Option<Value> {
@@ -93,7 +105,7 @@ impl CreateArgs {
 impl Session {
     pub(super) async fn create(&self, args: CreateArgs) -> Result<()> {
         let start = args.no_start.then_some("false");
-        let call = Call::post("/api/agents").query("start", start).json(args.body());
+        let call = Call::post("/api/agents").query("start", start).json(args.body()?);
         self.client.call(call).await?;
         let (answer, agent) = self.settled(&args.name, args.wait).await?;
         match self.output.form() {

@@ -10,14 +10,12 @@ use serde_json::{Value, json};
 use super::super::Session;
 use super::super::client::Call;
 use super::super::error::{Error, Exit, Result};
+use super::super::input::STANDARD_INPUT;
 use super::super::output::{Form, cell, print};
 use super::super::text::{clean, one_line};
 use super::path;
 use crate::adapters::mcp;
 use crate::domain::AgentName;
-
-/// What stands for standard input.
-const STANDARD_INPUT: &str = "-";
 
 #[derive(Debug, clap::Args)]
 #[command(

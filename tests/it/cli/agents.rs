@@ -41,6 +41,23 @@ async fn an_agent_lives_from_its_creation_to_its_deletion() {
 }
 
 #[tokio::test]
+async fn a_new_agent_has_the_instructions_and_the_image_that_were_said() {
+    let server = Server::start().await;
+    let user = User::of(&server);
+    let create = ["agent", "create", "--runtime", "demo", "--no-start"];
+    let said = [&create[..], &["terse", "--custom-instructions", "Be brief."]].concat();
+    let made = user.run(&said).await.exits(0).json();
+    assert_eq!(made["custom_instructions"], "Be brief.");
+    let piped = [&create[..], &["wordy", "--custom-instructions", "-"]].concat();
+    let made = user.run_with_input(&piped, "Be long.\nAnd kind.\n").await.exits(0).json();
+    assert_eq!(made["custom_instructions"], "Be long.\nAnd kind.\n");
+    user.run(&piped).await.exits(2).says("custom_instructions must have 1 to 32768 bytes");
+    // The server is asked, and allows none of this name wherever agents live.
+    let image = [&create[..], &["boxed", "--base-image", "example/other:1"]].concat();
+    user.run(&image).await.exits(2).says("agents");
+}
+
+#[tokio::test]
 async fn settings_are_shown_without_a_value_and_set_with_one() {
     let server = Server::start().await;
     let user = User::of(&server);
