@@ -16,7 +16,7 @@ use super::server::Common;
 use super::text::{UNKNOWN, ago, cost, duration, one_line, short_id};
 use super::when;
 use super::wire::{Execution, Terminated};
-use crate::api::executions::ExecutionQuery;
+use crate::api::executions::{ExecutionQuery, Sort};
 use crate::clock;
 use crate::domain::AgentName;
 
@@ -36,7 +36,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List executions, the newest first
+    /// List executions
     #[command(mut_arg("from", as_people_say_it), mut_arg("to", as_people_say_it))]
     Ls(LsArgs),
     /// Show an execution with its answer
@@ -56,6 +56,9 @@ struct LsArgs {
     agent: Vec<AgentName>,
     #[command(flatten)]
     filter: ExecutionQuery,
+    /// The newest first, as without it, or the oldest
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    sort: Option<Sort>,
     /// How many at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -115,6 +118,7 @@ impl Session {
         let call = Call::get("/api/executions")
             .query("limit", Some(args.limit.clamp(1, PAGE_LENGTH_MAX)))
             .query("agent", joined(agents))
+            .query("sort", args.sort)
             .pairs(args.filter.pairs());
         let items = self.client.list(call, args.limit).await?;
         if self.output.form() == Form::Json {

@@ -72,11 +72,15 @@ struct AllQuery {
 }
 
 /// In which order.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-enum Sort {
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema, clap::ValueEnum, strum::Display)]
+pub enum Sort {
     #[serde(rename = "-created_at")]
+    #[strum(to_string = "-created_at")]
+    #[value(name = "-created_at")]
     NewestFirst,
     #[serde(rename = "created_at")]
+    #[strum(to_string = "created_at")]
+    #[value(name = "created_at")]
     OldestFirst,
 }
 

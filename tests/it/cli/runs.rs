@@ -128,6 +128,12 @@ async fn executions_are_listed_shown_and_stopped_by_the_end_of_their_id() {
     let listed = user.run(&["exec", "ls"]).await.exits(0).json();
     let id = |place: usize| listed[place]["id"].as_str().unwrap();
     assert_eq!((id(0), id(1)), (hanging.as_str(), done.as_str()));
+    for (order, first) in [("created_at", &done), ("-created_at", &hanging)] {
+        let words = ["exec", "ls", "--sort", order, "--limit", "1"];
+        let listed = user.run(&words).await.exits(0).json();
+        assert_eq!(listed.as_array().unwrap().len(), 1, "{order}");
+        assert_eq!(&listed[0]["id"], first, "{order}");
+    }
     let table = user.run(&["exec", "ls", "-s", "completed", "--text"]).await.exits(0).stdout;
     assert_eq!(table.lines().count(), 2, "{table}");
     for shown in [&done[24..], "completed", "scout", "manual", "$0.5000", "#!demo say good"] {
