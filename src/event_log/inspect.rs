@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection as SqliteConnection, OpenFlags, OptionalExtension as _};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::migrations::SELECT_VERSION;
@@ -76,22 +76,20 @@ pub enum InspectError {
 /// # Errors
 /// When the file cannot be read as a log.
 pub fn inspect_sqlite(path: &Path) -> Result<Inspection, InspectError> {
-    let look = || {
-        let connection = open_sqlite(path)?;
-        let schema = found_sqlite(&connection, MIGRATIONS.component)?;
+    read_sqlite(path, |connection| {
+        let schema = found_sqlite(connection, MIGRATIONS.component)?;
         let read_head = |row: &rusqlite::Row<'_>| {
             let recorded_at = time::from_micros(row.get(2)?);
             Ok(Head { log_id: row.get(0)?, position: row.get(1)?, recorded_at })
         };
-        let head = if has_sqlite(&connection, "event_log_head")? {
+        let head = if has_sqlite(connection, "event_log_head")? {
             Some(connection.query_row(SELECT_HEAD, [], read_head)?)
         } else {
             None
         };
         let engine = format!("SQLite {}", rusqlite::version());
         Ok(Inspection { engine, schema, schema_known: MIGRATIONS.known_sqlite(), head })
-    };
-    look().map_err(|error| InspectError::Sqlite(path.to_owned(), error))
+    })
 }
 
 /// Looks at the tables of a component in a SQLite file, which must exist. Blocks.
@@ -99,9 +97,20 @@ pub fn inspect_sqlite(path: &Path) -> Result<Inspection, InspectError> {
 /// # Errors
 /// When the file cannot be read as a database.
 pub fn version_sqlite(path: &Path, of: &Migrations) -> Result<SchemaVersion, InspectError> {
-    let found = open_sqlite(path).and_then(|connection| found_sqlite(&connection, of.component));
-    let found = found.map_err(|error| InspectError::Sqlite(path.to_owned(), error))?;
+    let found = read_sqlite(path, |connection| found_sqlite(connection, of.component))?;
     Ok(SchemaVersion { found, known: of.known_sqlite() })
+}
+
+/// Reads a SQLite file, which must exist. Blocks.
+///
+/// # Errors
+/// When the file cannot be read as a database, or not what is wanted of it.
+pub fn read_sqlite<T>(
+    path: &Path,
+    read: impl FnOnce(&SqliteConnection) -> rusqlite::Result<T>,
+) -> Result<T, InspectError> {
+    let read = open_sqlite(path).and_then(|connection| read(&connection));
+    read.map_err(|error| InspectError::Sqlite(path.to_owned(), error))
 }
 
 /// Reads alone: a server that runs goes on writing, and what is not there is not made.
@@ -129,7 +138,24 @@ fn found_sqlite(connection: &SqliteConnection, component: &str) -> rusqlite::Res
 /// # Errors
 /// When the database cannot be reached, does not answer in time, or cannot be read.
 pub async fn inspect_postgres(url: &str) -> Result<Inspection, InspectError> {
-    in_time(look_at_postgres(url)).await
+    read_postgres(url, async |connection| {
+        let version: String =
+            sqlx::query_scalar("SHOW server_version").fetch_one(&mut *connection).await?;
+        let (mut schema, mut head) = (0, None);
+        if sqlx::query_scalar(HAS_LOG_POSTGRES).fetch_one(&mut *connection).await? {
+            let component = MIGRATIONS.component;
+            let found = sqlx::query_scalar(SELECT_VERSION).bind(component);
+            schema = found.fetch_optional(&mut *connection).await?.unwrap_or(0);
+            if let Some(row) = sqlx::query(SELECT_HEAD).fetch_optional(&mut *connection).await? {
+                let recorded_at = time::from_micros(row.try_get(2)?);
+                let (log_id, position) = (row.try_get(0)?, row.try_get(1)?);
+                head = Some(Head { log_id, position, recorded_at });
+            }
+        }
+        let engine = format!("Postgres {version}");
+        Ok(Inspection { engine, schema, schema_known: MIGRATIONS.known_postgres(), head })
+    })
+    .await
 }
 
 /// Looks at the tables of components in a Postgres database, in their order.
@@ -140,47 +166,38 @@ pub async fn versions_postgres(
     url: &str,
     of: &[Migrations],
 ) -> Result<Vec<SchemaVersion>, InspectError> {
-    in_time(async {
-        let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+    read_postgres(url, async |connection| {
         let has_any: bool =
-            sqlx::query_scalar(HAS_VERSIONS_POSTGRES).fetch_one(&mut connection).await?;
+            sqlx::query_scalar(HAS_VERSIONS_POSTGRES).fetch_one(&mut *connection).await?;
         let mut versions = Vec::new();
         for migrations in of {
             let mut found = None;
             if has_any {
                 let select = sqlx::query_scalar(SELECT_VERSION).bind(migrations.component);
-                found = select.fetch_optional(&mut connection).await?;
+                found = select.fetch_optional(&mut *connection).await?;
             }
             let (found, known) = (found.unwrap_or(0), migrations.known_postgres());
             versions.push(SchemaVersion { found, known });
         }
-        connection.close().await?;
         Ok(versions)
     })
     .await
 }
 
-async fn in_time<T>(look: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, InspectError> {
+/// Reads a Postgres database.
+///
+/// # Errors
+/// When the database cannot be reached, does not answer in time, or cannot be read.
+pub async fn read_postgres<T>(
+    url: &str,
+    read: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Result<T, InspectError> {
+    let look = async {
+        let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+        let read = read(&mut connection).await?;
+        connection.close().await?;
+        Ok(read)
+    };
     let looked = tokio::time::timeout(Duration::from_millis(ANSWER_MS_MAX), look).await;
     looked.map_err(|_| InspectError::Silent)?.map_err(InspectError::Postgres)
-}
-
-async fn look_at_postgres(url: &str) -> Result<Inspection, sqlx::Error> {
-    let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
-    let version: String =
-        sqlx::query_scalar("SHOW server_version").fetch_one(&mut connection).await?;
-    let (mut schema, mut head) = (0, None);
-    if sqlx::query_scalar(HAS_LOG_POSTGRES).fetch_one(&mut connection).await? {
-        let component = MIGRATIONS.component;
-        let found = sqlx::query_scalar(SELECT_VERSION).bind(component);
-        schema = found.fetch_optional(&mut connection).await?.unwrap_or(0);
-        if let Some(row) = sqlx::query(SELECT_HEAD).fetch_optional(&mut connection).await? {
-            let recorded_at = time::from_micros(row.try_get(2)?);
-            let (log_id, position) = (row.try_get(0)?, row.try_get(1)?);
-            head = Some(Head { log_id, position, recorded_at });
-        }
-    }
-    connection.close().await?;
-    let engine = format!("Postgres {version}");
-    Ok(Inspection { engine, schema, schema_known: MIGRATIONS.known_postgres(), head })
 }

@@ -40,8 +40,8 @@ pub use error::{ExecuteError, Invalid, LogError, OpenError, Unavailable};
 pub use feed::{RING_BYTES_MAX, RING_EVENTS_MAX};
 pub use group_commit::{BATCH_APPENDS_MAX, BATCH_BYTES_MAX, QUEUE_APPENDS_MAX, QUEUE_BYTES_MAX};
 pub use inspect::{
-    Head, InspectError, Inspection, SchemaVersion, inspect_postgres, inspect_sqlite,
-    version_sqlite, versions_postgres,
+    Head, InspectError, Inspection, SchemaVersion, inspect_postgres, inspect_sqlite, read_postgres,
+    read_sqlite, version_sqlite, versions_postgres,
 };
 pub use migrations::{MigrateError, Migrations};
 pub use plan::{Decision, GUARDS_MAX, Plan, STREAMS_MAX, Seen};
