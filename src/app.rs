@@ -228,7 +228,7 @@ pub async fn open_log_and_views(
     let Some(url) = &config.database_url else {
         let log = EventLog::open_sqlite(&data_dir.join("log.db")).await;
         let log = log.context("cannot open the event log")?;
-        let views = projections::open_file(&data_dir.join("views.db")).await;
+        let views = projections::open_file(&data_dir.join(projections::FILE)).await;
         return Ok((log, views.context("cannot open the read models")?));
     };
     let log = EventLog::open_postgres(url.expose()).await;

@@ -6,6 +6,7 @@ mod programs;
 mod redis;
 mod server;
 mod store;
+mod views;
 
 use std::process::ExitCode;
 

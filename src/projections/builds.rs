@@ -9,7 +9,7 @@ use super::{Build, Projection};
 use crate::db::{Db, Durability, Error, Json, Param, Row, Statement};
 use crate::event_log::{MigrateError, Migrations};
 
-const MIGRATIONS: Migrations = Migrations {
+pub(super) const MIGRATIONS: Migrations = Migrations {
     component: "projections",
     sqlite: &[include_str!("../../migrations/sqlite/projections_0001.sql")],
     postgres: &[include_str!("../../migrations/postgres/projections_0001.sql")],

@@ -10,6 +10,7 @@ pub mod activities;
 pub mod agents;
 mod builds;
 pub mod executions;
+pub mod inspect;
 mod keyset;
 mod lives;
 mod narrow;
@@ -67,6 +68,9 @@ impl Viewer {
         }
     }
 }
+
+/// The file of the read models in the data directory, on SQLite.
+pub const FILE: &str = "views.db";
 
 /// Every read model.
 pub fn all() -> Vec<Arc<dyn Projection>> {

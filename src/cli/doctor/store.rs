@@ -1,16 +1,18 @@
-//! The event log, the clock against it, and the state beside it.
+//! The event log, the clock against it, and the state and the read models beside it.
 
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Check;
+use super::{Check, views};
 use crate::clock;
 use crate::config::Config;
 use crate::event_log::{
     InspectError, Inspection, SchemaVersion, inspect_postgres, inspect_sqlite, version_sqlite,
     versions_postgres,
 };
+use crate::projections;
+use crate::projections::inspect as read_models;
 use crate::state::STORES;
 
 /// How far the clock may be behind the last event: two machines never quite agree.
@@ -19,7 +21,7 @@ const CLOCK_BEHIND_MAX: TimeDelta = TimeDelta::seconds(1);
 /// What to do about a file that a later build has written.
 const NEWER: &str = "a newer build wrote it; run that one";
 
-/// Looks at the log and the state where the settings say they are.
+/// Looks at the log, the state and the read models where the settings say they are.
 pub(super) async fn look(config: &Config) -> Vec<Check> {
     if let Some(url) = &config.database_url {
         return look_at_database(url.expose()).await;
@@ -33,10 +35,13 @@ pub(super) async fn look(config: &Config) -> Vec<Check> {
 
 async fn look_at_database(url: &str) -> Vec<Check> {
     let hint = "check --database-url, and that the database runs";
-    let mut checks = match inspect_postgres(url).await {
-        Ok(found) => log_checks(&found),
+    // Before the log, which a server that runs writes first.
+    let found_views = read_models::inspect_postgres(url).await;
+    let found = match inspect_postgres(url).await {
+        Ok(found) => found,
         Err(error) => return vec![unreadable("event log", &error, hint)],
     };
+    let mut checks = log_checks(&found);
     let all = STORES.map(|(_, migrations)| migrations);
     match versions_postgres(url, &all).await {
         Ok(versions) => {
@@ -45,20 +50,32 @@ async fn look_at_database(url: &str) -> Vec<Check> {
         }
         Err(error) => checks.push(unreadable("state", &error, hint)),
     }
+    checks.push(match found_views {
+        Ok(views) => views::check("the tables have", &views, found.head.as_ref()),
+        Err(error) => unreadable(views::NAME, &error, hint),
+    });
     checks
 }
 
 /// Looks at each file by itself, so that all that are broken are named.
 fn look_at_files(dir: &Path) -> Vec<Check> {
     let hint = "run as the server's user; if the file is broken, restore it from a backup";
+    let views_file = dir.join(projections::FILE);
+    // Before the log, which a server that runs writes first.
+    let found_views = views_file.exists().then(|| read_models::inspect_sqlite(&views_file));
     let log = dir.join("log.db");
     let has_log = log.exists();
+    let mut head = None;
     let mut checks = match has_log.then(|| inspect_sqlite(&log)) {
         None => {
             let detail = format!("there is no log at {} yet", log.display());
             vec![Check::warn("event log", detail, "trinity serve")]
         }
-        Some(Ok(found)) => log_checks(&found),
+        Some(Ok(found)) => {
+            let checks = log_checks(&found);
+            head = found.head;
+            checks
+        }
         Some(Err(error)) => vec![unreadable("event log", &error, hint)],
     };
     for (file, migrations) in STORES {
@@ -78,6 +95,7 @@ fn look_at_files(dir: &Path) -> Vec<Check> {
             Some(Err(error)) => checks.push(unreadable(name, &error, hint)),
         }
     }
+    checks.extend(views::of_file(&views_file, found_views, head.as_ref()));
     checks
 }
 
@@ -86,12 +104,12 @@ fn log_checks(found: &Inspection) -> Vec<Check> {
     [schema(found)].into_iter().chain(clock).collect()
 }
 
-fn unreadable(name: &'static str, error: &InspectError, hint: &str) -> Check {
+pub(super) fn unreadable(name: &'static str, error: &InspectError, hint: &str) -> Check {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     Check::fail(name, format!("{error}{}", cause.unwrap_or_default()), hint)
 }
 
-fn tables(name: &'static str, place: &str, version: SchemaVersion) -> Check {
+pub(super) fn tables(name: &'static str, place: &str, version: SchemaVersion) -> Check {
     let SchemaVersion { found, known } = version;
     let detail = format!("{place} schema {found} of {known}");
     if found > known { Check::fail(name, detail, NEWER) } else { Check::ok(name, detail) }

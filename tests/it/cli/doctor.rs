@@ -5,11 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use serde_json::Value;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use tokio::process::Command;
+use trinity::db::Statement;
 use trinity::event_log::EventLog;
 use trinity::state::State;
 
+use super::rebuild::tables;
 use super::support::{User, finish};
 use crate::server::{Server, beside};
 
@@ -46,13 +49,15 @@ async fn a_running_server_its_store_and_its_isolation_are_looked_at() {
     let store = server.store_arguments();
     let words = ["doctor", "--json"].into_iter().chain(store.iter().map(String::as_str));
     let report = user.run(&words.collect::<Vec<_>>()).await.exits(0).json();
-    let store_checks = ["event log", "clock", "state", "transcripts"];
+    let store_checks = ["event log", "clock", "state", "transcripts", "read models"];
     for name in ["settings", "data directory", "disk space", "server"].iter().chain(&store_checks) {
         assert_eq!(check(&report, name)["status"], "ok", "{report}");
     }
     let log = check(&report, "event log")["detail"].as_str().unwrap();
     let engine = if server.database_url.is_some() { "Postgres" } else { "SQLite" };
     assert!(log.contains(engine) && log.contains("ends at position"), "{log}");
+    let views = check(&report, "read models")["detail"].as_str().unwrap();
+    assert!(views.contains("they have got to position"), "{views}");
     assert!(check(&report, "server")["detail"].as_str().unwrap().contains(&server.url));
     assert!(check(&report, "fsync")["detail"].as_str().unwrap().contains(" ms"));
     let kind = server.get("/api/health").await.expect(200)["isolation"]["kind"].clone();
@@ -148,6 +153,45 @@ async fn every_file_that_is_broken_newer_or_gone_is_named() {
     let report = look(1).await;
     assert_eq!(check(&report, "state")["status"], "fail");
     assert_eq!(check(&report, "transcripts")["status"], "warn");
+}
+
+#[tokio::test]
+async fn read_models_that_a_start_makes_again_are_no_failure() {
+    let mut server = Server::start().await;
+    let config = json!({"name": "scout", "runtime": "demo"});
+    server.post("/api/agents?start=false", config).await.expect(201);
+    server.signal(Signal::SIGTERM).await;
+    let user = User::of(&server).with("TRINITY_LISTEN", free_address());
+    let store = server.store_arguments();
+    let look = async |status: &str| {
+        let words = ["doctor", "--json"].into_iter().chain(store.iter().map(String::as_str));
+        let report = user.run(&words.collect::<Vec<_>>()).await.exits(0).json();
+        let found = check(&report, "read models");
+        assert_eq!(found["status"], status, "{found}");
+        found["detail"].as_str().unwrap().to_owned()
+    };
+    let change = async |statement: &'static str| {
+        let views = tables(&server, "views.db").await;
+        assert!(views.execute(Statement::new(statement)).await.unwrap() > 0);
+    };
+    change("UPDATE projection_cursors SET position = 1 WHERE projection = 'agents'").await;
+    let behind = look("ok").await;
+    assert!(behind.contains("they have got to position 1 of "), "{behind}");
+    change("UPDATE projection_cursors SET position = 99999 WHERE projection = 'agents'").await;
+    let ahead = look("warn").await;
+    assert!(ahead.contains("they have got to position 99999, the log to "), "{ahead}");
+    change("UPDATE projection_source SET log_id = 'another'").await;
+    let foreign = look("warn").await;
+    assert!(foreign.contains("they are of log another, not "), "{foreign}");
+    if server.database_url.is_none() {
+        let file = server.data_dir.join("views.db");
+        std::fs::write(&file, "this is no database, and long enough to be none").unwrap();
+        let broken = look("warn").await;
+        assert!(broken.contains("views.db is damaged"), "{broken}");
+        std::fs::remove_file(&file).unwrap();
+        let missing = look("warn").await;
+        assert!(missing.contains("views.db is missing"), "{missing}");
+    }
 }
 
 #[tokio::test]

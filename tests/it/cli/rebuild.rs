@@ -20,7 +20,7 @@ async fn rebuild(server: &Server, words: &[&str]) -> Done {
 }
 
 /// The database with the tables of this file, which no server may have open.
-async fn tables(server: &Server, file: &str) -> Db {
+pub(super) async fn tables(server: &Server, file: &str) -> Db {
     match &server.database_url {
         Some(url) => Db::postgres(sqlx::PgPool::connect(url).await.unwrap(), Durability::Normal),
         None => projections::open_file(&server.data_dir.join(file)).await.unwrap(),
