@@ -75,8 +75,12 @@ pub async fn open_file(path: &Path) -> Result<Db, Error> {
 
 async fn try_file(path: &Path) -> Result<Db, Error> {
     let db = Db::open_sqlite(path, Durability::Normal)?;
-    // The first statement reads the whole schema.
-    db.query(Statement::new("SELECT COUNT(*) FROM sqlite_master")).await?;
+    // The first statement reads the whole schema, the next ones where the read models stand.
+    let select = "SELECT name FROM sqlite_master WHERE type = 'table' AND name IN \
+                  ('projection_cursors', 'projection_source', 'schema_version')";
+    for table in db.fetch_column::<String>(Statement::new(select)).await? {
+        db.query(Statement::new(format!("SELECT * FROM {table}"))).await?;
+    }
     Ok(db)
 }
 

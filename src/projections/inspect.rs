@@ -7,9 +7,21 @@ use crate::event_log::{
     InspectError, SchemaVersion, read_postgres, read_sqlite, version_sqlite, versions_postgres,
 };
 
-/// One row, also where there are no cursors.
-const SELECT_REACHED: &str = "SELECT (SELECT log_id FROM projection_source), \
-     min(CASE WHEN build = 'live' THEN position END), max(position) FROM projection_cursors";
+/// One row, also where there are no cursors. Those of other versions and of read models that are no
+/// more do not count: no start moves them.
+fn select_reached() -> String {
+    let known = super::all();
+    let known: Vec<_> = known
+        .iter()
+        .map(|of| format!("(projection = '{}' AND version = {})", of.name(), of.version()))
+        .collect();
+    format!(
+        "SELECT (SELECT log_id FROM projection_source), \
+         min(CASE WHEN build = 'live' THEN position END), max(position) \
+         FROM projection_cursors WHERE {}",
+        known.join(" OR ")
+    )
+}
 
 /// How the read models stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +60,7 @@ pub fn inspect_sqlite(path: &Path) -> Result<Inspection, InspectError> {
     let read = || {
         read_sqlite(path, |connection| {
             connection
-                .query_row(SELECT_REACHED, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .query_row(&select_reached(), [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         })
     };
     let reached = is_known(schema).then(read).transpose()?.map(Reached::of);
@@ -67,7 +79,8 @@ pub async fn inspect_postgres(url: &str) -> Result<Inspection, InspectError> {
         return Ok(Inspection { schema, reached: None });
     }
     let read = read_postgres(url, async |connection| {
-        sqlx::query_as::<_, Row>(SELECT_REACHED).fetch_one(connection).await
+        let select = select_reached();
+        sqlx::query_as::<_, Row>(&select).fetch_one(connection).await
     });
     Ok(Inspection { schema, reached: Some(Reached::of(read.await?)) })
 }

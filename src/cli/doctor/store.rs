@@ -36,7 +36,11 @@ pub(super) async fn look(config: &Config) -> Vec<Check> {
 async fn look_at_database(url: &str) -> Vec<Check> {
     let hint = "check --database-url, and that the database runs";
     // Before the log, which a server that runs writes first.
-    let found_views = read_models::inspect_postgres(url).await;
+    let found_views = match read_models::inspect_postgres(url).await {
+        // Nor would it answer what is asked next.
+        Err(error @ InspectError::Silent) => return vec![unreadable("event log", &error, hint)],
+        found => found,
+    };
     let found = match inspect_postgres(url).await {
         Ok(found) => found,
         Err(error) => return vec![unreadable("event log", &error, hint)],
@@ -51,7 +55,7 @@ async fn look_at_database(url: &str) -> Vec<Check> {
         Err(error) => checks.push(unreadable("state", &error, hint)),
     }
     checks.push(match found_views {
-        Ok(views) => views::check("the tables have", &views, found.head.as_ref()),
+        Ok(views) => views::check("the database has", &views, found.head.as_ref()),
         Err(error) => unreadable(views::NAME, &error, hint),
     });
     checks

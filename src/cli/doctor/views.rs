@@ -13,9 +13,8 @@ use crate::projections::inspect::{Inspection, Reached};
 /// The name of the check.
 pub(super) const NAME: &str = "read models";
 
-/// What to do about read models that the next start makes again by itself.
-const MADE_AGAIN: &str =
-    "start the server again; without one, for each of them: trinity rebuild NAME";
+/// What to do about read models that the next start makes by itself.
+const START: &str = "start the server, or start it again: trinity serve";
 
 /// What was found in their file; none is missing before the log is begun.
 pub(super) fn of_file(
@@ -28,30 +27,34 @@ pub(super) fn of_file(
         None => {
             log?;
             let detail = format!("{file} is missing; a start makes it from the log");
-            Check::warn(NAME, detail, "trinity serve")
-        }
-        Some(Ok(found)) if found.schema.found == 0 && log.is_some() => {
-            let detail = format!("{file} has no tables; a start makes them from the log");
-            Check::warn(NAME, detail, "trinity serve")
+            Check::warn(NAME, detail, START)
         }
         Some(Ok(found)) => check(&format!("{} has", projections::FILE), &found, log),
         Some(Err(error)) if is_damaged(&error) => {
             let detail = format!("{file} is damaged; a start makes it again from the log");
-            Check::warn(NAME, detail, MADE_AGAIN)
+            Check::warn(NAME, detail, START)
         }
-        Some(Err(error)) => unreadable(NAME, &error, "run as the server's user"),
+        Some(Err(error)) => {
+            let hint =
+                "run as the server's user; if the file is broken, delete it: it is made again";
+            unreadable(NAME, &error, hint)
+        }
     })
 }
 
 /// Compares the read models with the log, which was looked at after them and so is never behind.
 pub(super) fn check(place: &str, found: &Inspection, log: Option<&Head>) -> Check {
+    if found.schema.found == 0 && log.is_some() {
+        let detail = format!("{place} no tables of read models; a start makes them from the log");
+        return Check::warn(NAME, detail, START);
+    }
     let tables = tables(NAME, place, found.schema);
     let (Some(Reached { log_id, first, last }), Some(log)) = (&found.reached, log) else {
         return tables;
     };
     let detail = tables.detail;
     let again = "a start makes the read models again";
-    let restored = "if the log is the right one: trinity serve; else restore its newest backup";
+    let restored = "if the log is the right one, start the server; else restore its newest backup";
     if let Some(other) = log_id.as_ref().filter(|log_id| **log_id != log.log_id) {
         let detail = format!("{detail}; they are of log {other}, not {}: {again}", log.log_id);
         return Check::warn(NAME, detail, restored);
@@ -93,6 +96,18 @@ mod tests {
         assert_eq!(status("this", 40, 40), Status::Ok);
         assert_eq!(status("this", 0, 40), Status::Ok);
         assert_eq!(status("this", 40, 41), Status::Warn);
+    }
+
+    #[test]
+    fn a_log_without_read_models_wants_a_start_on_either_store() {
+        let schema = SchemaVersion { found: 0, known: 1 };
+        let found = Inspection { schema, reached: None };
+        let log =
+            Head { log_id: "this".to_owned(), position: 40, recorded_at: DateTime::UNIX_EPOCH };
+        for place in ["views.db has", "Postgres has"] {
+            assert_eq!(check(place, &found, Some(&log)).status, Status::Warn);
+            assert_eq!(check(place, &found, None).status, Status::Ok, "before the first start");
+        }
     }
 
     #[test]

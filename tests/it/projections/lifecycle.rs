@@ -1,5 +1,7 @@
 //! How read models fail, stop, move on and are replaced.
 
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -395,11 +397,27 @@ async fn a_damaged_file_is_thrown_away_and_made_again() {
     world.agent("scout").await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("views.db");
-    let views = world.views(&projections::open_file(&path).await.unwrap()).await;
-    views.shutdown().await;
-    drop(views);
-    std::fs::write(&path, "no database any more, for whatever reason".repeat(1_000)).unwrap();
-    let views = world.views(&projections::open_file(&path).await.unwrap()).await;
-    assert_eq!(views.agents().all().await.unwrap().len(), 1);
-    views.shutdown().await;
+    let whole = |path: &Path| {
+        std::fs::write(path, "no database any more, for whatever reason".repeat(1_000)).unwrap();
+    };
+    // A page in the middle: the schema is read without a complaint.
+    let cursors = |path: &Path| {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+        let root = ask("SELECT rootpage FROM sqlite_master WHERE name = 'projection_cursors'");
+        let page_bytes = ask("PRAGMA page_size");
+        ask("PRAGMA wal_checkpoint(TRUNCATE)");
+        drop(connection);
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.write_all_at(&[0xff; 512], (root - 1) * page_bytes).unwrap();
+    };
+    for damage in [&whole as &dyn Fn(&Path), &cursors] {
+        let views = world.views(&projections::open_file(&path).await.unwrap()).await;
+        views.shutdown().await;
+        drop(views);
+        damage(&path);
+        let views = world.views(&projections::open_file(&path).await.unwrap()).await;
+        assert_eq!(views.agents().all().await.unwrap().len(), 1);
+        views.shutdown().await;
+    }
 }
