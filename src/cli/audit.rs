@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::error::{Error, Exit, Result};
 use super::output::{Form, Output, ReportForm, cell, number, print};
-use super::text::one_line;
+use super::text::escaped;
 use crate::audit::{Check, OpenError, Options, Report, Source, verify};
 use crate::config::{Config, Secret, Settings};
 
@@ -74,12 +74,19 @@ impl VerifyArgs {
             return Ok(Source::Postgres(url.expose().to_owned()));
         }
         let config = Config::load(Settings { data_dir, ..Settings::default() });
-        let config = config.map_err(|error| Error::of(Exit::Usage, &error))?;
+        let config = config.map_err(|error| Error::of(exit_of(&error), &error))?;
         Ok(match config.database_url {
             Some(url) => Source::Postgres(url.expose().to_owned()),
             None => Source::Sqlite(config.data_dir.join("log.db")),
         })
     }
+}
+
+/// Settings that this user may not read are another fault than those that cannot be meant.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    let is_denied = |cause: &io::Error| cause.kind() == io::ErrorKind::PermissionDenied;
+    let denied = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_denied);
+    if denied { Exit::Auth } else { Exit::Usage }
 }
 
 fn tell(done: u64, all: u64) {
@@ -101,16 +108,16 @@ fn print_text(output: Output, report: &Report) -> Result<()> {
         print(&format!("violated {invariant}: {title} ({violations} of {checked} checks)"))?;
         if let Some(first) = first {
             let position = first.position;
-            // One line each: what is in a log must not look like the summary.
+            // One line each and whole: it is the evidence, and must not look like the summary.
             let words = [&first.stream, &first.event_type, &first.message];
-            let [stream, event_type, message] = words.map(|text| one_line(text));
+            let [stream, event_type, message] = words.map(|text| escaped(text));
             print(&format!("  first at position {position}, {stream}, {event_type}: {message}"))?;
         }
     }
     let checked: u64 = report.checks.iter().map(|check| check.checked).sum();
     let word = if report.is_clean() { "clean" } else { "violated" };
     let Report { position, events, open_executions, .. } = report;
-    let [log, log_id] = [&report.log, &report.log_id].map(|text| one_line(text));
+    let [log, log_id] = [&report.log, &report.log_id].map(|text| escaped(text));
     print(&format!(
         "{word}: {events} events up to position {position} of log {log_id} ({log}), \
          {open_executions} executions still open, {checked} checks"

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     max_turns: Option<u32>,
     /// Text added to the system prompt
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     system_prompt: Option<String>,
     /// The only tools it may use
     #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]

@@ -30,6 +30,19 @@ pub fn one_line(text: &str) -> String {
     console::truncate_str(&words, PREVIEW_COLUMNS_MAX, "…").into_owned()
 }
 
+/// The text in one line, whole: what a terminal would not show stands as its escape.
+pub fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\t' => line.extend(char.escape_default()),
+            char if is_shown(char) => line.push(char),
+            char => line.extend(char.escape_default()),
+        }
+    }
+    line
+}
+
 /// JSON in which no character is left that a terminal would obey; still the same JSON.
 ///
 /// JSON itself escapes only the first 32 control characters.
@@ -127,6 +140,12 @@ mod tests {
     fn a_preview_is_one_line() {
         assert_eq!(one_line("  a\n\n b\tc\x1b[1m d "), "a b c d");
         assert!(one_line(&"x".repeat(1_000)).ends_with("x…"));
+    }
+
+    #[test]
+    fn an_escaped_text_is_one_line_and_whole() {
+        assert_eq!(escaped("a\u{1b}[31mé\n  b\u{202e}"), "a\\u{1b}[31mé\\n  b\\u{202e}");
+        assert_eq!(escaped(&"x ".repeat(500)).len(), 1_000);
     }
 
     #[test]

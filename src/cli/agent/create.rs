@@ -33,7 +33,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "NAME", requires = "github_repo")]
     github_branch: Option<String>,
     /// Instructions for the CLI, in its CLAUDE.md or GEMINI.md; `-` reads them from standard input
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     custom_instructions: Option<String>,
     /// A word for what the agent is for
     #[arg(long = "type", value_name = "WORD")]
