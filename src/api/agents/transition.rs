@@ -201,7 +201,8 @@ pub(super) async fn delete(
 /// Where an agent stands.
 pub(super) struct Reached {
     pub(super) phase: Phase,
-    version: i64,
+    /// The version of the agent, unless the name has another life by now.
+    version: Option<i64>,
     pause_wanted: bool,
     failure: Option<(Step, String)>,
 }
@@ -228,8 +229,9 @@ async fn settle_when(
     loop {
         head.mark_unchanged();
         let Loaded { state: agent, version } = state.app.log.state::<Agent>(&life.name).await?;
-        let current = agent.life.filter(|current| current.incarnation == life.incarnation);
-        let reached = match current {
+        let is_it = |current: &Life| current.incarnation == life.incarnation;
+        let version = agent.life.as_ref().is_none_or(is_it).then_some(version);
+        let reached = match agent.life.filter(is_it) {
             Some(Life { pause_wanted, failure, .. }) => {
                 Reached { phase: agent.phase, version, pause_wanted, failure }
             }
@@ -275,5 +277,6 @@ pub(super) async fn answer(
     let status = reached.phase.into();
     let code = if is_there { StatusCode::OK } else { StatusCode::ACCEPTED };
     let reached_at = Transition { message, status, phase, position };
-    Ok(Reply::ok(position, reached_at).version(reached.version).status(code))
+    let reply = Reply::ok(position, reached_at).status(code);
+    Ok(reached.version.into_iter().fold(reply, Reply::version))
 }
