@@ -1,10 +1,10 @@
 //! Which entries are on a page: exactly those of an index where there is one for the filter, else those
 //! of the entries that an index or the words of messages offer which fit.
 
-use super::fold::{ENTRIES_PER_EVENT_MAX, OPENING_ENTRIES_MAX, row_no_after};
-use super::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
 use strum::IntoEnumIterator as _;
 
+use super::fold::{ENTRIES_PER_EVENT_MAX, OPENING_ENTRIES_MAX, row_no_after};
+use super::{ActivityFilter, ActivityRow, ActivityState, ActivityType};
 use crate::db::{self, Db, Record as _, Statement};
 use crate::domain::{ExecutionId, IncarnationId};
 use crate::projections::keyset::{Branches, Found, Range, any_of, values};
@@ -104,10 +104,19 @@ fn exactly(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branches
 /// The branches of an index that hold what the filter wants among other entries.
 fn offering(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branches<'static> {
     let mut wanted = filter.clone();
-    if filter.has_cost() && filter.activity_type.is_empty() {
+    if filter.has_cost() {
         // A run's beginning and its end have its cost, and it has ended.
-        let types = ActivityType::iter();
-        wanted.activity_type = types.filter(|of| of.end().is_some() || of.is_end()).collect();
+        let has_cost = |of: &ActivityType| of.end().is_some() || of.is_end();
+        let is_wanted = |of: &ActivityType| {
+            filter.activity_type.is_empty() || filter.activity_type.contains(of)
+        };
+        wanted.activity_type = ActivityType::iter().filter(has_cost).filter(is_wanted).collect();
+        if wanted.activity_type.is_empty() {
+            return Branches {
+                table: ActivityRow::TABLE,
+                columns: vec![("activity_type", vec![])],
+            };
+        }
         if filter.activity_state.is_empty() {
             wanted.activity_state = vec![ActivityState::Completed, ActivityState::Failed];
         }
@@ -175,6 +184,8 @@ mod tests {
     fn entries_with_a_cost_are_looked_for_where_they_can_be() {
         let cost = ActivityFilter { cost_min: Some(Cost(1)), ..ActivityFilter::default() };
         assert_eq!(offering(&cost, None).len(), 6 * 2);
+        let tools = ActivityFilter { activity_type: vec![ActivityType::ToolCall], ..cost.clone() };
+        assert_eq!(offering(&tools, None).len(), 0);
         let failed = ActivityFilter { activity_state: vec![ActivityState::Failed], ..cost };
         assert_eq!(offering(&failed, None).len(), 6);
         let lives: Vec<_> = (0..100).map(|id| IncarnationId(uuid::Uuid::from_u128(id))).collect();

@@ -45,8 +45,10 @@ impl PastActivities<'_> {
                 && filter.allows_cost(row.cost)
         };
         let at = |row_no| Some(filter.cursor_at(Place { created_at: 0, row_no }));
-        // Few entries at a time would mean many rounds until a page is full.
-        let (mut items, mut from, mut folded) = (Vec::new(), page.at_least(FOLD_ENTRIES_MAX), 0);
+        // Where some may not fit, few entries at a time would mean many rounds until a page is full.
+        let all_fit = filter.activity_state.is_empty() && !filter.has_cost();
+        let mut from = if all_fit { *page } else { page.at_least(FOLD_ENTRIES_MAX) };
+        let (mut items, mut folded) = (Vec::new(), 0);
         loop {
             let (found, rest) = self.live.rows(viewer, &in_any_state, &from).await?;
             let (count, is_short) = (found.len(), !from.is_full(found.len()));
