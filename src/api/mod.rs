@@ -53,6 +53,7 @@ mod wire;
 
 pub use error::{ApiError, Code, Problem};
 pub use events::{CAUSE_DISTANCE_MAX, SCAN_EVENTS_MAX};
+pub use sse::HEARTBEAT;
 pub use state::ApiState;
 pub use stream::LAG_EVENTS_MAX;
 

@@ -2,6 +2,8 @@
 //!
 //! Not part of `make test`, because it installs the CLIs: `make test-clis`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -443,10 +445,13 @@ async fn an_unknown_session_fails_clearly(cli: &Cli) {
 /// A CLI left to itself tries a wrong key again for minutes.
 async fn a_wrong_key_fails_after_few_tries(cli: &Cli) {
     const TRIES_MAX: usize = 4;
+    const FAILED_WITHIN: Duration = Duration::from_mins(1);
     let server = cli.server().await;
     let mark = Uuid::new_v4().to_string();
+    let began = Instant::now();
     let id = cli.task(&server, &format!("{mark} [[error:401:authentication_error]]")).await;
     let ended = server.until_ended(&id).await;
+    assert!(began.elapsed() < FAILED_WITHIN, "{:?}", began.elapsed());
     assert_eq!((&ended["status"], &ended["error_class"]), (&json!("failed"), &json!("api")));
     assert!(ended["error"].as_str().unwrap().contains("401"), "{ended}");
     let tries = cli.requests_with(&mark).await.len();

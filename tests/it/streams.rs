@@ -1,6 +1,6 @@
 //! A client that reconnects, after a crash or to another node, misses and repeats nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eventsource_stream::Eventsource as _;
 use futures::StreamExt as _;
@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use trinity::api::HEARTBEAT;
 
 use crate::event_log::support::environment;
 use crate::server::{Server, WAIT_MAX};
@@ -324,4 +325,38 @@ async fn the_output_of_a_run_is_followed_across_a_crash_by_line_number() {
         stored.into_iter().map(|line| (line["seq"].as_u64().unwrap(), line)).collect();
     assert_eq!(lines, expected);
     assert!(expected.len() > 20);
+}
+
+/// The first heartbeat of a stream on which nothing happens, and how long it was waited for.
+async fn heartbeat(server: &Server, path: &str) -> (String, Duration) {
+    let mut response = server.request(Method::GET, path).send().await.unwrap();
+    assert_eq!(response.status(), 200, "{path}");
+    let (began, mut text) = (Instant::now(), String::new());
+    loop {
+        let chunk = tokio::time::timeout(WAIT_MAX, response.chunk()).await.unwrap();
+        text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
+        let mut frames = text.split_inclusive("\n\n").filter(|frame| frame.ends_with("\n\n"));
+        if let Some(frame) = frames.find(|frame| frame.contains("event: heartbeat\n")) {
+            return (frame.to_owned(), began.elapsed());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_on_which_nothing_happens_says_that_it_lives() {
+    let server = Server::start().await;
+    server.agent("scout").await;
+    let id = server.script("scout", &["say here", "hang"]).await;
+    let paths = [
+        "/api/stream?topics=permission".to_owned(),
+        format!("/api/agents/scout/executions/{id}/stream"),
+    ];
+    let beats = futures::future::join_all(paths.iter().map(|path| heartbeat(&server, path))).await;
+    for (path, (frame, waited)) in paths.iter().zip(beats) {
+        assert!((HEARTBEAT / 2..HEARTBEAT * 2).contains(&waited), "{path}: {waited:?}");
+        // A client that resumes goes on after the last event, wherever the heartbeat came.
+        assert!(!frame.lines().any(|line| line.starts_with("id:")), "{path}: {frame}");
+        let data = frame.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        assert!(serde_json::from_str::<Value>(data).unwrap()["at"].is_string(), "{path}: {frame}");
+    }
 }
