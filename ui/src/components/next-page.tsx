@@ -21,15 +21,17 @@ interface NextPageProps {
 export function NextPage({ query, isLastEmpty }: NextPageProps) {
   const readOn = () => void query.fetchNextPage();
   if (query.isFetchNextPageError) return <ErrorState error={query.error} onRetry={readOn} />;
-  if (query.isFetchingNextPage) return <p className={classes.foot}>Loading more</p>;
   // The table asks for more when it has grown; what may be long is looked through when somebody says so.
-  if (!isLastEmpty || !query.hasNextPage || query.isFetching) return null;
-  return (
-    <p className={classes.foot}>
-      Nothing more has been found so far
-      <Button size="compact-xs" variant="default" onClick={readOn}>
-        Look further
-      </Button>
-    </p>
-  );
+  // The button stays meanwhile, and keeps the focus.
+  if (isLastEmpty && query.hasNextPage) {
+    return (
+      <p className={classes.foot} role="status">
+        {query.isFetching ? "Looking further" : "Nothing more has been found so far"}
+        <Button size="compact-xs" variant="default" onClick={() => !query.isFetching && readOn()}>
+          Look further
+        </Button>
+      </p>
+    );
+  }
+  return query.isFetchingNextPage ? <p className={classes.foot}>Loading more</p> : null;
 }
