@@ -100,7 +100,10 @@ describe("the frame", { timeout: 180_000 }, async () => {
     await page.keyboard.press("ArrowDown");
     await selected.filter({ hasText: "Restart scout" }).waitFor();
     await server.call("POST", "/api/agents/scout/stop", {});
-    await page.getByText("Start scout").waitFor();
+    await page
+      .locator("[data-action]")
+      .filter({ hasText: /^Start scout/ })
+      .waitFor();
     assert.equal(await selected.count(), 0);
     await page.keyboard.press("Escape");
     await server.call("POST", "/api/agents/scout/start", {});
