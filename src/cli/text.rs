@@ -34,10 +34,10 @@ pub fn one_line(text: &str) -> String {
 pub fn escaped(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
-        match char {
-            '\n' | '\t' => line.extend(char.escape_default()),
-            char if is_shown(char) => line.push(char),
-            char => line.extend(char.escape_default()),
+        if is_shown(char) && !matches!(char, '\n' | '\t') {
+            line.push(char);
+        } else {
+            line.extend(char.escape_default());
         }
     }
     line

@@ -11,8 +11,8 @@
 //! | `schedule` | `schedule_start`, `schedule_end` |
 //!
 //! The start entry opens with the request and is itself closed by the terminal event, beside an end
-//! entry below it; both have its cost then. A cancelled run closes as `failed` with the error `cancelled` and has an
-//! `execution_cancelled` entry below it. Tool calls are below the start entry.
+//! entry below it; both have its cost then. A cancelled run closes as `failed` with the error
+//! `cancelled` and has an `execution_cancelled` entry below it. Tool calls are below the start entry.
 //!
 //! Words of messages are found by the index that `executions` keeps of them.
 
@@ -203,8 +203,8 @@ pub struct Activities<'a>(pub(super) &'a Db);
 impl Activities<'_> {
     /// A page of the entries of agents that the viewer may see, newest first.
     ///
-    /// Where no index knows which entries fit, no more than [`super::LOOKED_AT_MAX`] are looked at: the
-    /// page may then be shorter than asked for and still lead to a next one.
+    /// Where no index knows which entries fit, it ends after about [`super::LOOKED_AT_MAX`] that were
+    /// looked at: it may then be shorter than asked for and still lead to a next one.
     pub async fn list(
         &self,
         viewer: &Viewer,

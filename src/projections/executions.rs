@@ -234,8 +234,8 @@ pub struct Executions<'a>(pub(super) &'a Db);
 impl Executions<'_> {
     /// A page of the executions that the viewer may see, in the order of the filter.
     ///
-    /// Where no index knows which rows fit, no more than [`super::LOOKED_AT_MAX`] are looked at: the page may
-    /// then be shorter than asked for and still lead to a next one.
+    /// Where no index knows which rows fit, it ends after about [`super::LOOKED_AT_MAX`] that were looked
+    /// at: it may then be shorter than asked for and still lead to a next one.
     pub async fn list(
         &self,
         viewer: &Viewer,

@@ -8,6 +8,8 @@
 //! An index over such columns ends in `row_no + 0`, and so does what is asked of it: were it the plain
 //! number, Postgres would rather walk the index of all numbers and hope to meet the rows soon.
 
+use chrono::{DateTime, Utc};
+
 use super::page::Order;
 use crate::db::{self, Db, Statement, Value};
 
@@ -43,12 +45,12 @@ impl Range {
         }
     }
 
-    /// The rows made within these times, the end not included, in microseconds.
+    /// The rows made within these times, the end not included.
     pub(super) async fn made_within(
         db: &Db,
         table: &str,
-        from: Option<i64>,
-        to: Option<i64>,
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
     ) -> Result<Self, db::Error> {
         let mut range = Self::ALL;
         if let Some(at) = from {
@@ -62,10 +64,10 @@ impl Range {
 }
 
 /// The number of the first row made at that time or later.
-async fn first_at(db: &Db, table: &str, at: i64) -> Result<Option<i64>, db::Error> {
+async fn first_at(db: &Db, table: &str, at: DateTime<Utc>) -> Result<Option<i64>, db::Error> {
     let mut select =
         Statement::new(format!("SELECT e.row_no FROM {table} e WHERE e.created_at >= "));
-    select.bind(at).push(" ORDER BY e.created_at, e.row_no LIMIT 1");
+    select.bind(at.timestamp_micros()).push(" ORDER BY e.created_at, e.row_no LIMIT 1");
     Ok(db.fetch_column(select).await?.pop())
 }
 

@@ -278,5 +278,8 @@ pub(super) async fn answer(
     let code = if is_there { StatusCode::OK } else { StatusCode::ACCEPTED };
     let reached_at = Transition { message, status, phase, position };
     let reply = Reply::ok(position, reached_at).status(code);
-    Ok(reached.version.into_iter().fold(reply, Reply::version))
+    Ok(match reached.version {
+        Some(version) => reply.version(version),
+        None => reply,
+    })
 }

@@ -35,11 +35,6 @@ fn types_of(request: &Request) -> (ActivityType, ActivityType) {
 }
 
 impl ActivityType {
-    /// Whether it marks an end.
-    pub(super) fn is_end(self) -> bool {
-        matches!(self, Self::ChatEnd | Self::ScheduleEnd | Self::TaskEnd)
-    }
-
     /// The entry that marks the end of what this one began.
     pub(super) fn end(self) -> Option<Self> {
         match self {
@@ -390,13 +385,11 @@ impl Memory {
             self.close(id, open, at, error, duration_ms);
         }
         let row = self.below(recorded, id, at)?;
-        if let Some(began) = self.rows.get_mut(&start) {
-            began.cost = cost;
-        }
-        let began = self.rows.get(&start);
-        let end = began.and_then(|began| began.activity_type.end());
-        let duration_ms = began.and_then(|began| began.duration_ms);
-        let end = end.ok_or_else(|| FoldError::event(recorded, "no start entry"))?;
+        let no_start = || FoldError::event(recorded, "no start entry");
+        let began = self.rows.get_mut(&start).ok_or_else(no_start)?;
+        began.cost = cost;
+        let duration_ms = began.duration_ms;
+        let end = began.activity_type.end().ok_or_else(no_start)?;
         self.insert(ActivityRow {
             activity_type: end,
             completed_at: Some(at),

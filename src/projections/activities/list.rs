@@ -30,8 +30,7 @@ pub(super) async fn find(
     lives: Option<&[IncarnationId]>,
     page: &PageRequest,
 ) -> Result<Found, db::Error> {
-    let micros = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| at.timestamp_micros());
-    let (from, to) = (micros(filter.start_time), micros(filter.end_time));
+    let (from, to) = (filter.start_time, filter.end_time);
     let mut range = Range::made_within(db, ActivityRow::TABLE, from, to).await?;
     if let Some((position, _)) = filter.until {
         range.to = range.to.min(row_no_after(position));
@@ -106,11 +105,11 @@ fn offering(filter: &ActivityFilter, lives: Option<&[IncarnationId]>) -> Branche
     let mut wanted = filter.clone();
     if filter.has_cost() {
         // A run's beginning and its end have its cost, and it has ended.
-        let has_cost = |of: &ActivityType| of.end().is_some() || of.is_end();
+        let with_cost = ActivityType::iter().filter_map(|of| Some([of, of.end()?])).flatten();
         let is_wanted = |of: &ActivityType| {
             filter.activity_type.is_empty() || filter.activity_type.contains(of)
         };
-        wanted.activity_type = ActivityType::iter().filter(has_cost).filter(is_wanted).collect();
+        wanted.activity_type = with_cost.filter(is_wanted).collect();
         if wanted.activity_type.is_empty() {
             return Branches {
                 table: ActivityRow::TABLE,

@@ -27,9 +27,7 @@ pub(super) async fn find(
     lives: Option<Vec<IncarnationId>>,
     page: &PageRequest,
 ) -> Result<Found, db::Error> {
-    let micros = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| at.timestamp_micros());
-    let table = ExecutionRow::TABLE;
-    let mut range = Range::made_within(db, table, micros(filter.from), micros(filter.to)).await?;
+    let mut range = Range::made_within(db, ExecutionRow::TABLE, filter.from, filter.to).await?;
     if let Some(row_no) = page.after_row_no() {
         range = range.after(row_no, filter.order);
     }
