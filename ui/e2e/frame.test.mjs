@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { assertAccessible, assertFits, OTHER_MACHINE, picture } from "./support/browser.mjs";
-import { logIn, untilLive } from "./support/people.mjs";
+import { logIn, openPalette, untilLive } from "./support/people.mjs";
 import { stage } from "./support/stage.mjs";
 
 describe("the frame", { timeout: 180_000 }, async () => {
@@ -49,8 +49,7 @@ describe("the frame", { timeout: 180_000 }, async () => {
     await page.getByText("1 selected").waitFor();
     await page.getByRole("button", { name: "Copy ids" }).press("Enter");
     await page.getByRole("alert").getByText("Copied to the clipboard").waitFor();
-    await page.keyboard.press("Control+k");
-    await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
+    await openPalette(page);
     await assertAccessible(page, "palette");
     await page.keyboard.type("shortcuts");
     await page.keyboard.press("Enter");
@@ -74,8 +73,7 @@ describe("the frame", { timeout: 180_000 }, async () => {
     });
     await page.goto(`${server.url}/agents/scout/overview`);
     await page.getByRole("heading", { level: 1, name: "scout" }).waitFor();
-    await page.keyboard.press("Control+k");
-    await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
+    await openPalette(page);
     // The agent is not known yet, nor what can be done with it.
     await page.keyboard.type("Run a task on scout");
     await page.getByText("Nothing found").waitFor();
@@ -89,8 +87,7 @@ describe("the frame", { timeout: 180_000 }, async () => {
   it("runs nothing in place of what is gone from under the keys", async () => {
     await page.goto(`${server.url}/agents/scout/overview`);
     await page.getByRole("button", { name: "Stop", exact: true }).waitFor();
-    await page.keyboard.press("Control+k");
-    await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
+    await openPalette(page);
     await page.keyboard.type("stop scout");
     const selected = page.locator("[data-selected]");
     await selected.filter({ hasText: "Stop scout" }).waitFor();

@@ -1,7 +1,7 @@
 // @ts-check
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { logIn, PASSWORD } from "./support/people.mjs";
+import { logIn, openPalette, PASSWORD } from "./support/people.mjs";
 import { stage } from "./support/stage.mjs";
 
 const SCRIPT = "#!demo\nsay Counting sheep\nsleep 1\nsay Still counting\nhang";
@@ -74,8 +74,7 @@ describe("the whole way, from the login to the deletion", { timeout: 180_000 }, 
       for (const key of pressed) await keyboard.press(key);
     };
     const command = async (/** @type {string} */ words) => {
-      await keys("Control+k");
-      await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
+      await openPalette(page);
       await keyboard.type(words);
       await page.locator("[data-selected]").filter({ hasText: words }).waitFor();
       await keys("Enter");

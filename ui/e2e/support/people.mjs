@@ -37,3 +37,9 @@ export async function enter(
 export async function untilLive(/** @type {import("playwright-core").Page} */ page) {
   await page.getByTestId("live-chip").getByText("Live").waitFor();
 }
+
+/** Opens the command palette and waits until what is typed goes into it. */
+export async function openPalette(/** @type {import("playwright-core").Page} */ page) {
+  await page.keyboard.press("Control+k");
+  await page.getByPlaceholder("Search or run a command").and(page.locator(":focus")).waitFor();
+}

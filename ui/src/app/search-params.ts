@@ -32,3 +32,8 @@ export function optionalWords(known: readonly string[]) {
   );
   return v.fallback(v.optional(pipe), undefined);
 }
+
+/** The alternatives of one part of a filter. */
+export function alternatives(list: string | undefined): string[] {
+  return list ? list.split(",") : [];
+}

@@ -1,4 +1,5 @@
 import { SegmentedControl } from "@mantine/core";
+import { alternatives } from "@/app/search-params";
 import { ChoiceFilter } from "@/components/filters/choice-filter";
 import filters from "@/components/filters/filters.module.css";
 import { SearchBox } from "@/components/filters/search-box";
@@ -40,14 +41,14 @@ export function AgentsFilter({ search, agents, onChange }: AgentsFilterProps) {
           label: WORD[value],
           count: counts.get(value)?.length ?? 0,
         }))}
-        chosen={search.status?.split(",") ?? []}
+        chosen={alternatives(search.status)}
         onChange={(chosen) => onChange({ status: chosen.join(",") || undefined })}
       />
       {(tags.length > 0 || search.tag !== undefined) && (
         <ChoiceFilter
           label="Tag"
           choices={tags.map(([value, count]) => ({ value, label: value, count }))}
-          chosen={search.tag?.split(",") ?? []}
+          chosen={alternatives(search.tag)}
           onChange={(chosen) => onChange({ tag: chosen.join(",") || undefined })}
         />
       )}

@@ -1,6 +1,7 @@
 import { TextInput } from "@mantine/core";
 import { IconArrowBarToRight } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
+import { alternatives } from "@/app/search-params";
 import { ChoiceFilter } from "@/components/filters/choice-filter";
 import filters from "@/components/filters/filters.module.css";
 import classes from "./events.module.css";
@@ -24,7 +25,7 @@ export function EventFilters({ search, onChange }: EventFiltersProps) {
       <ChoiceFilter
         label="Type"
         choices={TYPES}
-        chosen={search.type?.split(",") ?? []}
+        chosen={alternatives(search.type)}
         onChange={(types) => onChange({ type: types.join(",") || undefined })}
       />
       <TextFilter

@@ -1,5 +1,6 @@
 import type { Schemas } from "@/api/client";
-import { alternatives, type ExecutionSearch, toQuery } from "./search";
+import { alternatives } from "@/app/search-params";
+import { type ExecutionSearch, toQuery } from "./search";
 
 /** Which executions are to be ended: those that were chosen, or all that a filter finds. */
 export type BulkTarget = { readonly ids: readonly string[] } | { readonly search: ExecutionSearch };

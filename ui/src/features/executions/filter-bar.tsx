@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { alternatives } from "@/app/search-params";
 import { ChoiceFilter } from "@/components/filters/choice-filter";
 import filters from "@/components/filters/filters.module.css";
 import { SearchBox } from "@/components/filters/search-box";
@@ -7,7 +8,7 @@ import { EXECUTION_STATUS_LOOK, EXECUTION_STATUSES } from "@/components/status";
 import { useLiveHub } from "@/live/context";
 import { CostFilter } from "./cost-filter";
 import { facetsQuery } from "./queries";
-import { alternatives, type ExecutionSearch, TRIGGERS } from "./search";
+import { type ExecutionSearch, TRIGGERS } from "./search";
 
 interface FilterBarProps {
   search: ExecutionSearch;

@@ -1,5 +1,6 @@
+import { alternatives } from "@/app/search-params";
 import type { Execution } from "./fold";
-import { alternatives, type ExecutionSearch, momentMs } from "./search";
+import { type ExecutionSearch, momentMs } from "./search";
 
 /** Whether an execution fits a filter, by the rules of the server. */
 export function matches(search: ExecutionSearch, row: Execution, nowMs: number): boolean {

@@ -30,11 +30,6 @@ export type ExecutionSearch = v.InferOutput<typeof executionSearch>;
 /** The parts of a filter. */
 export type FilterName = keyof ExecutionSearch;
 
-/** The alternatives of one part of a filter. */
-export function alternatives(list: string | undefined): string[] {
-  return list ? list.split(",") : [];
-}
-
 /** Whether a filter says anything. */
 export function hasFilter(search: ExecutionSearch): boolean {
   return Object.values(search).some((value) => value !== undefined);

@@ -2,9 +2,10 @@ import { Button } from "@mantine/core";
 import { IconPlayerStop } from "@tabler/icons-react";
 import { useState } from "react";
 import { useActions } from "@/app/actions/use-actions";
+import { alternatives } from "@/app/search-params";
 import type { BulkTarget } from "./bulk";
 import { BulkStop } from "./bulk-stop";
-import { alternatives, type ExecutionSearch } from "./search";
+import type { ExecutionSearch } from "./search";
 
 /** Ends whatever the filter finds that runs or waits, after showing what that is. */
 export function StopMatching({ search }: { search: ExecutionSearch }) {

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { getRouteApi, type NavigateOptions } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import { DENSITY } from "@/app/preferences";
+import { alternatives } from "@/app/search-params";
 import { DataTable } from "@/components/data-table/data-table";
 import { EmptyState } from "@/components/empty-state";
 import { ErrorState } from "@/components/error-state";
@@ -42,19 +43,19 @@ export function ActivityPage() {
         <ChoiceFilter
           label="Type"
           choices={ACTIVITY_TYPES.map((value) => ({ value, label: ACTIVITY_WORD[value] }))}
-          chosen={search.type?.split(",") ?? []}
+          chosen={alternatives(search.type)}
           onChange={(chosen) => narrow({ type: chosen.join(",") || undefined })}
         />
         <ChoiceFilter
           label="State"
           choices={ACTIVITY_STATES.map((value) => ({ value, label: STATE_WORD[value] }))}
-          chosen={search.state?.split(",") ?? []}
+          chosen={alternatives(search.state)}
           onChange={(chosen) => narrow({ state: chosen.join(",") || undefined })}
         />
         <ChoiceFilter
           label="Source"
           choices={SOURCES.map((value) => ({ value, label: value }))}
-          chosen={search.triggered_by?.split(",") ?? []}
+          chosen={alternatives(search.triggered_by)}
           onChange={(chosen) => narrow({ triggered_by: chosen.join(",") || undefined })}
         />
         <SearchBox
